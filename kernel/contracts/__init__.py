@@ -1,0 +1,37 @@
+"""The contracts that plugins provide to one another: one protocol a file, and the values that cross it."""
+
+from kernel.contracts.catalogue import Catalogue, Column, ForeignKey, Index, Table
+from kernel.contracts.database import (
+    Compiled,
+    Database,
+    DatabaseError,
+    DatabaseUnavailable,
+    NotInline,
+    Params,
+    Row,
+    Transaction,
+)
+from kernel.contracts.keys import InvalidToken, Keys
+from kernel.contracts.signals import Signals
+from kernel.contracts.stored import Imaged, StoredType
+
+__all__ = [
+    "Catalogue",
+    "Column",
+    "Compiled",
+    "Database",
+    "DatabaseError",
+    "DatabaseUnavailable",
+    "ForeignKey",
+    "Imaged",
+    "Index",
+    "InvalidToken",
+    "Keys",
+    "NotInline",
+    "Params",
+    "Row",
+    "Signals",
+    "StoredType",
+    "Table",
+    "Transaction",
+]

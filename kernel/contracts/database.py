@@ -1,0 +1,147 @@
+"""Database: the one way to data, whichever engine keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from types import MappingProxyType
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from kernel.contracts.catalogue import Catalogue
+from kernel.contracts.stored import StoredType
+from kernel.events import Event
+from kernel.http import NotInline as NotInline  # noqa: PLC0414 - part of this contract
+from kernel.identity import Identity
+
+Row = tuple[Any, ...]
+Params = Mapping[str, Any]
+
+NO_PARAMS: Params = MappingProxyType({})
+
+
+class Compiled(msgspec.Struct, frozen=True):
+    """A statement in the engine's own dialect, made by a compiler from catalogue names and bound values.
+
+    A plain ``str`` is PostgreSQL's SQL and is translated where the engine needs it; a `Compiled` runs as it is.
+    `role` is the role whose rights were compiled in, or None where none were (`service_role`, the kernel itself).
+    """
+
+    sql: str
+    role: str | None = None
+
+
+class DatabaseError(Exception):
+    """A statement was refused or failed.
+
+    `sqlstate` is PostgreSQL's five-character code on both engines; `message`, `detail` and `hint` may be shown
+    to a client; `schema`, `table`, `column` and `constraint` are set where the engine names them.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        sqlstate: str,
+        detail: str | None = None,
+        hint: str | None = None,
+        schema: str | None = None,
+        table: str | None = None,
+        column: str | None = None,
+        constraint: str | None = None,
+    ) -> None:
+        super().__init__(f"{message} (SQLSTATE {sqlstate})")
+        self.message = message
+        self.sqlstate = sqlstate
+        self.detail = detail
+        self.hint = hint
+        self.schema = schema
+        self.table = table
+        self.column = column
+        self.constraint = constraint
+
+
+class DatabaseUnavailable(DatabaseError):
+    """The database cannot be reached or is out of connections, disk or time; trying again may help."""
+
+
+class Transaction(Protocol):
+    """Statements that happen together or not at all.
+
+    Parameters are written ``:name`` in the text. Values are None, bool, int, float, str and bytes. Other types
+    travel as text in the form PostgreSQL gives them in JSON: timestamps as ``2024-01-01T00:00:00+00:00``, dates,
+    UUIDs, exact numerics (``1.50``) and JSON itself; booleans may come back as 0 and 1.
+    """
+
+    def query(self, statement: str | Compiled, params: Params = NO_PARAMS) -> list[Row]:
+        """Run one statement and return its rows; a write returns what its RETURNING clause names.
+
+        Raises `DatabaseError`, after which the transaction can only be rolled back.
+        """
+
+    def execute(self, statement: str | Compiled, params: Params = NO_PARAMS) -> int:
+        """Run one statement and return how many rows it changed. Raises as `query` does."""
+
+    def script(self, sql: str) -> None:
+        """Run several statements of PostgreSQL's SQL, separated by semicolons, without parameters."""
+
+    def publish(self, event: Event) -> None:
+        """Publish `event` on the kernel's bus after the commit; never after a rollback."""
+
+
+class Database(Protocol):
+    """A database that speaks PostgreSQL's SQL.
+
+    One statement is expected where one is named: a text that holds two is refused (SQLSTATE 42601).
+    """
+
+    engine: Literal["sqlite", "postgresql"]
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The tables and views as they are now; the same object until the schema changes, in any process."""
+
+    def query(
+        self,
+        statement: str | Compiled,
+        params: Params = NO_PARAMS,
+        *,
+        identity: Identity | None = None,
+        inline: bool = False,
+    ) -> list[Row]:
+        """Run one reading statement outside any transaction of the caller's and return its rows.
+
+        It sees all that was committed before it began and never waits for a writer. A statement that writes is
+        refused (25006). With `inline` it runs under a small budget on the event loop's own connection and
+        raises `NotInline` past it; the gateway then runs the handler again in a thread. Otherwise it is
+        interrupted after the engine's statement time-out (57014).
+        """
+
+    def transaction(self, identity: Identity | None = None) -> AbstractContextManager[Transaction]:
+        """Begin a writing transaction: commits when the block ends, rolls back when it raises.
+
+        With an `identity`, a statement whose rights were not compiled for that role is refused (42501).
+        Transactions do not nest.
+        """
+
+    def schema_transaction(self) -> AbstractContextManager[Transaction]:
+        """Begin a transaction that changes the schema.
+
+        Foreign keys are not enforced within it, so that a table can be rebuilt, and are checked before the
+        commit; afterwards every process drops the catalogue it holds.
+        """
+
+    def stored(self, type: str) -> StoredType:  # noqa: A002 - what PostgreSQL calls it
+        """Return how this engine keeps values of a column's declared type (`Column.type`).
+
+        The same object for the same name. Raises `DatabaseError` (0A000) for a type the engine refuses.
+        """
+
+    def operator(self, name: str) -> str:
+        """Return engine SQL for one of PostgreSQL's operators on text, as a template with ``{left}`` and ``{right}``.
+
+        `name` is ``like``, ``ilike``, ``~`` or ``~*``; the right side is the pattern, with backslash as escape.
+        Raises `DatabaseError` (0A000) for an operator the engine refuses. Other comparisons of stored values
+        (``= <> < <= > >= in, is distinct from``) are written the same on every engine.
+        """
