@@ -1,0 +1,100 @@
+"""Every hook the kernel calls, in the order of a life.
+
+Where several plugins implement one, they are called in dependency order (a plugin after all it requires), unless
+``tryfirst`` or ``trylast`` bends it. Hooks are synchronous. A hook raises to stop what is going on; nothing is
+swallowed, except where a hook's own text says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from kernel.http import Request, Response
+from kernel.identity import Identity
+from kernel.plugin import hookspec
+
+if TYPE_CHECKING:
+    import click
+
+    from kernel.routing import Route, WebSocketRoute
+
+REQUEST_HOOKS = ("kernel_identify", "kernel_before_request", "kernel_after_request", "kernel_request_done")
+
+
+class KernelHooks:
+    """The kernel's hook specifications."""
+
+    @hookspec
+    def kernel_services(self) -> Mapping[type, Any]:  # type: ignore[empty-body]
+        """Return the object behind each contract this plugin provides.
+
+        Called while plugins register, before anything is opened: construct cheaply, connect on first use or in
+        ``kernel_start``. The services of plugins this one requires are already there.
+        """
+
+    @hookspec
+    def kernel_prepare(self) -> None:
+        """Do what a deployment needs done once: folders, keys, migrations.
+
+        Called in every process before ``kernel_start``, under a lock that all processes of the deployment
+        share; it must find out cheaply when there is nothing left to do.
+        """
+
+    @hookspec
+    def kernel_start(self) -> None:
+        """Open connections, fill caches, start background threads, subscribe to events: once per process.
+
+        ``kernel.role`` tells what the process is for. An exception stops the boot, and what had started is
+        stopped in reverse order.
+        """
+
+    @hookspec
+    def kernel_routes(self) -> Iterable[Route | WebSocketRoute]:  # type: ignore[empty-body]
+        """Return this plugin's routes. Called once, after every plugin has started."""
+
+    @hookspec
+    def kernel_commands(self) -> Iterable[click.Command]:  # type: ignore[empty-body]
+        """Return commands for the ``kernel`` command line.
+
+        Called on a registered plugin that has not started; a command that needs the running kernel asks for it.
+        """
+
+    @hookspec
+    def kernel_ready(self) -> None:
+        """Called once routes, subscriptions and commands are closed, right before the first request."""
+
+    @hookspec(firstresult=True)
+    def kernel_identify(self, request: Request) -> Identity | None:
+        """Tell who the request speaks for: the first answer that is not None counts.
+
+        A missing credential is None; a bad one raises ``HTTPError(401)`` and never falls through to anonymous.
+        """
+
+    @hookspec(firstresult=True)
+    def kernel_before_request(self, request: Request) -> Response | None:
+        """Look at an identified request before its handler; the first Response returned is the answer."""
+
+    @hookspec
+    def kernel_after_request(self, request: Request, response: Response) -> None:
+        """Look at a response, an error's included, and add headers to it."""
+
+    @hookspec
+    def kernel_request_done(self, request: Request, response: Response, seconds: float) -> None:
+        """Take note of a finished request and how long it took, its streamed body not counted.
+
+        An exception here is logged and does not change the answer.
+        """
+
+    @hookspec
+    def kernel_health(self) -> Mapping[str, str | None]:  # type: ignore[empty-body]
+        """Return this plugin's checks for ``/readyz``: a name, and None when well or what is wrong.
+
+        The text is shown to whoever asks, so it must not hold secrets. An exception counts as a failed check.
+        """
+
+    @hookspec
+    def kernel_stop(self) -> None:
+        """Close what was opened. Called in reverse order, also after a failed start; every plugin is asked,
+        even if another raises.
+        """

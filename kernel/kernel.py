@@ -1,0 +1,328 @@
+"""Kernel: assembles plugins, starts them and stops them."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+import pluggy
+
+from kernel.config import Config, KernelSettings, PluginChoice
+from kernel.dispatch import Dispatcher, RequestHooks
+from kernel.errors import ConfigError, HookError, KernelError, PhaseError, RouteError, ServiceError, nearest
+from kernel.events import EventBus
+from kernel.hookspecs import KernelHooks
+from kernel.http import Request, Response
+from kernel.plugin import PROJECT, Plugin, PluginRecord, Status
+from kernel.routing import Route, Router
+from kernel.services import Services
+from kernel.sources import Clock, Ids, Random, SystemClock, SystemIds, SystemRandom
+
+if TYPE_CHECKING:
+    import click
+
+Role = Literal["http", "worker", "command", "test"]
+
+_log = logging.getLogger("kernel")
+
+
+class Kernel:
+    """One backend in one process.
+
+    A life has nine phases; each may rely on all before it:
+
+    1. **Discover.** The default set of bundled plugins, edited by ``[plugins] enable`` and ``disable``, becomes
+       a list of classes. Only these classes are imported.
+    2. **Order.** Each plugin comes after the providers of the contracts it requires or uses.
+    3. **Configure.** ``[<plugin>]`` in ``kernel.toml`` and the environment fill each plugin's settings.
+    4. **Register.** Plugins are constructed; their hook specifications, hook implementations, events and
+       services become known. Nothing outside the process is touched yet.
+    5. **Prepare.** Under a lock that all processes of the deployment share, each plugin does what needs doing
+       once: folders, keys, migrations.
+    6. **Start.** Each plugin opens its connections and starts its threads, knowing the process's `role`.
+    7. **Freeze.** Routes are collected; routes and subscriptions close.
+    8. **Ready.** Plugins are told; requests are answered.
+    9. **Stop.** In reverse order, every plugin closes what it opened, also where another failed, and also when
+       the boot broke off half-way.
+
+    `register` goes through phases 1 to 4, `start` through all eight, `stop` through the last. A kernel lives
+    once. Two kernels in one process share nothing.
+    """
+
+    def __init__(
+        self,
+        config: Config | None = None,
+        *,
+        plugins: Sequence[type[Plugin]] | None = None,
+        role: Role = "http",
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+        random: Random | None = None,
+    ) -> None:
+        """Take the configuration and the sources; `plugins`, where given, are all there are (no discovery)."""
+        self.config = config or Config()
+        self.role: Role = role
+        self.clock: Clock = clock or SystemClock()
+        self.ids: Ids = ids or SystemIds()
+        self.random: Random = random or SystemRandom()
+        self.settings = self.config.settings("kernel", KernelSettings)
+        self.services = Services()
+        self.events = EventBus(self.ids)
+        self.router = Router()
+        self.manager = pluggy.PluginManager(PROJECT)
+        self.manager.add_hookspecs(KernelHooks)
+        self.records: list[PluginRecord] = []
+        self.stopping = threading.Event()
+        self.ready = False
+        self.dispatcher: Dispatcher
+        self._classes = plugins
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._data: Path | None = None
+
+    @property
+    def hooks(self) -> Any:
+        """The hook callers, for plugins that declare specifications of their own: ``kernel.hooks.name(...)``."""
+        return self.manager.hook
+
+    @property
+    def plugins(self) -> dict[str, Plugin]:
+        """The registered plugins by name, in dependency order."""
+        return {record.name: record.plugin for record in self.records if record.plugin is not None}
+
+    @property
+    def data(self) -> Path:
+        """The data folder, created when first asked for; a test's kernel has a temporary one of its own.
+
+        Raises `ConfigError` where it cannot be created or written.
+        """
+        if self._data is None:
+            self._data = self._data_folder()
+        return self._data
+
+    def register(self) -> None:
+        """Go through discover, order, configure and register; raises a `KernelError` that names what is wrong."""
+        from kernel.discovery import check, discover, installed, order
+
+        if self._classes is None:
+            choice = self.config.settings("plugins", PluginChoice)
+            records = discover(choice, self.config.project)
+            self.config.check_sections([*installed(), *(record.name for record in records)])
+        else:
+            records = [check(cls, "given") for cls in self._classes]
+            self.config.check_sections(record.name for record in records)
+        self.records = order(records, self.config.provide())
+        for record in self.records:
+            settings = self.config.settings(record.name, record.cls.Settings)
+            with self._phase(record, "configure"):
+                record.plugin = record.cls(self, settings)
+        self._register_hooks()
+        for record in self.records:
+            self.events.declare(record.name, record.cls.events)
+            self._provide(record)
+            record.status = "registered"
+
+    def start(self) -> None:
+        """Go through all phases up to ready; after a failure, stop what had started and raise it."""
+        self.register()
+        try:
+            with self._deployment_lock():
+                self._each("kernel_prepare", "prepared")
+            self._each("kernel_start", "started")
+            self._freeze()
+            self._each("kernel_ready")
+        except BaseException:
+            self.stop()
+            raise
+        self.ready = True
+        _log.info("ready", extra={"plugins": [record.name for record in self.records], "role": self.role})
+
+    def stop(self) -> None:
+        """Stop every plugin that had been prepared or started, last first; failures are logged, and the first is raised."""
+        if self.stopping.is_set():
+            return
+        self.ready = False
+        self.stopping.set()
+        failures: list[PhaseError] = []
+        for record in reversed(self.records):
+            if record.status not in ("prepared", "started", "failed"):
+                continue
+            try:
+                with self._phase(record, "kernel_stop"):
+                    self._call(record, "kernel_stop")
+                record.status = "stopped"
+            except PhaseError as error:
+                _log.exception("plugin failed to stop", extra={"plugin": record.name})
+                failures.append(error)
+        if self._temporary is not None:
+            self._temporary.cleanup()
+        _log.info("stopped", extra={"role": self.role})
+        if failures:
+            raise failures[0]
+
+    def commands(self) -> Iterator[tuple[str, click.Command]]:
+        """Yield the registered plugins' commands with their plugin's name; two of one name are an error."""
+        owners: dict[str, str] = {}
+        for record in self.records:
+            for command in self._call(record, "kernel_commands") or ():
+                other = owners.setdefault(str(command.name), record.name)
+                if other != record.name:
+                    raise KernelError(
+                        f"plugins {other!r} and {record.name!r} both have the command {command.name!r}"
+                    )
+                yield record.name, command
+
+    def __enter__(self) -> Kernel:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _register_hooks(self) -> None:
+        for record in self.records:
+            for specifications in record.cls.hookspecs:
+                self.manager.add_hookspecs(specifications)
+        known = {name for name in vars(self.manager.hook) if not name.startswith("_")}
+        # pluggy calls the last registered first; registering in reverse makes that dependency order.
+        for record in reversed(self.records):
+            _check_marks(record, known)
+            try:
+                self.manager.register(record.plugin, record.name)
+            except pluggy.PluginValidationError as error:
+                raise HookError(f"plugin {record.name!r}: {' '.join(str(error).split())}") from error
+        for name, caller in vars(self.manager.hook).items():
+            for impl in [] if caller.has_spec() else caller.get_hookimpls():
+                if not impl.optionalhook:
+                    raise HookError(
+                        f"plugin {impl.plugin_name!r} implements {name!r}, which is not a hook{nearest(name, known)}; "
+                        "mark it @hookimpl(optionalhook=True) if its plugin may be absent"
+                    )
+
+    def _provide(self, record: PluginRecord) -> None:
+        with self._phase(record, "kernel_services"):
+            services = self._call(record, "kernel_services") or {}
+        promised, given = set(record.cls.provides), set(services)
+        if promised != given:
+            names = ", ".join(sorted(contract.__name__ for contract in promised ^ given))
+            raise ServiceError(
+                f"plugin {record.name!r}: 'provides' and what kernel_services returns differ in: {names}; "
+                "make the two agree"
+            )
+        chosen = self.config.provide()
+        for contract, implementation in services.items():
+            if chosen.get(contract.__name__, record.name) == record.name:
+                self.services.provide(contract, implementation, owner=record.name)
+
+    def _freeze(self) -> None:
+        self.router.add(
+            "kernel", Route("GET", "/healthz", self._healthz, inline=True, summary="Is the process up?")
+        )
+        self.router.add("kernel", Route("GET", "/readyz", self._readyz, summary="Can it do its work?"))
+        for record in self.records:
+            with self._phase(record, "kernel_routes"):
+                routes: Iterable[Any] = list(self._call(record, "kernel_routes") or ())
+            for route in routes:
+                if not hasattr(route, "bind"):
+                    raise RouteError(
+                        f"plugin {record.name!r}: kernel_routes gave {route!r}, which is not a Route"
+                    )
+                self.router.add(record.name, route)
+        self.router.freeze()
+        self.events.freeze()
+        hooks = RequestHooks(self.manager)
+        if hooks.blocking and any(route.inline for route in self.router.routes if route.owner != "kernel"):
+            _log.warning(
+                "inline routes run in threads, because these request hooks are not declared @nonblocking",
+                extra={"hooks": hooks.blocking},
+            )
+        self.dispatcher = Dispatcher(
+            self.router,
+            self.plugins,
+            hooks,
+            clock=self.clock,
+            ids=self.ids,
+            max_body_bytes=self.settings.max_body_bytes,
+            cors_origins=self.settings.cors_origins,
+        )
+
+    def _each(self, hook: str, status: Status | None = None) -> None:
+        for record in self.records:
+            with self._phase(record, hook):
+                self._call(record, hook)
+            if status is not None:
+                record.status = status
+
+    def _call(self, record: PluginRecord, hook: str) -> Any:
+        """Call one plugin's implementation of a lifecycle hook, so that a failure has a name."""
+        for impl in getattr(self.manager.hook, hook).get_hookimpls():
+            if impl.plugin is record.plugin:
+                return impl.function()
+        return None
+
+    @contextmanager
+    def _phase(self, record: PluginRecord, phase: str) -> Iterator[None]:
+        try:
+            yield
+        except KernelError:
+            record.status = "failed"
+            raise
+        except Exception as error:
+            record.status = "failed"
+            raise PhaseError(record.name, phase, error) from error
+
+    def _deployment_lock(self) -> AbstractContextManager[None]:
+        if self.role == "test":
+            return nullcontext()
+        from kernel.lock import exclusive
+
+        return exclusive(self.data / ".lock")
+
+    def _data_folder(self) -> Path:
+        if self.role == "test" and self.config.source("kernel", "data") == "default":
+            self._temporary = tempfile.TemporaryDirectory(prefix="kernel-")
+            return Path(self._temporary.name)
+        folder = (self.config.project / self.settings.data).resolve()
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise ConfigError(
+                f"the data folder {folder} cannot be written: {error.strerror}; "
+                "make it writable, or name another: [kernel] data, or KERNEL_KERNEL__DATA"
+            ) from error
+        return folder
+
+    def _healthz(self, request: Request) -> dict[str, str]:
+        return {"status": "ok"}
+
+    def _readyz(self, request: Request) -> Response:
+        checks: dict[str, str] = {}
+        for record in self.records:
+            try:
+                for name, problem in (self._call(record, "kernel_health") or {}).items():
+                    checks[f"{record.name}.{name}"] = problem or "ok"
+            except Exception:
+                _log.exception("health check failed", extra={"plugin": record.name})
+                checks[record.name] = "the check itself failed; see the log"
+        well = self.ready and not self.stopping.is_set() and all(result == "ok" for result in checks.values())
+        body = {"status": "ok" if well else "unavailable", "checks": checks}
+        return Response.json(body, 200 if well else 503, {"cache-control": "no-store"})
+
+
+def _check_marks(record: PluginRecord, known: set[str]) -> None:
+    """Refuse a method that is named like a hook but not marked as an implementation: it would never be called."""
+    for name in known:
+        method: Callable[..., Any] | None = getattr(record.plugin, name, None)
+        if callable(method) and not hasattr(method, f"{PROJECT}_impl"):
+            raise HookError(
+                f"plugin {record.name!r}: {name} is not marked with @hookimpl, so it would never be called"
+            )

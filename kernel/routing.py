@@ -1,0 +1,295 @@
+"""Routes, and the router that finds the one for a path (werkzeug's Map behind a table of fixed paths)."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+import msgspec
+
+from kernel.errors import RouteError
+from kernel.http import HTTPError, Request, Upload
+
+if TYPE_CHECKING:
+    from werkzeug.routing import Map, MapAdapter
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_VARIABLE = re.compile(r"\{([a-zA-Z_][a-zA-Z0-9_]*)(?::(int|uuid|path))?\}")
+
+Invoke = Callable[[Request, Mapping[str, Any]], Any]
+
+
+class Deprecation(msgspec.Struct, frozen=True):
+    """Says that a route will go: `since` and `sunset` become the headers of RFC 9745 and RFC 8594.
+
+    `successor` is the address of what to use instead.
+    """
+
+    since: datetime
+    sunset: datetime | None = None
+    successor: str | None = None
+
+
+class Route:
+    """One method on one path.
+
+    `path` holds variables as ``{name}``, ``{name:int}``, ``{name:uuid}`` or ``{name:path}`` (the rest, slashes
+    included). `handler` takes the request, the path's values by name and, if it has a parameter `body`, the
+    body: annotated as a struct (JSON, decoded and validated), ``bytes``, or `Upload` (read in pieces). It is a
+    plain function, run in a thread; or ``async def``, run on the event loop; or, with `inline`, a plain function
+    that answers in microseconds and runs on the event loop too. `max_body_bytes` overrides the kernel's limit.
+    A GET route answers HEAD as well.
+    """
+
+    __slots__ = (
+        "body", "deprecated", "handler", "inline", "invoke", "is_async", "max_body_bytes", "method", "owner",
+        "path", "summary", "variables",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        handler: Callable[..., Any],
+        *,
+        summary: str = "",
+        inline: bool = False,
+        max_body_bytes: int | None = None,
+        deprecated: Deprecation | None = None,
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.handler = handler
+        self.summary = summary
+        self.inline = inline
+        self.max_body_bytes = max_body_bytes
+        self.deprecated = deprecated
+        self.owner = ""
+        self.is_async = inspect.iscoroutinefunction(handler)
+        self.body: Any = None
+        self.variables: dict[str, None] = {}
+        self.invoke: Invoke = _unbound
+
+    def bind(self, owner: str) -> None:
+        """Check the route against its handler and make `invoke`; raises `RouteError`."""
+        self.owner = owner
+        where = f"plugin {owner!r}, route {self.method} {self.path}"
+        if self.method not in METHODS:
+            raise RouteError(f"{where}: unknown method; use one of {', '.join(METHODS)}")
+        if self.inline and self.is_async:
+            raise RouteError(f"{where}: an async handler runs on the loop anyway; drop inline=True")
+        self.variables = variables = _variables(self.path, where)
+        hints = _hints(self.handler, where)
+        self.body = hints.get("body")
+        _check_parameters(self.handler, set(variables), where)
+        self.invoke = _invoker(self.handler, self.body)
+
+    def __repr__(self) -> str:
+        return f"<Route {self.method} {self.path}>"
+
+
+class WebSocketRoute:
+    """A WebSocket on a path: `handler` is ``async def (socket, **path values)``; see `kernel.websocket`."""
+
+    __slots__ = ("handler", "owner", "path", "summary")
+
+    def __init__(self, path: str, handler: Callable[..., Any], *, summary: str = "") -> None:
+        self.path = path
+        self.handler = handler
+        self.summary = summary
+        self.owner = ""
+
+    def bind(self, owner: str) -> None:
+        """Check the route against its handler; raises `RouteError`."""
+        self.owner = owner
+        where = f"plugin {owner!r}, websocket {self.path}"
+        if not inspect.iscoroutinefunction(self.handler):
+            raise RouteError(f"{where}: the handler must be an async function")
+        _check_parameters(self.handler, set(_variables(self.path, where)), where)
+
+    def __repr__(self) -> str:
+        return f"<WebSocketRoute {self.path}>"
+
+
+class Match(msgspec.Struct, frozen=True, gc=False):
+    """A route and the values its path's variables took."""
+
+    route: Route
+    values: Mapping[str, Any]
+
+
+class Router:
+    """Finds routes; closed by `freeze`."""
+
+    def __init__(self) -> None:
+        self.routes: list[Route] = []
+        self.sockets: list[WebSocketRoute] = []
+        self._fixed: dict[str, dict[str, Match]] = {}
+        self._http: MapAdapter | None = None
+        self._ws: MapAdapter | None = None
+
+    def add(self, owner: str, route: Route | WebSocketRoute) -> None:
+        """Register a route of plugin `owner`; raises `RouteError` where another has the same."""
+        route.bind(owner)
+        same = self.routes if isinstance(route, Route) else self.sockets
+        for other in same:
+            if _shape(other.path) == _shape(route.path) and getattr(other, "method", "") == getattr(
+                route, "method", ""
+            ):
+                raise RouteError(
+                    f"plugins {other.owner!r} and {owner!r} both have the route {route!r}; "
+                    f"disable one of them: kernel plugins disable {owner}"
+                )
+        if isinstance(route, Route):
+            self.routes.append(route)
+        else:
+            self.sockets.append(route)
+
+    def freeze(self) -> None:
+        """Build the maps; no route is added afterwards."""
+        by_shape: dict[str, list[Route]] = {}
+        for route in self.routes:
+            by_shape.setdefault(_shape(route.path), []).append(route)
+        variable: list[tuple[str, Any]] = []
+        for routes in by_shape.values():
+            path = routes[0].path
+            methods = {route.method: route for route in routes}
+            if "GET" in methods:
+                methods.setdefault("HEAD", methods["GET"])
+            if "{" in path:
+                variable.append((path, methods))
+            else:
+                self._fixed[path] = {method: Match(route, {}) for method, route in methods.items()}
+        self._http = _map(variable) if variable else None
+        self._ws = _map([(route.path, route) for route in self.sockets]) if self.sockets else None
+
+    def match(self, method: str, path: str) -> Match:
+        """Return the route for a method and a path; raises `HTTPError` 404, or 405 with ``Allow``."""
+        fixed = self._fixed.get(path)
+        if fixed is not None:
+            match = fixed.get(method)
+            if match is not None:
+                return match
+            raise _not_allowed(fixed)
+        methods, values = _find(self._http, path)
+        route = methods.get(method)
+        if route is None:
+            raise _not_allowed(methods)
+        if values.keys() != route.variables.keys():
+            values = dict(zip(route.variables, values.values(), strict=True))
+        return Match(route, values)
+
+    def allowed(self, path: str) -> list[str]:
+        """Return the methods a path answers; raises `HTTPError` 404."""
+        return sorted({"OPTIONS", *(self._fixed.get(path) or _find(self._http, path)[0])})
+
+    def match_socket(self, path: str) -> tuple[WebSocketRoute, Mapping[str, Any]]:
+        """Return the WebSocket route for a path; raises `HTTPError` 404."""
+        return _find(self._ws, path)
+
+
+def _find(adapter: MapAdapter | None, path: str) -> tuple[Any, Mapping[str, Any]]:
+    if adapter is not None:
+        from werkzeug.exceptions import NotFound
+
+        try:
+            endpoint, values = adapter.match(path, "GET")
+            return endpoint.target, values
+        except NotFound:
+            pass
+    raise HTTPError(404, f"nothing is served at {path}")
+
+
+def _not_allowed(methods: Mapping[str, Any]) -> HTTPError:
+    allow = ", ".join(sorted({"OPTIONS", *methods}))
+    return HTTPError(405, f"use one of {allow}", headers={"allow": allow})
+
+
+class _Endpoint:
+    """What a rule leads to, hashable as werkzeug wants its endpoints."""
+
+    __slots__ = ("target",)
+
+    def __init__(self, target: Any) -> None:
+        self.target = target
+
+
+def _map(entries: list[tuple[str, Any]]) -> MapAdapter:
+    from werkzeug.routing import Map, Rule
+
+    rules = [Rule(_werkzeug(path), endpoint=_Endpoint(target)) for path, target in entries]
+    url_map: Map = Map(rules, strict_slashes=False, merge_slashes=False, redirect_defaults=False)
+    url_map.update()
+    return url_map.bind("kernel")
+
+
+def _werkzeug(path: str) -> str:
+    return _VARIABLE.sub(lambda match: f"<{match[2] or 'string'}:{match[1]}>", path)
+
+
+def _shape(path: str) -> str:
+    return _VARIABLE.sub(lambda match: f"{{:{match[2] or ''}}}", path)
+
+
+def _variables(path: str, where: str) -> dict[str, None]:
+    names = [match[1] for match in _VARIABLE.finditer(path)]
+    rest = _VARIABLE.sub("", path)
+    if not path.startswith("/") or any(char in rest for char in "{}<>?#%"):
+        raise RouteError(
+            f"{where}: a path begins with '/' and holds variables as {{name}} or {{name:int|uuid|path}}"
+        )
+    if len(set(names)) != len(names):
+        raise RouteError(f"{where}: a variable occurs twice")
+    return dict.fromkeys(names)
+
+
+def _hints(handler: Callable[..., Any], where: str) -> dict[str, Any]:
+    try:
+        return get_type_hints(handler)
+    except NameError as error:
+        raise RouteError(
+            f"{where}: the annotation {error.name!r} of {handler.__qualname__} cannot be resolved; "
+            "import it at module level, not under TYPE_CHECKING"
+        ) from error
+
+
+def _check_parameters(handler: Callable[..., Any], variables: set[str], where: str) -> None:
+    _, *parameters = inspect.signature(handler).parameters.values()
+    names = {parameter.name for parameter in parameters} - {"body"}
+    missing = variables - names
+    extra = {p.name for p in parameters if p.default is p.empty} - {"body"} - variables
+    if missing or extra:
+        name = sorted(missing or extra)[0]
+        problem = "takes no parameter" if missing else "wants a parameter that the path does not have:"
+        raise RouteError(f"{where}: {handler.__qualname__} {problem} {name!r}")
+
+
+def _invoker(handler: Callable[..., Any], body: Any) -> Invoke:
+    if body is None:
+        return lambda request, values: handler(request, **values)
+    if body in (bytes, Upload):
+        return lambda request, values: handler(request, **values, body=request.body)
+    decode = msgspec.json.Decoder(body).decode
+    return lambda request, values: handler(request, **values, body=_decoded(request, decode))
+
+
+def _decoded(request: Request, decode: Callable[[bytes], Any]) -> Any:
+    content_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if content_type != "application/json" and not content_type.endswith("+json"):
+        raise HTTPError(415, "send the body as application/json")
+    assert isinstance(request.body, bytes)  # noqa: S101 - the server reads it whole for such a route
+    try:
+        return decode(request.body)
+    except msgspec.ValidationError as error:
+        raise HTTPError(422, f"the body does not fit: {error}") from error
+    except msgspec.DecodeError as error:
+        raise HTTPError(400, f"the body is not valid JSON: {error}") from error
+    except RecursionError as error:
+        raise HTTPError(400, "the body is nested too deeply") from error
+
+
+def _unbound(request: Request, values: Mapping[str, Any]) -> Any:
+    raise RouteError("the route was not added to a router")

@@ -1,0 +1,1 @@
+"""Bundled plugins, one folder each; they load like anyone's through entry points."""
