@@ -1,0 +1,207 @@
+"""Shared by all tests: real `kernel serve` processes, and tools that a machine may lack."""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import hashlib
+import http.client
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from time import monotonic
+from typing import NoReturn, Protocol
+
+import pytest
+from joserfc import jwt
+from joserfc.jwk import OctKey
+
+JWT_SECRET = "a-secret-that-only-the-tests-know-0123456789"
+CLIENTS = Path(__file__).parent / "clients"
+
+
+@dataclasses.dataclass(frozen=True)
+class Server:
+    """A running `kernel serve`; `url` has no trailing slash, the keys are JWTs for the two roles."""
+
+    url: str
+    port: int
+    project: Path
+    service_key: str
+    anon_key: str
+    process: subprocess.Popen[bytes]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a backend's own code sends along: the service key, both ways."""
+        return {"apikey": self.service_key, "authorization": f"Bearer {self.service_key}"}
+
+    @property
+    def log(self) -> str:
+        """What the process has written to stderr so far."""
+        return (self.project / "stderr.log").read_text(errors="replace")
+
+    def connect(self, timeout: float = 10.0) -> socket.socket:
+        """Open a plain connection; `timeout` in seconds holds for every single read and write."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
+
+    def stop(self, grace: float = 15.0) -> int:
+        """Send SIGTERM and return the exit code; killed, and an error, after `grace` seconds."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(grace)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"SIGTERM did not stop the server in {grace} s:\n{self.log}") from None
+
+
+class Serving(Protocol):
+    """Start a server in `project` for the length of a with block; `settings` like ``rest__max_rows="10"``."""
+
+    def __call__(self, project: Path, *arguments: str, **settings: str) -> AbstractContextManager[Server]: ...
+
+
+class Serve(Protocol):
+    """Start a server in `project` until the end of the test; `settings` like ``rest__max_rows="10"``."""
+
+    def __call__(self, project: Path, *arguments: str, **settings: str) -> Server: ...
+
+
+def missing(what: str) -> NoReturn:
+    """Skip the test, naming `what` this machine lacks; in CI, where nothing may lack, fail it."""
+    if os.environ.get("KERNEL_CI") == "1":
+        pytest.fail(f"needs {what}, which CI must have")
+    pytest.skip(f"needs {what}")
+
+
+@pytest.fixture(scope="session")
+def requires_tool() -> Callable[[str], str]:
+    """Return a function that gives the path of a program, or skips (fails, in CI) where there is none."""
+
+    def find(name: str) -> str:
+        return shutil.which(name) or missing(f"the program {name!r}")
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def node_modules(requires_tool: Callable[[str], str]) -> Path:
+    """The published JavaScript clients that tests/clients/package-lock.json pins; installed if need be."""
+    requires_tool("node")
+    npm = requires_tool("npm")
+    installed = CLIENTS / "node_modules"
+    stamp = installed / ".installed-for"
+    # Test processes run in parallel: the first one installs. The lock is on a file that `npm ci` leaves alone.
+    with (CLIENTS / "package-lock.json").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        wanted = hashlib.sha256(lock.read()).hexdigest()
+        if not (stamp.exists() and stamp.read_text() == wanted):
+            done = subprocess.run([npm, "ci"], cwd=CLIENTS, capture_output=True, text=True, timeout=110)
+            if done.returncode != 0:
+                missing(f"what tests/clients/package-lock.json names, but `npm ci` failed:\n{done.stderr}")
+            stamp.write_text(wanted)
+    return installed
+
+
+@pytest.fixture(scope="session")
+def serving() -> Serving:
+    """Return a context manager that runs `kernel serve` and asserts that it stops cleanly."""
+    return _serving
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Return a function that starts `kernel serve`; each is stopped, and its end checked, after the test."""
+    with ExitStack() as stack:
+
+        def start(project: Path, *arguments: str, **settings: str) -> Server:
+            return stack.enter_context(_serving(project, *arguments, **settings))
+
+        yield start
+
+
+@contextmanager
+def _serving(project: Path, *arguments: str, **settings: str) -> Iterator[Server]:
+    server = _start(project, arguments, settings)
+    try:
+        _wait_until_ready(server)
+        yield server
+    except BaseException:
+        server.process.kill()
+        server.process.wait()
+        sys.stderr.write(f"--- stderr of kernel serve\n{server.log[-20_000:]}")
+        raise
+    code = server.process.returncode if server.process.poll() is not None else server.stop()
+    assert code == 0, f"kernel serve ended with {code}:\n{server.log}"
+    assert "Traceback (most recent call last)" not in server.log, server.log
+    assert "panicked" not in server.log, server.log
+
+
+def _start(project: Path, arguments: tuple[str, ...], settings: dict[str, str]) -> Server:
+    port = _free_port()
+    command = [
+        sys.executable,
+        "-m",
+        "kernel",
+        "serve",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        *arguments,
+    ]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("KERNEL_")}
+    environment["KERNEL_KEYS__JWT_SECRET"] = JWT_SECRET
+    environment |= {f"KERNEL_{name.upper()}": value for name, value in settings.items()}
+    project.mkdir(parents=True, exist_ok=True)
+    with (project / "stdout.log").open("wb") as out, (project / "stderr.log").open("wb") as err:
+        process = subprocess.Popen(command, cwd=project, env=environment, stdout=out, stderr=err)
+    return Server(
+        url=f"http://127.0.0.1:{port}",
+        port=port,
+        project=project,
+        service_key=_sign("service_role"),
+        anon_key=_sign("anon"),
+        process=process,
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _sign(role: str) -> str:
+    claims = {"iss": "tests", "role": role, "exp": 4_102_444_800}
+    return jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(JWT_SECRET))
+
+
+def _wait_until_ready(server: Server, deadline: float = 30.0) -> None:
+    end = monotonic() + deadline
+    while not _ready(server.port):
+        try:
+            code = server.process.wait(0.02)
+        except subprocess.TimeoutExpired:
+            assert monotonic() < end, f"not ready after {deadline} s:\n{server.log}"
+        else:
+            raise AssertionError(f"kernel serve ended with {code} before it was ready:\n{server.log}")
+
+
+def _ready(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
