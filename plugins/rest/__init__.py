@@ -1,0 +1,1 @@
+"""The REST plugin: tables over HTTP, in PostgREST's manners."""

@@ -1,0 +1,130 @@
+"""Errors in PostgREST's shape, codes and statuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from kernel.contracts.database import DatabaseError, DatabaseUnavailable
+from kernel.contracts.records import (
+    RecordsError,
+    TooManyAffected,
+    UnknownColumn,
+    UnknownTable,
+    Unsupported,
+    WrongCount,
+)
+from kernel.http import HeaderList, Problem, Response
+from kernel.identity import Identity
+
+_encode = msgspec.json.Encoder().encode
+
+# SQLSTATE to HTTP status, the longest matching prefix first; what is not here is 400.
+_STATUS_BY_STATE = {
+    "08": 503, "09": 500, "0L": 403, "0P": 403, "23503": 409, "23505": 409, "25006": 405, "25": 500, "21000": 500,
+    "28": 403, "2D": 500, "38": 500, "39": 500, "3B": 500, "40": 500, "42883": 404, "42P01": 404, "42P17": 500,
+    "42501": 403, "53400": 500, "53": 503, "54": 400, "55": 500, "57P01": 503, "57": 500, "58": 500, "F0": 500,
+    "HV": 500, "P0001": 400, "P0": 500, "XX": 500,
+}  # fmt: skip
+
+
+class RestError(Exception):
+    """A request that cannot be answered; all of it may be shown to the client."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        details: str | None = None,
+        hint: str | None = None,
+        *,
+        headers: HeaderList | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.details = details
+        self.hint = hint
+        self.headers = headers or []
+
+    def response(self) -> Response:
+        """Return the answer that says so."""
+        body = {"code": self.code, "details": self.details, "hint": self.hint, "message": self.message}
+        headers = [("proxy-status", f"PostgREST; error={self.code}"), *self.headers]
+        return Response(_encode(body), self.status, headers, content_type="application/json; charset=utf-8")
+
+
+def translate(error: RecordsError | DatabaseError, identity: Identity | None) -> RestError:
+    """Say in PostgREST's words what the records or the database refused."""
+    match error:
+        case DatabaseError():
+            return _database(error, identity)
+        case UnknownTable():
+            hint = f"Perhaps you meant the table '{error.schema}.{error.suggestion}'" if error.suggestion else None
+            message = f"Could not find the table '{error.schema}.{error.table}' in the schema cache"
+            return RestError(404, "PGRST205", message, hint=hint)
+        case UnknownColumn():
+            message = f"Could not find the '{error.column}' column of '{error.table}' in the schema cache"
+            return RestError(400, "PGRST204", message)
+        case WrongCount():
+            message = "Cannot coerce the result to a single JSON object"
+            return RestError(406, "PGRST116", message, f"The result contains {error.count} rows")
+        case TooManyAffected():
+            message = "Query result exceeds max-affected preference constraint"
+            return RestError(400, "PGRST124", message, f"The query affects {error.count} rows")
+        case Unsupported():
+            return not_implemented(str(error))
+    raise error
+
+
+def _database(error: DatabaseError, identity: Identity | None) -> RestError:
+    headers: HeaderList = []
+    status = 503 if isinstance(error, DatabaseUnavailable) else _status(error.sqlstate)
+    if error.sqlstate == "42501" and (identity is None or identity.role == "anon"):
+        status = 401
+        headers = [("www-authenticate", "Bearer")]
+    return RestError(status, error.sqlstate, error.message, error.detail, error.hint, headers=headers)
+
+
+def _status(sqlstate: str) -> int:
+    return _STATUS_BY_STATE.get(sqlstate) or _STATUS_BY_STATE.get(sqlstate[:2], 400)
+
+
+def of_problem(problem: Problem) -> RestError:
+    """Put an error of the kernel's (a body too large, a bad token, a failure) into PostgREST's shape."""
+    code = {401: "PGRST301", 404: "PGRST125", 405: "PGRST117", 413: "PGRST102"}.get(problem.status)
+    if code is None:
+        code = "PGRSTX00" if problem.status >= 500 else "PGRST000"
+    details = f"error id {problem.error_id}" if problem.error_id else None
+    return RestError(problem.status, code, problem.detail or problem.title, details)
+
+
+def not_implemented(details: str) -> RestError:
+    """Refuse a part of PostgREST's language that is not answered here."""
+    return RestError(400, "PGRST127", "Feature not implemented", details)
+
+
+def bad_body(message: str) -> RestError:
+    """Refuse a request body."""
+    return RestError(400, "PGRST102", message)
+
+
+def not_embedded(name: str) -> RestError:
+    """Refuse a filter or an order on something that the request does not embed."""
+    message = f"'{name}' is not an embedded resource in this request"
+    hint = f"Verify that '{name}' is included in the 'select' query parameter."
+    return RestError(400, "PGRST108", message, hint=hint)
+
+
+def bad_range(details: str) -> RestError:
+    """Refuse a range of rows; PostgREST answers 416."""
+    return RestError(416, "PGRST103", "Requested range not satisfiable", details)
+
+
+def unacceptable(media_types: Any) -> RestError:
+    """Refuse an Accept header none of whose types can be served."""
+    message = f"None of these media types are available: {media_types}"
+    return RestError(406, "PGRST107", message)
