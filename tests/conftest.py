@@ -6,17 +6,18 @@ import dataclasses
 import fcntl
 import hashlib
 import http.client
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from time import monotonic
-from typing import NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 import pytest
 from joserfc import jwt
@@ -62,6 +63,84 @@ class Server:
             raise AssertionError(f"SIGTERM did not stop the server in {grace} s:\n{self.log}") from None
 
 
+@dataclasses.dataclass(frozen=True)
+class Reply:
+    """An answer as it came over the wire; header names are in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """The decoded body."""
+        return json.loads(self.body)
+
+
+class Wire:
+    """A keep-alive connection that bytes go through as they are, however wrong; opened again when closed."""
+
+    def __init__(self, server: Server, timeout: float = 10.0) -> None:
+        self._server = server
+        self._timeout = timeout
+        self._socket: socket.socket | None = None
+
+    def __enter__(self) -> Wire:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def socket(self) -> socket.socket:
+        """The open connection."""
+        if self._socket is None:
+            self._socket = self._server.connect(self._timeout)
+        return self._socket
+
+    def close(self) -> None:
+        """Close the connection; the next use opens another."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def send(self, *pieces: bytes) -> None:
+        """Send bytes; what the server no longer wants to read is lost, as it would be for any client."""
+        for piece in pieces:
+            try:
+                self.socket.sendall(piece)
+            except (BrokenPipeError, ConnectionResetError):
+                return
+
+    def reply(self, method: str = "GET") -> Reply | None:
+        """Read one answer to `method`; None where the server closed without any. Raises TimeoutError."""
+        response = http.client.HTTPResponse(self.socket, method=method)
+        try:
+            response.begin()
+            while response.status == 100:
+                response.begin()
+            body = response.read()
+        except (http.client.RemoteDisconnected, ConnectionResetError):
+            self.close()
+            return None
+        finally:
+            response.close()
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        if response.will_close:
+            self.close()
+        return Reply(response.status, headers, body)
+
+    def request(
+        self, method: str, target: str, headers: Mapping[str, str] | None = None, body: bytes | None = None
+    ) -> Reply | None:
+        """Send one request, the service key included unless `headers` says otherwise, and read its answer."""
+        named = {"host": f"127.0.0.1:{self._server.port}", **self._server.headers, **(headers or {})}
+        if body is not None:
+            named.setdefault("content-length", str(len(body)))
+        lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in named.items())]
+        self.send("\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape") + (body or b""))
+        return self.reply(method)
+
+
 class Serving(Protocol):
     """Start a server in `project` for the length of a with block; `settings` like ``rest__max_rows="10"``."""
 
@@ -98,7 +177,7 @@ def node_modules(requires_tool: Callable[[str], str]) -> Path:
     npm = requires_tool("npm")
     installed = CLIENTS / "node_modules"
     stamp = installed / ".installed-for"
-    # Test processes run in parallel: the first one installs. The lock is on a file that `npm ci` leaves alone.
+    # Test processes run in parallel; the first one installs. `npm ci` leaves the file that is locked alone.
     with (CLIENTS / "package-lock.json").open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         wanted = hashlib.sha256(lock.read()).hexdigest()
@@ -108,6 +187,12 @@ def node_modules(requires_tool: Callable[[str], str]) -> Path:
                 missing(f"what tests/clients/package-lock.json names, but `npm ci` failed:\n{done.stderr}")
             stamp.write_text(wanted)
     return installed
+
+
+@pytest.fixture(scope="session")
+def wire() -> type[Wire]:
+    """Give the class of connections that carry any bytes: ``with wire(server) as connection``."""
+    return Wire
 
 
 @pytest.fixture(scope="session")

@@ -35,6 +35,12 @@ def project(tmp_path: Path) -> Path:
     return _make_project(tmp_path / "gazetteer")
 
 
+@pytest.fixture(scope="module")
+def module_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for all tests of a module."""
+    return _make_project(tmp_path_factory.mktemp("journey") / "gazetteer")
+
+
 @pytest.fixture(scope="session")
 def client(
     tmp_path_factory: pytest.TempPathFactory, serving: Callable[..., Any], source: dict[str, Rows]
