@@ -12,6 +12,7 @@ from kernel.contracts.database import (
     Transaction,
 )
 from kernel.contracts.keys import InvalidToken, Keys
+from kernel.contracts.records import Records, RecordsError
 from kernel.contracts.signals import Signals
 from kernel.contracts.stored import Imaged, StoredType
 
@@ -29,6 +30,8 @@ __all__ = [
     "Keys",
     "NotInline",
     "Params",
+    "Records",
+    "RecordsError",
     "Row",
     "Signals",
     "StoredType",

@@ -14,7 +14,7 @@ import msgspec
 from kernel.contracts.catalogue import Table
 from kernel.identity import Identity
 
-Operator = Literal["eq", "neq", "gt", "gte", "lt", "lte", "like", "ilike", "isdistinct"]
+Operator = Literal["eq", "neq", "gt", "gte", "lt", "lte", "isdistinct", "like", "ilike", "match", "imatch"]
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -48,8 +48,9 @@ class Item(msgspec.Struct, frozen=True):
 class Comparison(msgspec.Struct, frozen=True):
     """`field` compared with `value`, the client's text for a value of the field's type.
 
-    In the patterns of ``like`` and ``ilike``, ``%`` and ``_`` are wild and a backslash escapes. With a
-    `quantifier`, `value` is an array literal (``{a,b}``) and the comparison holds for any or all of its elements.
+    In the patterns of ``like`` and ``ilike``, ``%`` and ``_`` are wild and a backslash escapes; ``match`` and
+    ``imatch`` take regular expressions. With a `quantifier`, `value` is an array literal (``{a,b}``), and the
+    comparison holds for any or for all of its elements.
     """
 
     field: Field
@@ -115,7 +116,7 @@ class Select(msgspec.Struct, frozen=True):
 
 
 class Conflict(msgspec.Struct, frozen=True):
-    """What an insert does with a row that is there already: leave the old one, or write the new values over it.
+    """What an insert does with a row that is there already: ignore the new one, or merge it into the old.
 
     `columns` names the unique columns that decide; by default the primary key.
     """
@@ -172,7 +173,7 @@ class Delete(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Rows as a JSON array of objects, how many they are, and the `total` without limit where it was asked for."""
+    """Rows as a JSON array of objects, how many they are, and where asked for the `total` without limit."""
 
     body: bytes
     count: int
@@ -236,9 +237,9 @@ class TooManyAffected(RecordsError):
 class Records(Protocol):
     """The rows of the project's tables, under an identity's rights.
 
-    Every method raises `RecordsError` where the tree does not fit the catalogue, and `DatabaseError` where the
-    database would or did refuse: a value that does not fit its column's type (22P02), a right that is missing
-    (42501), a constraint. An `identity` of None is an anonymous caller.
+    Every method raises `RecordsError` where the tree does not fit the catalogue, and `DatabaseError` where
+    the database would or did refuse: a value that does not fit its column's type (22P02), a right that is
+    missing (42501), a constraint. An `identity` of None is an anonymous caller.
     """
 
     def table(self, table: str, schema: str = "public") -> Table:

@@ -22,10 +22,10 @@ _encode = msgspec.json.Encoder().encode
 
 # SQLSTATE to HTTP status, the longest matching prefix first; what is not here is 400.
 _STATUS_BY_STATE = {
-    "08": 503, "09": 500, "0L": 403, "0P": 403, "23503": 409, "23505": 409, "25006": 405, "25": 500, "21000": 500,
-    "28": 403, "2D": 500, "38": 500, "39": 500, "3B": 500, "40": 500, "42883": 404, "42P01": 404, "42P17": 500,
-    "42501": 403, "53400": 500, "53": 503, "54": 400, "55": 500, "57P01": 503, "57": 500, "58": 500, "F0": 500,
-    "HV": 500, "P0001": 400, "P0": 500, "XX": 500,
+    "08": 503, "09": 500, "0L": 403, "0P": 403, "23503": 409, "23505": 409, "25006": 405, "25": 500,
+    "21000": 500, "28": 403, "2D": 500, "38": 500, "39": 500, "3B": 500, "40": 500, "42883": 404,
+    "42P01": 404, "42P17": 500, "42501": 403, "53400": 500, "53": 503, "54": 400, "55": 500,
+    "57P01": 503, "57": 500, "58": 500, "F0": 500, "HV": 500, "P0001": 400, "P0": 500, "XX": 500,
 }  # fmt: skip
 
 
@@ -63,7 +63,11 @@ def translate(error: RecordsError | DatabaseError, identity: Identity | None) ->
         case DatabaseError():
             return _database(error, identity)
         case UnknownTable():
-            hint = f"Perhaps you meant the table '{error.schema}.{error.suggestion}'" if error.suggestion else None
+            hint = (
+                f"Perhaps you meant the table '{error.schema}.{error.suggestion}'"
+                if error.suggestion
+                else None
+            )
             message = f"Could not find the table '{error.schema}.{error.table}' in the schema cache"
             return RestError(404, "PGRST205", message, hint=hint)
         case UnknownColumn():

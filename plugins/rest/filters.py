@@ -33,7 +33,7 @@ def condition(field: Field, value: str) -> Condition:
     """Return the condition that a parameter's value puts on `field`; raises `RestError` PGRST100."""
     fast = _FAST.match(value)
     if fast is not None:
-        return Comparison(field, cast(Operator, fast[1]), value[fast.end() :])
+        return Comparison(field, cast("Operator", fast[1]), value[fast.end() :])
     return parse(value, "filter", lambda s: _operation(s, field, in_tree=False))
 
 
@@ -67,8 +67,8 @@ def _operation(s: Scanner, field: Field, *, in_tree: bool) -> Condition:
 def _comparison(field: Field, operator: str, negated: bool, quantifier: str | None, value: str) -> Comparison:
     if operator in ("like", "ilike"):
         value = value.replace("*", "%")
-    which = cast(Literal["any", "all"], quantifier[1:-1]) if quantifier else None
-    return Comparison(field, cast(Operator, operator), value, negated, which)
+    which = cast("Literal['any', 'all']", quantifier[1:-1]) if quantifier else None
+    return Comparison(field, cast("Operator", operator), value, negated, which)
 
 
 def _value(s: Scanner, *, in_tree: bool) -> str:
@@ -136,7 +136,7 @@ def _logic(s: Scanner) -> Logic:
         conditions.append(_node(s))
     grammar.token(s, ")")
     s.depth -= 1
-    return Logic(cast(Literal["and", "or"], operator), tuple(conditions), negated)
+    return Logic(cast("Literal['and', 'or']", operator), tuple(conditions), negated)
 
 
 def _node(s: Scanner) -> Condition:

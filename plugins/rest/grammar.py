@@ -52,7 +52,7 @@ def field_name(s: Scanner) -> str:
     text = quoted(s)
     if text is not None:
         return text
-    words = []
+    words: list[str] = []
     while True:
         word = s.match(_IDENTIFIER)
         if word is None:
@@ -99,7 +99,7 @@ def _operand(s: Scanner) -> str | int:
     text = quoted(s)
     if text is not None:
         return text
-    words = []
+    words: list[str] = []
     while True:
         word = s.match(_KEY)
         if word is None:

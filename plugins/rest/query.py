@@ -33,7 +33,7 @@ class Query(msgspec.Struct, frozen=True):
     on_conflict: tuple[str, ...] | None = None
 
     def key_values(self) -> dict[str, str] | None:
-        """Return the values that plain ``eq`` filters give to columns, or None if there is any other filter."""
+        """Return the values that plain ``eq`` filters give to columns; None if there is any other filter."""
         values = {}
         for condition in self.where:
             if not isinstance(condition, Comparison) or condition.operator != "eq" or condition.negated:
@@ -69,7 +69,7 @@ def _pairs(text: str) -> list[tuple[str, str]]:
 
 
 class _Collector:
-    """Gathers parameters; filters and logic trees keep their order, and of other repeated ones the first counts."""
+    """Gathers parameters: filters and logic trees in their order, of other repeated ones the first."""
 
     def __init__(self) -> None:
         self.where: list[Condition] = []

@@ -20,7 +20,7 @@ class Backtrack(Exception):
 class Scanner:
     """Reads `text` from the left.
 
-    A method that cannot go on records what it expected with `miss` and raises `Backtrack`. Of all the records,
+    A method that cannot go on records what it expected with `miss` and raises `Backtrack`. Of the records,
     those at the furthest position make the error, in the order they were made, as Parsec (PostgREST's parser)
     words it.
     """

@@ -1,0 +1,93 @@
+"""What differs between engines in the statements that `compiler` makes."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from kernel.contracts.catalogue import Table
+from kernel.contracts.records import Step
+
+ROW = "t"
+"""The alias every statement gives to its table, so that no other name can be taken for a column of it."""
+
+
+class Member(msgspec.Struct, frozen=True):
+    """One member of the answer's objects: the engine's SQL for its name, and for its value as JSON."""
+
+    name: str
+    value: str
+
+
+class Assignment(msgspec.Struct, frozen=True):
+    """A column and the template that turns a JSON member's text into its value."""
+
+    column: str
+    template: str
+
+
+class Upsert(msgspec.Struct, frozen=True):
+    """On a conflict over `target`, write `merged` columns over the old row; none of them leaves it alone."""
+
+    target: tuple[str, ...]
+    merged: tuple[str, ...]
+
+
+class Dialect(Protocol):
+    """Writes SQL for one engine. Names come from the catalogue; parameters are given by name."""
+
+    def name(self, name: str) -> str:
+        """Quote a name."""
+
+    def literal(self, text: str) -> str:
+        """Quote a text that comes from the catalogue."""
+
+    def column(self, name: str) -> str:
+        """Name a column of the statement's table."""
+
+    def json_path(self, steps: tuple[Step, ...]) -> str:
+        """Return the text of the parameter that holds a path into JSON."""
+
+    def json_at(self, json: str, path: str, *, as_text: bool) -> str:
+        """Return the value at `path` (a parameter) inside `json`, as JSON or as text."""
+
+    def member_of(self, left: str, template: str, values: str) -> str:
+        """Test whether `left` equals one of `values`, a parameter holding a JSON array of texts.
+
+        `template` reads one text.
+        """
+
+    def any_of(self, left: str, test: str, values: str) -> str:
+        """Test whether `test` holds for any element of `values`; in it ``{}`` is the element."""
+
+    def all_of(self, left: str, test: str, values: str) -> str:
+        """Test whether `test` holds for all elements of `values`."""
+
+    def order(self, value: str, *, descending: bool, nulls_last: bool) -> str:
+        """Write one term of an order."""
+
+    def object(self, members: list[Member]) -> str:
+        """Build a JSON object."""
+
+    def select(self, table: Table, row: str, where: str, order: str, *, ranged: bool, counted: bool) -> str:
+        """Return one row: how many rows there are, their JSON array, and if `counted` the total.
+
+        `row` makes the JSON of one row. With `ranged`, the parameters ``limit`` (-1 for none) and ``offset``
+        apply.
+        """
+
+    def insert(self, table: Table, columns: list[Assignment], upsert: Upsert | None, row: str | None) -> str:
+        """Insert the objects in the parameter ``rows`` and return each new row's JSON, if `row` makes it."""
+
+    def insert_defaults(self, table: Table, row: str | None) -> str:
+        """Insert one row of defaults."""
+
+    def has_new(self, table: Table, keys: list[Assignment]) -> str:
+        """Tell whether any of the objects in the parameter ``rows`` has keys that are not in the table."""
+
+    def update(self, table: Table, columns: list[Assignment], where: str, row: str | None) -> str:
+        """Set columns from the object in the parameter ``row``; return the rows' JSON, if `row` makes it."""
+
+    def delete(self, table: Table, where: str, row: str | None) -> str:
+        """Delete rows, and return their JSON, if `row` makes it."""

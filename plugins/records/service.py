@@ -1,0 +1,201 @@
+"""`Records` over a database: look the plan up, bind the values, run the statement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from difflib import get_close_matches
+from typing import Any
+
+import msgspec
+
+from kernel.contracts.catalogue import Table
+from kernel.contracts.database import Database, DatabaseError, Transaction
+from kernel.contracts.records import (
+    Delete,
+    Insert,
+    Page,
+    Select,
+    TooManyAffected,
+    UnknownTable,
+    Unsupported,
+    Update,
+    Written,
+    WrongCount,
+)
+from kernel.identity import Identity
+from plugins.records.compiler import Compiler
+from plugins.records.dialect import Dialect
+from plugins.records.plans import Plan, PlanCache, shape_of
+from plugins.records.sqlite import SQLite
+
+_DIALECTS: dict[str, Callable[[], Dialect]] = {"sqlite": SQLite}
+
+_decode_rows = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class TableRecords:
+    """The `Records` contract on one database."""
+
+    def __init__(self, database: Database, plan_cache: int) -> None:
+        self._database = database
+        self._size = plan_cache
+        self._plans: PlanCache | None = None
+
+    def table(self, table: str, schema: str = "public") -> Table:
+        """Return what the catalogue says of a table; raise `UnknownTable`."""
+        catalogue = self._database.catalogue
+        found = catalogue.table(table, schema)
+        if found is None:
+            names = [name for in_schema, name in catalogue.tables if in_schema == schema]
+            near = get_close_matches(table, names, n=1, cutoff=0.6)
+            raise UnknownTable(schema, table, near[0] if near else None)
+        return found
+
+    def read(self, query: Select, identity: Identity | None, *, inline: bool = False) -> Page:
+        """Answer `query` with one statement."""
+        _allow(identity, query.table)
+        values: list[Any] = []
+        ranged = query.limit is not None or query.offset > 0
+        where = shape_of(query.where, values)
+        key = (query.schema, query.table, query.items, where, query.order, ranged, query.counted)
+        plan = self._plan(key, query.schema, query.table, lambda compiler: compiler.select(query))
+        params = plan.params(values)
+        if ranged:
+            params["limit"] = -1 if query.limit is None else query.limit
+            params["offset"] = query.offset
+        row = self._database.query(plan.statement, params, identity=identity, inline=inline)[0]
+        total = (row[2] if ranged else row[0]) if query.counted else None
+        return Page(row[1].encode(), row[0], total)
+
+    def insert(self, insert: Insert, identity: Identity | None) -> Written:
+        """Write new rows, all or none."""
+        _allow(identity, insert.table)
+        self._check_writable(insert.table, insert.schema)
+        written = _Tally(insert.returning is not None)
+        inserted = True
+        with self._database.transaction(identity) as transaction:
+            for batch in _batches(insert):
+                inserted = self._has_new(batch, transaction) or written.count > 0
+                plan = self._insert_plan(batch)
+                for _ in range(1 if batch.columns else batch.size):
+                    params = {**plan.constants, "rows": batch.rows} if batch.columns else plan.constants
+                    written.run(transaction, plan, params)
+            written.check(insert.single, None)
+        return written.result(inserted)
+
+    def update(self, update: Update, identity: Identity | None) -> Written:
+        """Change rows, all or none."""
+        _allow(identity, update.table)
+        self._check_writable(update.table, update.schema)
+        values: list[Any] = []
+        where = shape_of(update.where, values)
+        key = ("update", update.schema, update.table, update.columns, where, update.returning)
+        written = _Tally(update.returning is not None)
+        if update.columns:
+            plan = self._plan(key, update.schema, update.table, lambda compiler: compiler.update(update))
+            with self._database.transaction(identity) as transaction:
+                written.run(transaction, plan, {**plan.params(values), "row": update.values})
+                written.check(update.single, update.max_affected)
+        else:
+            written.check(update.single, update.max_affected)
+        return written.result()
+
+    def delete(self, delete: Delete, identity: Identity | None) -> Written:
+        """Delete rows, all or none."""
+        _allow(identity, delete.table)
+        self._check_writable(delete.table, delete.schema)
+        values: list[Any] = []
+        key = ("delete", delete.schema, delete.table, shape_of(delete.where, values), delete.returning)
+        plan = self._plan(key, delete.schema, delete.table, lambda compiler: compiler.delete(delete))
+        written = _Tally(delete.returning is not None)
+        with self._database.transaction(identity) as transaction:
+            written.run(transaction, plan, plan.params(values))
+            written.check(delete.single, delete.max_affected)
+        return written.result()
+
+    def _insert_plan(self, insert: Insert) -> Plan:
+        key = ("insert", insert.schema, insert.table, insert.columns, insert.conflict, insert.returning)
+        return self._plan(key, insert.schema, insert.table, lambda compiler: compiler.insert(insert))
+
+    def _has_new(self, insert: Insert, transaction: Transaction) -> bool:
+        if insert.conflict is None or insert.conflict.action != "merge" or not insert.columns:
+            return True
+        plan = self._compiler(insert.table, insert.schema).has_new(insert)
+        return plan is None or bool(transaction.query(plan.statement, {"rows": insert.rows})[0][0])
+
+    def _plan(self, key: Hashable, schema: str, table: str, compile_: Callable[[Compiler], Plan]) -> Plan:
+        catalogue = self._database.catalogue
+        plans = self._plans
+        if plans is None or plans.catalogue is not catalogue:
+            plans = self._plans = PlanCache(catalogue, self._size)
+        plan = plans.get(key)
+        if plan is None:
+            plan = compile_(self._compiler(table, schema))
+            plans.put(key, plan)
+        return plan
+
+    def _compiler(self, table: str, schema: str) -> Compiler:
+        dialect = _DIALECTS[self._database.engine]()
+        return Compiler(self._database, dialect, self.table(table, schema))
+
+    def _check_writable(self, table: str, schema: str) -> None:
+        if self.table(table, schema).kind == "view":
+            raise Unsupported(f"The view '{table}' cannot be written to.")
+
+
+class _Tally:
+    """Counts what a write's statements did and gathers the rows they return."""
+
+    def __init__(self, returning: bool) -> None:
+        self.count = 0
+        self._rows: list[str] | None = [] if returning else None
+
+    def run(self, transaction: Transaction, plan: Plan, params: Any) -> None:
+        """Run one statement."""
+        if self._rows is None:
+            self.count += transaction.execute(plan.statement, params)
+        else:
+            rows = transaction.query(plan.statement, params)
+            self.count += len(rows)
+            self._rows.extend(row[0] for row in rows)
+
+    def check(self, single: bool, most: int | None) -> None:
+        """Raise where the count is not what was allowed."""
+        if most is not None and self.count > most:
+            raise TooManyAffected(self.count)
+        if single and self.count != 1:
+            raise WrongCount(self.count)
+
+    def result(self, inserted: bool = True) -> Written:
+        """Return what was done."""
+        body = b"" if self._rows is None else f"[{','.join(self._rows)}]".encode()
+        return Written(self.count, body, inserted)
+
+
+def _allow(identity: Identity | None, table: str) -> None:
+    if identity is None or identity.role != "service_role":
+        raise DatabaseError(
+            f"permission denied for table {table}",
+            sqlstate="42501",
+            hint="Only the role service_role may use tables here: send the service role's key as the apikey.",
+            table=table,
+        )
+
+
+def _batches(insert: Insert) -> list[Insert]:
+    """Split an insert into those whose rows all have the same columns, in order; usually it is one."""
+    if not insert.size:
+        return []
+    if not insert.defaults or not insert.columns:
+        return [insert]
+    batches: list[tuple[tuple[str, ...], list[dict[str, msgspec.Raw]]]] = []
+    for row in _decode_rows(insert.rows):
+        columns = tuple(name for name in insert.columns if name in row)
+        if not batches or batches[-1][0] != columns:
+            batches.append((columns, []))
+        batches[-1][1].append(row)
+    return [
+        msgspec.structs.replace(insert, columns=columns, rows=_encode(rows).decode(), size=len(rows))
+        for columns, rows in batches
+    ]
