@@ -127,12 +127,16 @@ class Kernel:
             self._provide(record)
             record.status = "registered"
 
+    def prepare(self) -> None:
+        """Go through prepare, after `register`; `start` does both, so only what starts nothing calls it."""
+        with self._deployment_lock():
+            self._each("kernel_prepare", "prepared")
+
     def start(self) -> None:
         """Go through all phases up to ready; after a failure, stop what had started and raise it."""
         self.register()
         try:
-            with self._deployment_lock():
-                self._each("kernel_prepare", "prepared")
+            self.prepare()
             self._each("kernel_start", "started")
             self._freeze()
             self._each("kernel_ready")
