@@ -48,9 +48,17 @@ class Server:
         """What the process has written to stderr so far."""
         return (self.project / "stderr.log").read_text(errors="replace")
 
-    def connect(self, timeout: float = 10.0) -> socket.socket:
-        """Open a plain connection; `timeout` in seconds holds for every single read and write."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
+    def connect(self, timeout: float = 10.0, receive_buffer: int | None = None) -> socket.socket:
+        """Open a plain connection; `timeout` in seconds holds for every single read and write.
+
+        A `receive_buffer` of a few thousand bytes makes the sender notice soon that nobody reads.
+        """
+        connection = socket.socket()
+        connection.settimeout(timeout)
+        if receive_buffer is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        connection.connect(("127.0.0.1", self.port))
+        return connection
 
     def stop(self, grace: float = 15.0) -> int:
         """Send SIGTERM and return the exit code; killed, and an error, after `grace` seconds."""
