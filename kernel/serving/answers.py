@@ -1,0 +1,126 @@
+"""Response bodies over RSGI: files, bodies made piece by piece, live streams."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import tempfile
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from kernel.http import FileBody, Request, Response
+
+# A body made piece by piece is sent from memory up to here; what is larger is spooled to disk, since Granian
+# would keep all of it in memory for a client that does not read.
+SPOOL_BYTES = 256 * 1024
+# Granian opens a file after the call that names it has returned. It does so at once, whatever the client does.
+OPENED_SECONDS = 5.0
+
+_log = logging.getLogger("kernel.serving")
+
+Refuse = Callable[[Exception], Awaitable[Response]]
+
+
+class Answers:
+    """Sends what is more than bytes; `run` awaits a function on a thread, `folder` holds spooled bodies, unlinked."""
+
+    def __init__(self, run: Callable[..., Any], folder: Path) -> None:
+        self._run = run
+        self._folder = folder
+        self._loop = asyncio.get_running_loop()
+        self._streams: set[asyncio.Task[None]] = set()
+
+    def close(self) -> None:
+        """End every live stream."""
+        for stream in self._streams:
+            stream.cancel()
+
+    def file(self, protocol: Any, response: Response, body: FileBody) -> None:
+        """Let Granian send a file, or a part of one."""
+        self._send_file(protocol, response, str(body.path), body.start, body.end)
+        if body.close is not None:
+            self._loop.call_later(OPENED_SECONDS, body.close)
+
+    async def stream(self, protocol: Any, request: Request, response: Response, refuse: Refuse) -> None:
+        """Send a body that is made piece by piece."""
+        if isinstance(response.body, AsyncIterable):
+            await self._live(protocol, request, response)
+            return
+        try:
+            made = await self._run(self._spool, response.body)
+        except Exception as error:
+            refusal = await refuse(error)
+            protocol.response_bytes(refusal.status, refusal.headers, refusal.body)
+            return
+        if isinstance(made, bytes):
+            protocol.response_bytes(response.status, response.headers, made)
+            return
+        length = made.tell()
+        self._send_file(protocol, response, f"/dev/fd/{made.fileno()}", 0, length)
+        self._loop.call_later(OPENED_SECONDS, made.close)
+
+    def _send_file(self, protocol: Any, response: Response, path: str, start: int, end: int) -> None:
+        headers = [*response.headers, ("content-length", str(end - start))]
+        if start >= end:
+            protocol.response_empty(response.status, headers)
+        else:
+            protocol.response_file_range(response.status, headers, path, start, end)
+
+    def _spool(self, pieces: Iterable[bytes]) -> Any:
+        """Draw an iterable: return bytes if they are few, or else an unlinked file positioned at its end."""
+        few: list[bytes] = []
+        size = 0
+        iterator = iter(pieces)
+        try:
+            for piece in iterator:
+                few.append(piece)
+                size += len(piece)
+                if size > SPOOL_BYTES:
+                    break
+            else:
+                return b"".join(few)
+            file = tempfile.TemporaryFile(dir=self._folder)
+            try:
+                file.writelines(few)
+                file.writelines(iterator)
+                file.flush()
+            except BaseException:
+                file.close()
+                raise
+            return file
+        finally:
+            close = getattr(iterator, "close", None)
+            if close is not None:
+                close()
+
+    async def _live(self, protocol: Any, request: Request, response: Response) -> None:
+        stream = asyncio.ensure_future(self._pump(protocol, request, response))
+        gone = asyncio.ensure_future(protocol.client_disconnect())
+        self._streams.add(stream)
+        try:
+            await asyncio.wait((stream, gone), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+            stream.cancel()
+            await asyncio.wait((stream,))
+            self._streams.discard(stream)
+
+    async def _pump(self, protocol: Any, request: Request, response: Response) -> None:
+        from granian._granian import RSGIProtocolClosed, RSGIProtocolError
+
+        assert isinstance(response.body, AsyncIterable)  # noqa: S101 - asked by the caller
+        iterator = aiter(response.body)
+        transport = protocol.response_stream(response.status, response.headers)
+        try:
+            async for piece in iterator:
+                if piece:
+                    await transport.send_bytes(piece)
+        except (RSGIProtocolClosed, RSGIProtocolError):
+            pass
+        except Exception:
+            _log.exception("stream failed", extra={"request": request.id})
+        finally:
+            close = getattr(iterator, "aclose", None)
+            if close is not None:
+                await close()

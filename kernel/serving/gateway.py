@@ -1,0 +1,196 @@
+"""The RSGI application: Granian's requests and WebSockets, taken to a started kernel and answered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from kernel.http import FileBody, HTTPError, NotInline, Request, Response, Upload
+from kernel.routing import Match, Route
+from kernel.serving.answers import Answers
+from kernel.serving.bodies import BodyReader, SpooledUpload, StreamedUpload
+from kernel.serving.websocket import Socket
+
+if TYPE_CHECKING:
+    from kernel.kernel import Kernel
+
+# A socket's handler that waits for something other than its client learns of a stop by being cancelled, this long
+# after receive and send began to raise SocketClosed.
+SOCKET_GRACE_SECONDS = 1.0
+
+_DRAINING = [("connection", "close"), ("retry-after", "1"), ("content-type", "text/plain; charset=utf-8")]
+
+_log = logging.getLogger("kernel.serving")
+
+
+class Gateway:
+    """Serves one kernel on one event loop; Granian calls it once per request or WebSocket.
+
+    Plain handlers run in `threads` threads, ``async def`` handlers and inline ones on the loop.
+    """
+
+    def __init__(self, kernel: Kernel, *, threads: int) -> None:
+        self._kernel = kernel
+        self._dispatcher = kernel.dispatcher
+        self._inline = kernel.dispatcher.inline
+        self._pool = ThreadPoolExecutor(threads, "kernel-handler")
+        self._loop = asyncio.get_running_loop()
+        self._run = partial(self._loop.run_in_executor, self._pool)
+        folder = kernel.data / "tmp"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        self._bodies = BodyReader(self._run, folder, kernel.settings.body_timeout_seconds)
+        self._answers = Answers(self._run, folder)
+        self._sockets: dict[Socket, asyncio.Task[Any]] = {}
+        self._active = 0
+        self._draining = False
+        self._idle = asyncio.Event()
+
+    async def __call__(self, scope: Any, protocol: Any) -> None:
+        """Answer one request, or hold one WebSocket until it closes."""
+        if self._draining:
+            _turn_away(scope, protocol)
+            return
+        self._active += 1
+        try:
+            if scope.proto == "http":
+                await self._http(scope, protocol)
+            else:
+                await self._websocket(scope, protocol)
+        finally:
+            self._active -= 1
+            if self._draining and not self._active:
+                self._idle.set()
+
+    async def drain(self, seconds: float) -> bool:
+        """Turn new requests away, end streams, tell sockets; return whether all ended within `seconds`."""
+        self._draining = True
+        self._answers.close()
+        for socket in list(self._sockets):
+            socket.tell()
+        if self._active:
+            patience = self._loop.call_later(min(SOCKET_GRACE_SECONDS, seconds), self._cancel_sockets)
+            try:
+                await asyncio.wait_for(self._idle.wait(), seconds)
+            except TimeoutError:
+                _log.warning("requests did not finish in time", extra={"requests": self._active})
+            finally:
+                patience.cancel()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        return not self._active
+
+    def _cancel_sockets(self) -> None:
+        for task in self._sockets.values():
+            task.cancel()
+
+    async def _http(self, scope: Any, protocol: Any) -> None:
+        request = _request(scope)
+        route, response = await self._answer(request, scope, protocol)
+        body = response.body
+        if isinstance(body, bytes):
+            if body:
+                protocol.response_bytes(response.status, response.headers, body)
+            else:
+                protocol.response_empty(response.status, response.headers)
+        elif isinstance(body, FileBody):
+            self._answers.file(protocol, response, body)
+        else:
+            await self._answers.stream(protocol, request, response, partial(self._refuse, request, route))
+        if isinstance(request.body, SpooledUpload):
+            request.body.file.close()
+
+    async def _answer(self, request: Request, scope: Any, protocol: Any) -> tuple[Route | None, Response]:
+        found = self._dispatcher.route(request) if self._inline else await self._run(self._first, request)
+        if isinstance(found, Response):
+            return None, found
+        if isinstance(found, tuple):
+            return found
+        route: Route = found.route
+        if route.body is not None:
+            try:
+                await self._read(request, route, scope, protocol)
+            except HTTPError as error:
+                return route, await self._refuse(request, route, error)
+        return route, await self._handle(request, found)
+
+    def _first(self, request: Request) -> Match | Response | tuple[Route, Response]:
+        """Route on a thread, where hooks may block, and go on to the handler if no body has to be read."""
+        found = self._dispatcher.route(request)
+        if isinstance(found, Response) or found.route.body is not None or found.route.is_async:
+            return found
+        return found.route, self._dispatcher.handle(request, found)
+
+    async def _handle(self, request: Request, match: Match) -> Response:
+        route = match.route
+        if route.is_async:
+            return await self._dispatcher.handle_async(request, match, self._run)
+        if route.inline and self._inline:
+            request.inline = True
+            try:
+                return self._dispatcher.handle(request, match)
+            except NotInline:
+                request.inline = False
+        return await self._run(self._dispatcher.handle, request, match)
+
+    async def _read(self, request: Request, route: Route, scope: Any, protocol: Any) -> None:
+        expected = request.content_length
+        if expected is None and scope.http_version != "2" and not request.headers.get("transfer-encoding"):
+            expected = 0
+        pieces = self._bodies.pieces(
+            protocol, expected, self._dispatcher.body_limit(route), partial(self._dispatcher.too_large, route)
+        )
+        if route.body is not Upload:
+            request.body = await self._bodies.whole(pieces)
+        elif route.is_async:
+            request.body = StreamedUpload(pieces)
+        else:
+            request.body = await self._bodies.spooled(pieces)
+
+    async def _refuse(self, request: Request, route: Route | None, error: Exception) -> Response:
+        if self._inline:
+            return self._dispatcher.refuse(request, route, error)
+        return await self._run(self._dispatcher.refuse, request, route, error)
+
+    async def _websocket(self, scope: Any, protocol: Any) -> None:
+        request = _request(scope)
+        try:
+            route, values = self._kernel.router.match_socket(request.path)
+        except HTTPError as error:
+            protocol.close(error.status)
+            return
+        admit = self._dispatcher.admit_socket
+        refusal = admit(request) if self._inline else await self._run(admit, request)
+        if refusal is not None:
+            protocol.close(refusal.status)
+            return
+        socket = await Socket.accept(request, protocol)
+        if socket is None:
+            return
+        task = asyncio.ensure_future(socket.run(route.handler, values, self._kernel.ids.token))
+        self._sockets[socket] = task
+        try:
+            await asyncio.wait((task,))
+        finally:
+            del self._sockets[socket]
+
+
+def _request(scope: Any) -> Request:
+    headers = scope.headers
+    return Request(
+        scope.method,
+        scope.path,
+        scope.query_string,
+        headers,
+        scheme=scope.scheme,
+        host=scope.authority or headers.get("host", ""),
+        peer=scope.client.rpartition(":")[0],
+    )
+
+
+def _turn_away(scope: Any, protocol: Any) -> None:
+    if scope.proto == "http":
+        protocol.response_bytes(503, _DRAINING, b"the server is stopping; try again\n")
+    else:
+        protocol.close(503)

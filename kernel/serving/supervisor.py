@@ -1,0 +1,92 @@
+"""`kernel serve`: binds the port, then serves in this process, or in several that share the port."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kernel.config import Config, KernelSettings
+from kernel.errors import KernelError
+
+if TYPE_CHECKING:
+    from kernel.kernel import Kernel
+
+BACKLOG = 1024
+
+OnReady = Callable[["Kernel", str], None]
+
+
+def serve(
+    project: Path,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    workers: int | None = None,
+    threads: int | None = None,
+    reload: bool = False,
+    on_ready: OnReady | None = None,
+) -> int:
+    """Serve the project until told to stop; return the exit code.
+
+    What is not None overrides the ``[kernel]`` section. A boot that fails is one line on stderr and the code 1.
+    `on_ready` is a function at a module's top level; it gets the started kernel and the real address, and runs
+    once, in the first serving process, when connections are taken.
+    """
+    given = {"HOST": host, "PORT": port, "WORKERS": workers, "THREADS": threads}
+    overrides = {f"KERNEL_KERNEL__{name}": str(value) for name, value in given.items() if value is not None}
+    try:
+        config = Config.load(project, {**os.environ, **overrides})
+        settings = config.settings("kernel", KernelSettings)
+        listener = bind(settings.host, settings.port)
+        if settings.workers == 1 and not reload:
+            from kernel.serving.server import run
+
+            url = address(listener)
+            return run(config, listener, None if on_ready is None else lambda kernel: on_ready(kernel, url))
+        raise KernelError("several workers and --reload are not there yet")
+    except KernelError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket; raises `KernelError` where that cannot be.
+
+    It does not share the port, so a server that is there already is noticed. Whoever connects while the kernel
+    boots waits for it.
+    """
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror as error:
+        raise KernelError(
+            f"cannot listen on {host!r}: {error.strerror}; name an address of this machine"
+        ) from None
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(place)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise KernelError(_refusal(host, port, error)) from None
+    listener.setblocking(False)
+    return listener
+
+
+def address(listener: socket.socket) -> str:
+    """Return the URL of a bound socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _refusal(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is in use; stop what listens there, or choose another: kernel serve --port {port + 1}"
+    return f"cannot listen on {host}:{port}: {error.strerror}"

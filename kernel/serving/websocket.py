@@ -1,0 +1,102 @@
+"""One WebSocket over RSGI, as handlers see it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+from granian._granian import RSGIProtocolClosed, RSGIProtocolError
+
+from kernel.http import Request
+from kernel.sockets import SocketClosed
+
+_CLOSE = 0
+_GONE = (RSGIProtocolClosed, RSGIProtocolError)
+
+_log = logging.getLogger("kernel.serving")
+
+
+class Socket:
+    """An accepted connection; see `kernel.sockets.WebSocket`."""
+
+    def __init__(self, request: Request, protocol: Any, transport: Any) -> None:
+        self.request = request
+        self._protocol = protocol
+        self._transport = transport
+        self._closed = False
+        self._waiting: asyncio.Task[Any] | None = None
+
+    @classmethod
+    async def accept(cls, request: Request, protocol: Any) -> Socket | None:
+        """Complete the handshake; None where the client has gone meanwhile."""
+        try:
+            return cls(request, protocol, await protocol.accept())
+        except _GONE:
+            return None
+
+    async def run(
+        self, handler: Callable[..., Any], values: Mapping[str, Any], token: Callable[[], str]
+    ) -> None:
+        """Run the handler and close the socket after it; its exceptions are logged."""
+        try:
+            await handler(self, **values)
+        except SocketClosed:
+            pass
+        except Exception:
+            _log.exception("socket failed", extra={"request": self.request.id, "error_id": token()})
+        finally:
+            self._closed = True
+            self._protocol.close()
+
+    def tell(self) -> None:
+        """Make `receive` and `send` raise `SocketClosed` from now on."""
+        self._closed = True
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    async def receive(self) -> str | bytes:
+        """Wait for the next message; raises `SocketClosed`."""
+        if self._closed:
+            raise SocketClosed
+        self._waiting = asyncio.current_task()
+        try:
+            message = await self._transport.receive()
+        except _GONE:
+            self._closed = True
+            raise SocketClosed from None
+        except asyncio.CancelledError:
+            if not self._closed:
+                raise
+            if self._waiting is not None:
+                self._waiting.uncancel()
+            raise SocketClosed from None
+        finally:
+            self._waiting = None
+        if message.kind == _CLOSE:
+            self._closed = True
+            raise SocketClosed
+        data: str | bytes = message.data
+        return data
+
+    async def send(self, message: str | bytes) -> None:
+        """Send a text or binary message; raises `SocketClosed`."""
+        if self._closed:
+            raise SocketClosed
+        try:
+            if isinstance(message, str):
+                await self._transport.send_str(message)
+            else:
+                await self._transport.send_bytes(message)
+        except _GONE:
+            self._closed = True
+            raise SocketClosed from None
+
+    async def __aiter__(self) -> AsyncIterator[str | bytes]:
+        while True:
+            try:
+                message = await self.receive()
+            except SocketClosed:
+                return
+            yield message
