@@ -95,6 +95,7 @@ class KernelHooks:
 
     @hookspec
     def kernel_stop(self) -> None:
-        """Close what was opened. Called in reverse order, also after a failed start; every plugin is asked,
-        even if another raises.
+        """Close what was opened.
+
+        Called in reverse order, also after a failed start; every plugin is asked, even if another raises.
         """

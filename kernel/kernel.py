@@ -147,7 +147,10 @@ class Kernel:
         _log.info("ready", extra={"plugins": [record.name for record in self.records], "role": self.role})
 
     def stop(self) -> None:
-        """Stop every plugin that had been prepared or started, last first; failures are logged, and the first is raised."""
+        """Stop every plugin that had been prepared or started, last first.
+
+        Failures are logged, and the first is raised once all have been asked.
+        """
         if self.stopping.is_set():
             return
         self.ready = False

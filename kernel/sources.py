@@ -56,7 +56,7 @@ class SystemIds:
     """Ids from the operating system's randomness."""
 
     def __init__(self) -> None:
-        self._bits = random.Random(secrets.randbits(256)).getrandbits
+        self._bits = random.Random(secrets.randbits(256)).getrandbits  # noqa: S311 - ids are not secrets
 
     def uuid(self) -> uuid.UUID:
         """Return ``uuid.uuid4()``."""
@@ -71,7 +71,7 @@ class SystemRandom:
     """The operating system's randomness for bytes, a seeded generator for jitter."""
 
     def __init__(self) -> None:
-        self._generator = random.Random(secrets.randbits(256))
+        self._generator = random.Random(secrets.randbits(256))  # noqa: S311 - jitter is not a secret
 
     def bytes(self, size: int) -> bytes:
         """Return ``secrets.token_bytes(size)``."""

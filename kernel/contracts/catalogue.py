@@ -22,6 +22,7 @@ class Column(msgspec.Struct, frozen=True):
     default: str | None = None
     generated: bool = False
     identity: bool = False
+    comment: str | None = None
 
 
 class ForeignKey(msgspec.Struct, frozen=True):
@@ -66,6 +67,7 @@ class Catalogue(msgspec.Struct, frozen=True):
 
     version: int
     tables: Mapping[tuple[str, str], Table]
+    schemas: frozenset[str] = frozenset({"public"})
 
     def table(self, name: str, schema: str = "public") -> Table | None:
         """Return the table or view of that name, or None."""

@@ -12,7 +12,7 @@ import msgspec
 from kernel.contracts.catalogue import Catalogue
 from kernel.contracts.stored import StoredType
 from kernel.events import Event
-from kernel.http import NotInline as NotInline  # noqa: PLC0414 - part of this contract
+from kernel.http import NotInline as NotInline
 from kernel.identity import Identity
 
 Row = tuple[Any, ...]
