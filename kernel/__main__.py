@@ -1,0 +1,5 @@
+"""``python -m kernel``: the ``kernel`` command."""
+
+from kernel.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""The built-in commands, one module each or one for each family."""
