@@ -242,8 +242,8 @@ class Records(Protocol):
     missing (42501), a constraint. An `identity` of None is an anonymous caller.
     """
 
-    def table(self, table: str, schema: str = "public") -> Table:
-        """Return what the catalogue says of a table; raise `UnknownTable`."""
+    def table(self, table: str, schema: str, identity: Identity | None) -> Table:
+        """Return what the catalogue says of a table on which the identity has any right."""
 
     def read(self, query: Select, identity: Identity | None, *, inline: bool = False) -> Page:
         """Answer `query` with one statement; `inline` is as in `Database.query`."""

@@ -42,8 +42,12 @@ class TableRecords:
         self._size = plan_cache
         self._plans: PlanCache | None = None
 
-    def table(self, table: str, schema: str = "public") -> Table:
-        """Return what the catalogue says of a table; raise `UnknownTable`."""
+    def table(self, table: str, schema: str, identity: Identity | None) -> Table:
+        """Return what the catalogue says of a table on which the identity has any right."""
+        _allow(identity, table)
+        return self._table(table, schema)
+
+    def _table(self, table: str, schema: str) -> Table:
         catalogue = self._database.catalogue
         found = catalogue.table(table, schema)
         if found is None:
@@ -137,10 +141,10 @@ class TableRecords:
 
     def _compiler(self, table: str, schema: str) -> Compiler:
         dialect = _DIALECTS[self._database.engine]()
-        return Compiler(self._database, dialect, self.table(table, schema))
+        return Compiler(self._database, dialect, self._table(table, schema))
 
     def _check_writable(self, table: str, schema: str) -> None:
-        if self.table(table, schema).kind == "view":
+        if self._table(table, schema).kind == "view":
             raise Unsupported(f"The view '{table}' cannot be written to.")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from kernel.contracts.database import DatabaseError, DatabaseUnavailable
@@ -126,9 +124,3 @@ def not_embedded(name: str) -> RestError:
 def bad_range(details: str) -> RestError:
     """Refuse a range of rows; PostgREST answers 416."""
     return RestError(416, "PGRST103", "Requested range not satisfiable", details)
-
-
-def unacceptable(media_types: Any) -> RestError:
-    """Refuse an Accept header none of whose types can be served."""
-    message = f"None of these media types are available: {media_types}"
-    return RestError(406, "PGRST107", message)

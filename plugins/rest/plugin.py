@@ -1,0 +1,61 @@
+"""The plugin's face: settings, routes, and errors in PostgREST's shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import msgspec
+
+from kernel.contracts.database import DatabaseError
+from kernel.contracts.records import Records
+from kernel.http import Problem, Request, Response
+from kernel.plugin import Plugin, hookimpl
+from kernel.routing import Route
+from plugins.rest.errors import RestError, of_problem, translate
+
+_TABLE = "/rest/v1/{table}"
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+class RestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Settings of the REST API.
+
+    `schemas` are the schemas it shows, the first one by default; `max_rows` is the most rows that one read
+    answers with, whatever it asks for; None is no limit.
+    """
+
+    schemas: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("public",)
+    max_rows: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+
+class RestPlugin(Plugin):
+    """Tables over HTTP under ``/rest/v1``, as the Supabase and PostgREST clients expect."""
+
+    name = "rest"
+    requires = (Records,)
+    Settings = RestSettings
+
+    @hookimpl
+    def kernel_routes(self) -> Iterable[Route]:
+        """Return a route for each method on a table, and the refusal of every other path."""
+        from plugins.rest.routes import Tables
+
+        tables = Tables(self.kernel.services[Records], self.settings.schemas, self.settings.max_rows)
+        yield Route("GET", _TABLE, tables.read, inline=True, summary="Read rows of a table")
+        yield Route("POST", _TABLE, tables.insert, summary="Insert or upsert rows")
+        yield Route("PUT", _TABLE, tables.put, summary="Insert or replace one row by its key")
+        yield Route("PATCH", _TABLE, tables.update, summary="Update rows")
+        yield Route("DELETE", _TABLE, tables.delete, summary="Delete rows")
+        yield Route("OPTIONS", _TABLE, tables.options, inline=True, summary="Methods of a table")
+        for method in _METHODS:
+            yield Route(method, "/rest/v1/{table}/{rest:path}", self._nothing, summary="No such path")
+
+    def format_error(self, request: Request, problem: Problem, error: Exception) -> Response | None:
+        """Render an error that did not come from here in PostgREST's shape."""
+        if isinstance(error, DatabaseError):
+            return translate(error, request.identity).response()
+        return of_problem(problem).response()
+
+    def _nothing(self, request: Request, table: str, rest: str) -> Response:
+        return RestError(404, "PGRST125", "Invalid path specified in request URL").response()
