@@ -131,27 +131,50 @@ class Config:
 
     def settings(self, section: str, kind: type[S]) -> S:
         """Fill `kind` from a section and its variables; `ConfigError` names what is wrong, where, and what fits."""
-        table = self.tables.get(section, {})
-        variables = self.variables.get(section, {})
-        fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
-        for key in (*table, *variables):
-            if key not in fields:
-                where = self._where(section, key)
-                raise ConfigError(f"{where}: unknown setting{nearest(key, fields)}{_listed(fields)}")
-        values: dict[str, Any] = {}
-        for key, field in fields.items():
-            if key in variables:
-                values[field.name] = self._convert(
-                    section, key, _overlay(table.get(key), variables[key]), field.type, strict=False
-                )
-            elif key in table:
-                values[field.name] = self._convert(section, key, table[key], field.type, strict=True)
-            elif field.required:
-                raise ConfigError(f"{self.file}: [{section}] {key} is missing; plugin {section!r} needs it")
+        values, problems = self._values(section, kind)
+        if problems:
+            raise problems[0]
         try:
             return kind(**values)
         except (ValueError, TypeError) as error:
             raise ConfigError(f"{self.file}: [{section}]: {error}") from error
+
+    def problems(self, section: str, kind: type[msgspec.Struct]) -> list[ConfigError]:
+        """Return everything that is wrong with a section; `settings` raises the first of it."""
+        problems = self._values(section, kind)[1]
+        if not problems:
+            try:
+                self.settings(section, kind)
+            except ConfigError as error:
+                problems.append(error)
+        return problems
+
+    def _values(self, section: str, kind: type[msgspec.Struct]) -> tuple[dict[str, Any], list[ConfigError]]:
+        table = self.tables.get(section, {})
+        variables = self.variables.get(section, {})
+        fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+        problems = [
+            ConfigError(
+                f"{self._where(section, key)}: unknown setting{nearest(key, fields)}{_listed(fields)}"
+            )
+            for key in dict.fromkeys((*table, *variables))
+            if key not in fields
+        ]
+        values: dict[str, Any] = {}
+        for key, field in fields.items():
+            try:
+                if key in variables:
+                    value = _overlay(table.get(key), variables[key])
+                    values[field.name] = self._convert(section, key, value, field.type, strict=False)
+                elif key in table:
+                    values[field.name] = self._convert(section, key, table[key], field.type, strict=True)
+                elif field.required:
+                    raise ConfigError(
+                        f"{self.file}: [{section}] {key} is missing; plugin {section!r} needs it"
+                    )
+            except ConfigError as error:
+                problems.append(error)
+        return values, problems
 
     def source(self, section: str, key: str) -> str:
         """Tell where a setting's value comes from: an environment variable, the file, or ``default``."""
@@ -169,18 +192,26 @@ class Config:
 
     def check_sections(self, known: Iterable[str]) -> None:
         """Refuse a section, or a variable, that belongs to no plugin known here."""
+        for problem in self.unknown_sections(known):
+            raise problem
+
+    def unknown_sections(self, known: Iterable[str]) -> list[ConfigError]:
+        """Return what is wrong with every section, and variable, that belongs to no plugin known here."""
         names = {*known, *RESERVED}
-        for section in self.tables:
-            if section not in names:
-                raise ConfigError(
-                    f"{self.file}: [{section}] belongs to no installed plugin{nearest(section, names)}"
-                )
+        problems = [
+            ConfigError(f"{self.file}: [{section}] belongs to no installed plugin{nearest(section, names)}")
+            for section in self.tables
+            if section not in names
+        ]
         for section, variables in self.variables.items():
             if section not in names:
                 variable = _variable(section, next(iter(variables)))
-                raise ConfigError(
-                    f"{variable}: no installed plugin is called {section!r}{nearest(section, names)}"
+                problems.append(
+                    ConfigError(
+                        f"{variable}: no installed plugin is called {section!r}{nearest(section, names)}"
+                    )
                 )
+        return problems
 
     def _where(self, section: str, key: str) -> str:
         source = self.source(section, key)

@@ -51,10 +51,11 @@ def discover(choice: PluginChoice, project: Path) -> list[PluginRecord]:
     if any(":" in name for name in wanted) and str(project) not in sys.path:
         # Last, so that a project's own kernel.py or plugins folder cannot shadow ours.
         sys.path.append(str(project))
-    return [_record(name, points) for name in wanted]
+    return [load(name, points) for name in wanted]
 
 
-def _record(name: str, points: Mapping[str, EntryPoint]) -> PluginRecord:
+def load(name: str, points: Mapping[str, EntryPoint]) -> PluginRecord:
+    """Load one plugin's class by entry-point name or ``module:Class``; raises `DiscoveryError`."""
     if ":" in name:
         record = check(_import(name), f"{FILE_NAME}: {name}")
     elif name in points:

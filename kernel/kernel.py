@@ -133,8 +133,9 @@ class Kernel:
             self._each("kernel_prepare", "prepared")
 
     def start(self) -> None:
-        """Go through all phases up to ready; after a failure, stop what had started and raise it."""
-        self.register()
+        """Go through all phases up to ready, register unless that is done; stop after a failure and raise it."""
+        if not self.records:
+            self.register()
         try:
             self.prepare()
             self._each("kernel_start", "started")
@@ -176,7 +177,9 @@ class Kernel:
         """Yield the registered plugins' commands with their plugin's name; two of one name are an error."""
         owners: dict[str, str] = {}
         for record in self.records:
-            for command in self._call(record, "kernel_commands") or ():
+            with self._phase(record, "kernel_commands"):
+                commands = list(self._call(record, "kernel_commands") or ())
+            for command in commands:
                 other = owners.setdefault(str(command.name), record.name)
                 if other != record.name:
                     raise KernelError(
@@ -228,7 +231,11 @@ class Kernel:
             if chosen.get(contract.__name__, record.name) == record.name:
                 self.services.provide(contract, implementation, owner=record.name)
 
-    def _freeze(self) -> None:
+    def collect_routes(self) -> None:
+        """Fill the router with the kernel's routes and every plugin's; raises `RouteError`.
+
+        Part of `start`; whoever only wants to look at the routes calls it after `register`.
+        """
         self.router.add(
             "kernel", Route("GET", "/healthz", self._healthz, inline=True, summary="Is the process up?")
         )
@@ -242,6 +249,9 @@ class Kernel:
                         f"plugin {record.name!r}: kernel_routes gave {route!r}, which is not a Route"
                     )
                 self.router.add(record.name, route)
+
+    def _freeze(self) -> None:
+        self.collect_routes()
         self.router.freeze()
         self.events.freeze()
         hooks = RequestHooks(self.manager)

@@ -38,9 +38,8 @@ def fail(message: str) -> None:
 
 
 def json(value: Any) -> None:
-    """Print a value as indented JSON, in UTF-8 whatever the locale."""
-    text = msgspec.json.format(msgspec.json.encode(value), indent=2)
-    click.get_binary_stream("stdout").write(text + b"\n")
+    """Print a value as indented JSON."""
+    say(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
 def wants_json(as_json: bool) -> bool:
