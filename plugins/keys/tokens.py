@@ -1,0 +1,124 @@
+"""JSON Web Tokens: whether to believe one, and how to make one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+from joserfc import jws
+from joserfc.errors import JoseError
+
+from kernel.contracts.keys import InvalidToken
+from kernel.identity import Identity
+from plugins.keys.trust import BelievedKey, Trust
+
+MAX_LENGTH = 16_384
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Tokens:
+    """Verifies tokens against what is believed of their issuer, and signs our own.
+
+    `trusted` maps a third party's name to what is believed of it; a token of any other issuer must be signed
+    with a key of `own`, whose first key signs.
+    """
+
+    def __init__(self, own: Trust, trusted: Mapping[str, Trust]) -> None:
+        self._own = own
+        self._trusted = dict(trusted)
+
+    def verify(self, token: str, now: float) -> tuple[Identity, float | None]:
+        """Return who the token speaks for and when it expires; raises `InvalidToken`. `now` is Unix time."""
+        if len(token) > MAX_LENGTH:
+            raise InvalidToken(f"the token is longer than {MAX_LENGTH} characters")
+        try:
+            parsed = jws.extract_compact(token.encode("ascii"))
+            header, claims = parsed.headers(), _decode(parsed.payload or b"")
+        except (JoseError, ValueError, RecursionError):
+            raise InvalidToken("the token is not a JWT") from None
+        if (
+            not isinstance(header, dict)
+            or not isinstance(claims, dict)
+            or "crit" in header
+            or "b64" in header
+        ):
+            raise InvalidToken("the token is not a JWT")
+        # An unverified issuer may choose whose keys are tried: what they then confirm includes the issuer.
+        issuer = claims.get("iss")
+        trust = self._trusted.get(issuer, self._own) if isinstance(issuer, str) else self._own
+        candidates = trust.candidates(header.get("alg"), header.get("kid"))
+        if not any(_signed(parsed, key) for key in candidates):
+            raise InvalidToken("the token's signature cannot be verified")
+        return _identity(claims, trust, now)
+
+    def sign(self, claims: Mapping[str, Any]) -> str:
+        """Return a JWT with these claims, signed with our first key."""
+        key = self._own.keys[0]
+        header = {"alg": key.algorithm, "typ": "JWT"} | ({"kid": key.kid} if key.kid is not None else {})
+        return jws.serialize_compact(header, _encode(claims), key.key, registry=key.registry)
+
+    def public_keys(self) -> list[dict[str, Any]]:
+        """Return our public keys as JSON Web Keys."""
+        return [
+            {
+                **key.key.as_dict(private=False),
+                "kid": key.kid,
+                "alg": key.algorithm,
+                "use": "sig",
+                "key_ops": ["verify"],
+            }
+            for key in self._own.keys
+            if key.algorithm != "HS256"
+        ]
+
+
+def _signed(parsed: Any, key: BelievedKey) -> bool:
+    try:
+        return jws.validate_compact(parsed, key.key, registry=key.registry)
+    except (JoseError, ValueError):
+        return False
+
+
+def _identity(claims: dict[str, Any], trust: Trust, now: float) -> tuple[Identity, float | None]:
+    expires = _moment(claims, "exp")
+    if expires is None and trust.named:
+        raise InvalidToken("the token does not say when it expires")
+    if expires is not None:
+        expires += trust.leeway
+        if now >= expires:
+            raise InvalidToken("the token has expired")
+    begins = _moment(claims, "nbf")
+    if begins is not None and now < begins - trust.leeway:
+        raise InvalidToken("the token is not valid yet")
+    _check_audience(claims.get("aud"), trust)
+    role, subject = claims.get("role"), claims.get("sub")
+    if not isinstance(role, str) or not role:
+        raise InvalidToken("the token names no role")
+    if trust.roles and role not in trust.roles:
+        raise InvalidToken("the token names a role that its issuer may not give")
+    if subject is not None and not isinstance(subject, str):
+        raise InvalidToken("the token's subject is not a text")
+    return Identity(role, subject, MappingProxyType(claims)), expires
+
+
+def _moment(claims: Mapping[str, Any], name: str) -> float | None:
+    value = claims.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidToken(f"the token's {name} is not a number")
+    return float(value)
+
+
+def _check_audience(audience: object, trust: Trust) -> None:
+    if not trust.audience or (audience is None and not trust.named):
+        return
+    named = [audience] if isinstance(audience, str) else audience
+    if not isinstance(named, list) or trust.audience.isdisjoint(
+        name for name in named if isinstance(name, str)
+    ):
+        raise InvalidToken("the token is meant for another audience")
