@@ -6,7 +6,6 @@ import asyncio
 import logging
 import tempfile
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 from kernel.http import FileBody, Request, Response
@@ -25,7 +24,7 @@ Refuse = Callable[[Exception], Awaitable[Response]]
 class Answers:
     """Sends what is more than bytes; `run` awaits a function on a thread, `folder` holds spooled bodies, unlinked."""
 
-    def __init__(self, run: Callable[..., Any], folder: Path) -> None:
+    def __init__(self, run: Callable[..., Any], folder: str) -> None:
         self._run = run
         self._folder = folder
         self._loop = asyncio.get_running_loop()
@@ -80,7 +79,7 @@ class Answers:
                     break
             else:
                 return b"".join(few)
-            file = tempfile.TemporaryFile(dir=self._folder)
+            file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - closed once it is open elsewhere
             try:
                 file.writelines(few)
                 file.writelines(iterator)

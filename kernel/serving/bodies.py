@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from kernel.http import HTTPError
@@ -17,7 +16,7 @@ SPOOL_BYTES = 256 * 1024
 class BodyReader:
     """Reads bodies; `run` awaits a function on a thread, `folder` holds spooled uploads, unlinked at once."""
 
-    def __init__(self, run: Callable[..., Any], folder: Path, timeout_seconds: float) -> None:
+    def __init__(self, run: Callable[..., Any], folder: str, timeout_seconds: float) -> None:
         self._run = run
         self._folder = folder
         self._timeout = timeout_seconds
@@ -58,7 +57,7 @@ class BodyReader:
 
     async def spooled(self, pieces: AsyncIterator[bytes]) -> SpooledUpload:
         """Return a whole body as a file positioned at its start; only a large one touches the disk."""
-        file = tempfile.SpooledTemporaryFile(SPOOL_BYTES, dir=self._folder)
+        file = tempfile.SpooledTemporaryFile(SPOOL_BYTES, dir=self._folder)  # noqa: SIM115 - closed with the request
         try:
             async for piece in pieces:
                 if file.tell() + len(piece) > SPOOL_BYTES:

@@ -41,8 +41,8 @@ class Gateway:
         self._run = partial(self._loop.run_in_executor, self._pool)
         folder = kernel.data / "tmp"
         folder.mkdir(mode=0o700, exist_ok=True)
-        self._bodies = BodyReader(self._run, folder, kernel.settings.body_timeout_seconds)
-        self._answers = Answers(self._run, folder)
+        self._bodies = BodyReader(self._run, str(folder), kernel.settings.body_timeout_seconds)
+        self._answers = Answers(self._run, str(folder))
         self._sockets: dict[Socket, asyncio.Task[Any]] = {}
         self._active = 0
         self._draining = False

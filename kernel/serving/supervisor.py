@@ -88,5 +88,8 @@ def address(listener: socket.socket) -> str:
 
 def _refusal(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is in use; stop what listens there, or choose another: kernel serve --port {port + 1}"
+        return (
+            f"port {port} on {host} is in use; "
+            f"stop what listens there, or choose another: kernel serve --port {port % 65535 + 1}"
+        )
     return f"cannot listen on {host}:{port}: {error.strerror}"
