@@ -158,7 +158,7 @@ class Compiler:
         column = self._table.columns.get(field.column)
         if column is None:
             raise self._no_column(field.column)
-        operand = Operand(self._dialect.column(column.name), self._database.stored(column.type))
+        operand = Operand(self._dialect.column(self._table, column.name), self._database.stored(column.type))
         return self._at_path(operand, field) if field.path else operand
 
     def _at_path(self, operand: Operand, field: Field) -> Operand:

@@ -9,9 +9,6 @@ import msgspec
 from kernel.contracts.catalogue import Table
 from kernel.contracts.records import Step
 
-ROW = "t"
-"""The alias every statement gives to its table, so that no other name can be taken for a column of it."""
-
 
 class Member(msgspec.Struct, frozen=True):
     """One member of the answer's objects: the engine's SQL for its name, and for its value as JSON."""
@@ -43,7 +40,7 @@ class Dialect(Protocol):
     def literal(self, text: str) -> str:
         """Quote a text that comes from the catalogue."""
 
-    def column(self, name: str) -> str:
+    def column(self, table: Table, name: str) -> str:
         """Name a column of the statement's table."""
 
     def json_path(self, steps: tuple[Step, ...]) -> str:

@@ -5,7 +5,12 @@ from __future__ import annotations
 
 from kernel.contracts.catalogue import Table
 from kernel.contracts.records import Step
-from plugins.records.dialect import ROW, Assignment, Member, Upsert
+from plugins.records.dialect import Assignment, Member, Upsert
+
+# The elements of a JSON array; no table has a name that begins with a dot. (RETURNING knows a table only by its
+# own name, so that every statement uses that and not an alias.)
+_EACH = '".each"'
+_VALUE = f"{_EACH}.value"
 
 
 class SQLite:
@@ -22,9 +27,9 @@ class SQLite:
         """Quote a text that comes from the catalogue."""
         return "'" + text.replace("'", "''") + "'"
 
-    def column(self, name: str) -> str:
+    def column(self, table: Table, name: str) -> str:
         """Name a column of the statement's table."""
-        return f"{ROW}.{self.name(name)}"
+        return f"{self._table(table)}.{self.name(name)}"
 
     def json_path(self, steps: tuple[Step, ...]) -> str:
         """Return the text of the parameter that holds a path into JSON."""
@@ -44,16 +49,16 @@ class SQLite:
 
     def member_of(self, left: str, template: str, values: str) -> str:
         """Test whether `left` equals one of `values`."""
-        return f"{left} IN (SELECT {_fill(template, 'e.value')} FROM json_each({values}) AS e)"
+        return f"{left} IN (SELECT {_fill(template, _VALUE)} FROM json_each({values}) AS {_EACH})"
 
     def any_of(self, left: str, test: str, values: str) -> str:
         """Test whether `test` holds for any element of `values`; NULL where `left` is."""
-        found = f"EXISTS (SELECT 1 FROM json_each({values}) AS e WHERE {_fill(test, 'e.value')})"
+        found = f"EXISTS (SELECT 1 FROM json_each({values}) AS {_EACH} WHERE {_fill(test, _VALUE)})"
         return f"CASE WHEN {left} IS NOT NULL THEN {found} END"
 
     def all_of(self, left: str, test: str, values: str) -> str:
         """Test whether `test` holds for all elements of `values`; NULL where `left` is."""
-        refuted = f"SELECT 1 FROM json_each({values}) AS e WHERE ({_fill(test, 'e.value')}) IS NOT TRUE"
+        refuted = f"SELECT 1 FROM json_each({values}) AS {_EACH} WHERE ({_fill(test, _VALUE)}) IS NOT TRUE"
         return f"CASE WHEN {left} IS NOT NULL THEN NOT EXISTS ({refuted}) END"
 
     def order(self, value: str, *, descending: bool, nulls_last: bool) -> str:
@@ -78,7 +83,7 @@ class SQLite:
 
     def select(self, table: Table, row: str, where: str, order: str, *, ranged: bool, counted: bool) -> str:
         """Return one row: how many rows there are, their JSON array, and if `counted` the total."""
-        source = f"FROM {self._table(table)} AS {ROW}{where}"
+        source = f"FROM {self._table(table)}{where}"
         limit = " LIMIT :limit OFFSET :offset" if ranged else ""
         total = f", (SELECT count(*) {source})" if counted and ranged else ""
         # Joining the rows' texts costs half of what json_group_array does, which parses each of them again.
@@ -88,31 +93,31 @@ class SQLite:
     def insert(self, table: Table, columns: list[Assignment], upsert: Upsert | None, row: str | None) -> str:
         """Insert the objects in the parameter ``rows``."""
         names = ", ".join(self.name(column.column) for column in columns)
-        values = ", ".join(self._read(column, "e.value") for column in columns)
+        values = ", ".join(self._read(column, _VALUE) for column in columns)
         conflict = "" if upsert is None else self._conflict(upsert)
         return (
-            f"INSERT INTO {self._table(table)} AS {ROW} ({names}) "
-            f"SELECT {values} FROM json_each(:rows) AS e WHERE true{conflict}{self._returning(row)}"
+            f"INSERT INTO {self._table(table)} ({names}) "
+            f"SELECT {values} FROM json_each(:rows) AS {_EACH} WHERE true{conflict}{self._returning(row)}"
         )
 
     def insert_defaults(self, table: Table, row: str | None) -> str:
         """Insert one row of defaults."""
-        return f"INSERT INTO {self._table(table)} AS {ROW} DEFAULT VALUES{self._returning(row)}"
+        return f"INSERT INTO {self._table(table)} DEFAULT VALUES{self._returning(row)}"
 
     def has_new(self, table: Table, keys: list[Assignment]) -> str:
         """Tell whether any of the objects in the parameter ``rows`` has keys that are not in the table."""
-        same = " AND ".join(f"{self.column(key.column)} = {self._read(key, 'e.value')}" for key in keys)
-        found = f"SELECT 1 FROM {self._table(table)} AS {ROW} WHERE {same}"
-        return f"SELECT EXISTS (SELECT 1 FROM json_each(:rows) AS e WHERE NOT EXISTS ({found}))"
+        same = " AND ".join(f"{self.column(table, key.column)} = {self._read(key, _VALUE)}" for key in keys)
+        found = f"SELECT 1 FROM {self._table(table)} WHERE {same}"
+        return f"SELECT EXISTS (SELECT 1 FROM json_each(:rows) AS {_EACH} WHERE NOT EXISTS ({found}))"
 
     def update(self, table: Table, columns: list[Assignment], where: str, row: str | None) -> str:
         """Set columns from the object in the parameter ``row``."""
         sets = ", ".join(f"{self.name(column.column)} = {self._read(column, ':row')}" for column in columns)
-        return f"UPDATE {self._table(table)} AS {ROW} SET {sets}{where}{self._returning(row)}"
+        return f"UPDATE {self._table(table)} SET {sets}{where}{self._returning(row)}"
 
     def delete(self, table: Table, where: str, row: str | None) -> str:
         """Delete rows."""
-        return f"DELETE FROM {self._table(table)} AS {ROW}{where}{self._returning(row)}"
+        return f"DELETE FROM {self._table(table)}{where}{self._returning(row)}"
 
     def _table(self, table: Table) -> str:
         return self.name(table.name if table.schema == "public" else f"{table.schema}.{table.name}")
