@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from kernel.testing.client import Client, Reply
     from kernel.testing.factory import KernelFactory, KernelUnderTest
     from kernel.testing.recorder import HookCall, Recorder
-    from kernel.testing.scenarios import Scenario, scenarios
+    from kernel.testing.scenario import Scenario, scenarios
     from kernel.testing.sockets import SocketClient, SocketRefused
     from kernel.testing.sources import CountedIds, FrozenClock, SeededRandom
 
@@ -40,11 +40,11 @@ _HOME = {
     "KernelUnderTest": "factory",
     "Recorder": "recorder",
     "Reply": "client",
-    "Scenario": "scenarios",
+    "Scenario": "scenario",
     "SeededRandom": "sources",
     "SocketClient": "sockets",
     "SocketRefused": "sockets",
-    "scenarios": "scenarios",
+    "scenarios": "scenario",
 }
 
 
