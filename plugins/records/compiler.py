@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -260,12 +260,15 @@ class Compiler:
         return " ORDER BY " + ", ".join(self._order_term(term) for term in terms)
 
     def _order_term(self, term: Order) -> str:
+        nulls: Literal["first", "last"] | None
         operand = self._operand(term.field)
         if not operand.stored.comparable:
             message = f"could not identify an ordering operator for type {operand.stored.type}"
             raise DatabaseError(message, sqlstate="42883")
-        nulls_last = not term.descending if term.nulls is None else term.nulls == "last"
-        return self._dialect.order(operand.sql, descending=term.descending, nulls_last=nulls_last)
+        nulls = term.nulls or ("first" if term.descending else "last")
+        if not term.field.path and not self._table.columns[term.field.column].nullable:
+            nulls = None
+        return self._dialect.order(operand.sql, descending=term.descending, nulls=nulls)
 
     # Writes
 

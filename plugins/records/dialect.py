@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -61,8 +61,8 @@ class Dialect(Protocol):
     def all_of(self, left: str, test: str, values: str) -> str:
         """Test whether `test` holds for all elements of `values`."""
 
-    def order(self, value: str, *, descending: bool, nulls_last: bool) -> str:
-        """Write one term of an order."""
+    def order(self, value: str, *, descending: bool, nulls: Literal["first", "last"] | None) -> str:
+        """Write one term of an order; `nulls` is None where there are none."""
 
     def object(self, members: list[Member]) -> str:
         """Build a JSON object."""

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from kernel.contracts.catalogue import Table
 from kernel.contracts.records import Step
 from plugins.records.dialect import Assignment, Member, Upsert
@@ -61,9 +63,9 @@ class SQLite:
         refuted = f"SELECT 1 FROM json_each({values}) AS {_EACH} WHERE ({_fill(test, _VALUE)}) IS NOT TRUE"
         return f"CASE WHEN {left} IS NOT NULL THEN NOT EXISTS ({refuted}) END"
 
-    def order(self, value: str, *, descending: bool, nulls_last: bool) -> str:
+    def order(self, value: str, *, descending: bool, nulls: Literal["first", "last"] | None) -> str:
         """Write one term of an order."""
-        return f"{value} {'DESC' if descending else 'ASC'} NULLS {'LAST' if nulls_last else 'FIRST'}"
+        return f"{value} {'DESC' if descending else 'ASC'}{f' NULLS {nulls.upper()}' if nulls else ''}"
 
     def object(self, members: list[Member]) -> str:
         """Build a JSON object; a wide one is joined from several."""

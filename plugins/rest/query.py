@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl
+import re
+from functools import lru_cache
+from operator import itemgetter
+from urllib.parse import quote, unquote_plus
 
 import msgspec
 
@@ -16,6 +19,7 @@ MAX_PARAMETERS = 2000
 
 _STRUCTURAL = frozenset({"order", "limit", "offset", "and", "or"})
 _LARGEST = 2**63 - 1
+_SAFE = re.compile(r"[A-Za-z0-9_.~-]*")
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -44,28 +48,80 @@ class Query(msgspec.Struct, frozen=True):
         return values
 
 
-def parse_query(text: str) -> Query:
-    """Parse an undecoded query string; raises `RestError`."""
-    if not text:
-        return Query()
-    found = _Collector()
-    for key, value in _pairs(text):
-        found.add(key, value)
-    return found.query()
+class Parsed(msgspec.Struct, frozen=True):
+    """A query, and its parameters sorted and encoded in one way, for Content-Location."""
+
+    query: Query
+    canonical: str = ""
+
+
+class QueryParser:
+    """Parses query strings and remembers the latest `size` of them, and of their parts that recur most."""
+
+    _LONGEST_KEPT = 2000
+
+    def __init__(self, size: int = 1000) -> None:
+        self._parsed = lru_cache(size)(self._parse)
+        self._select = lru_cache(size)(lambda text: parse(text, "select parameter", grammar.select))
+        self._order = lru_cache(size)(lambda text: parse(text, "order", grammar.order))
+        self._quoted = lru_cache(size)(_quoted)
+
+    def parse(self, text: str) -> Parsed:
+        """Parse an undecoded query string; raises `RestError`."""
+        return self._parsed(text) if len(text) <= self._LONGEST_KEPT else self._parse(text)
+
+    def _parse(self, text: str) -> Parsed:
+        if not text:
+            return Parsed(Query())
+        pairs = _pairs(text)
+        found = _Collector()
+        for key, value in pairs:
+            found.add(key, value)
+        return Parsed(self._query(found.where, found.single), self._canonical(pairs))
+
+    def _query(self, where: list[Condition], single: dict[str, str]) -> Query:
+        select, order = single.get("select"), single.get("order")
+        columns, on_conflict = single.get("columns"), single.get("on_conflict")
+        return Query(
+            ALL if select is None else self._select(select),
+            tuple(where),
+            () if order is None else self._order(order),
+            _integer(single.get("limit")),
+            max(_integer(single.get("offset")) or 0, 0),
+            None if columns is None else parse(columns, "columns parameter", grammar.columns),
+            None if on_conflict is None else parse(on_conflict, "on_conflict parameter", grammar.columns),
+        )
+
+    def _canonical(self, pairs: list[tuple[str, str]]) -> str:
+        quoted = self._quoted
+        return "&".join(f"{quoted(key)}={quoted(value)}" for key, value in sorted(pairs, key=itemgetter(0)))
+
+
+def _quoted(text: str) -> str:
+    return text if _SAFE.fullmatch(text) else quote(text, safe="")
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:
-    try:
-        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
-    except ValueError as error:
+    """Return names and values, decoded; a name without a value is left out."""
+    parts = text.split("&")
+    if len(parts) > MAX_PARAMETERS:
         message = f"a query string has at most {MAX_PARAMETERS} parameters"
-        raise RestError(400, "PGRST100", message) from error
-    if "%00" in text:
+        raise RestError(400, "PGRST100", message)
+    pairs = []
+    for part in parts:
+        key, equals, value = part.partition("=")
+        if equals:
+            pairs.append((_decoded(key), _decoded(value)))
+    return pairs
+
+
+def _decoded(text: str) -> str:
+    if "%" not in text and "+" not in text:
+        return text
+    decoded = unquote_plus(text)
+    if "\x00" in decoded:
         raise RestError(400, "22021", 'invalid byte sequence for encoding "UTF8": 0x00')
-    valueless = {part for part in text.split("&") if "=" not in part}
-    if not valueless:
-        return pairs
-    return parse_qsl("&".join(part for part in text.split("&") if "=" in part), keep_blank_values=True)
+    return decoded
 
 
 class _Collector:
@@ -93,21 +149,6 @@ class _Collector:
             self.single.setdefault(key, value)
         else:
             raise not_embedded(parse(key, "tree path", grammar.path)[0][0])
-
-    def query(self) -> Query:
-        """Return what was gathered."""
-        single = self.single
-        select, order = single.get("select"), single.get("order")
-        columns, on_conflict = single.get("columns"), single.get("on_conflict")
-        return Query(
-            ALL if select is None else parse(select, "select parameter", grammar.select),
-            tuple(self.where),
-            () if order is None else parse(order, "order", grammar.order),
-            _integer(single.get("limit")),
-            max(_integer(single.get("offset")) or 0, 0),
-            None if columns is None else parse(columns, "columns parameter", grammar.columns),
-            None if on_conflict is None else parse(on_conflict, "on_conflict parameter", grammar.columns),
-        )
 
 
 def _root_field(key: str) -> Field:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from typing import Any, ParamSpec
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -30,12 +30,11 @@ from plugins.rest.accept import CONTENT_TYPES, Shape, wanted_shape
 from plugins.rest.errors import RestError, translate
 from plugins.rest.payload import Payload, payload
 from plugins.rest.prefer import NONE, Preferences, preferences
-from plugins.rest.query import Query, parse_query
+from plugins.rest.query import Query, QueryParser
 
 P = ParamSpec("P")
 
 _VARY = ("vary", "Accept, Prefer, Range")
-_LONGEST_KEPT = 2000
 _decode = msgspec.json.Decoder(list[dict[str, Any]]).decode
 
 
@@ -65,7 +64,7 @@ class Tables:
         self._records = records
         self._schemas = schemas
         self._max_rows = max_rows
-        self._parsed = functools.lru_cache(maxsize=1000)(_parse)
+        self._parser = QueryParser()
 
     @answering
     def read(self, request: Request, table: str) -> Response:
@@ -73,8 +72,8 @@ class Tables:
         schema, headers = self._schema(request, "accept-profile")
         prefer = preferences(request)
         shape = wanted_shape(request)
-        text = request.query
-        query, canonical = self._parsed(text) if len(text) < _LONGEST_KEPT else _parse(text)
+        parsed = self._parser.parse(request.query)
+        query = parsed.query
         header = request.headers.get("range") if request.method == "GET" else None
         offset, limit = ranges.window(query, header, self._max_rows)
         select = Select(
@@ -90,7 +89,7 @@ class Tables:
         headers += [
             ("content-type", CONTENT_TYPES[shape]),
             ("content-range", ranges.content_range(offset, page.count, page.total)),
-            ("content-location", f"/{quote(table)}{canonical}"),
+            ("content-location", _location(table, parsed.canonical)),
             _VARY,
         ]
         if prefer is not NONE:
@@ -209,7 +208,7 @@ class Tables:
         schema, headers = self._schema(request, "content-profile")
         prefer = preferences(request)
         shape = wanted_shape(request)
-        query = parse_query(request.query)
+        query = self._parser.parse(request.query).query
         found = self._records.table(table, schema, request.identity)
         return _Write(found, query, prefer, shape, headers)
 
@@ -269,19 +268,15 @@ class _Write(msgspec.Struct, frozen=True):
     def _location(self, written: Written) -> str:
         key = _decode(written.body)[0]
         filters = {name: "is.null" if value is None else f"eq.{_plain(value)}" for name, value in key.items()}
-        return f"/{quote(self.table.name)}?{urlencode(filters)}"
+        return _location(self.table.name, urlencode(filters))
+
+
+def _location(table: str, query: str) -> str:
+    return f"/{quote(table)}?{query}" if query else f"/{quote(table)}"
 
 
 def _plain(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _parse(text: str) -> tuple[Query, str]:
-    """Return the query and its canonical form, sorted, for Content-Location."""
-    query = parse_query(text)
-    pairs = sorted(parse_qsl(text, keep_blank_values=True), key=lambda pair: pair[0])
-    canonical = "&".join(f"{quote(key, safe='')}={quote(value, safe='')}" for key, value in pairs)
-    return query, f"?{canonical}" if canonical else ""
 
 
 def _conflict(prefer: Preferences, query: Query, table: Table) -> Conflict | None:
