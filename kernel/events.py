@@ -93,9 +93,12 @@ class EventBus:
         self._compile()
 
         def undo() -> None:
-            if subscription in self._subscriptions:
-                self._subscriptions.remove(subscription)
-                self._compile()
+            # By identity: another subscription may be equal to this one.
+            for index, other in enumerate(self._subscriptions):
+                if other is subscription:
+                    del self._subscriptions[index]
+                    self._compile()
+                    return
 
         return undo
 
