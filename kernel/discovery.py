@@ -190,17 +190,24 @@ def _providers(
 
 
 def _missing(record: PluginRecord, contract: type) -> str:
+    problem = f"plugin {record.name!r} requires {contract.__name__}, which nothing enabled provides"
+    name = _bundled_provider(contract)
+    if name is not None:
+        return f"{problem}; enable {name!r}: kernel plugins enable {name}"
+    return f"{problem}; enable a plugin that does, or: kernel plugins disable {record.name}"
+
+
+def _bundled_provider(contract: type) -> str | None:
     for name, point in installed().items():
-        cls = _import(point.value, point) if is_bundled(point) else None
+        if not is_bundled(point):
+            continue
+        try:
+            cls = _import(point.value, point)
+        except DiscoveryError:
+            continue  # This is for a hint alone: a plugin that is not enabled need not be importable.
         if isinstance(cls, type) and issubclass(cls, Plugin) and contract in cls.provides:
-            return (
-                f"plugin {record.name!r} requires {contract.__name__}, which nothing enabled provides; "
-                f"enable {name!r}: kernel plugins enable {name}"
-            )
-    return (
-        f"plugin {record.name!r} requires {contract.__name__}, which nothing enabled provides; "
-        f"enable a plugin that does, or: kernel plugins disable {record.name}"
-    )
+            return name
+    return None
 
 
 def _visit(
