@@ -36,8 +36,11 @@ class DatabaseError(Exception):
     """A statement was refused or failed.
 
     `sqlstate` is PostgreSQL's five-character code on both engines; `message`, `detail` and `hint` may be shown
-    to a client; `schema`, `table`, `column` and `constraint` are set where the engine names them.
+    to a client; `schema`, `table`, `column` and `constraint` are set where the engine names them. `statement` is
+    set by `Transaction.script`: the text of the one that failed.
     """
+
+    statement: str | None = None
 
     def __init__(
         self,
