@@ -1,0 +1,5 @@
+"""Plain SQL migrations of the project and of plugins."""
+
+from plugins.migrations.plugin import MigrationsPlugin
+
+__all__ = ["MigrationsPlugin"]

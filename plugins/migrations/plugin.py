@@ -1,0 +1,86 @@
+"""The plugin: finds the folders, and applies their files before anything starts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kernel import Plugin, hookimpl
+from kernel.contracts.database import Database
+
+if TYPE_CHECKING:
+    import click
+
+    from plugins.migrations.files import Migration
+    from plugins.migrations.runner import Runner
+
+FOLDER = "migrations"
+PROJECT = "(project)"  # no plugin can be called that
+
+
+class MigrationsPlugin(Plugin):
+    """Plain SQL migrations of the project and of plugins."""
+
+    name = "migrations"
+    requires = (Database,)
+
+    @hookimpl
+    def kernel_prepare(self) -> None:
+        """Apply what has not been applied."""
+        self.runner().apply(self.files())
+
+    @hookimpl
+    def kernel_commands(self) -> Iterable[click.Command]:
+        """Offer ``kernel migrate``."""
+        from plugins.migrations.commands import migrate_group
+
+        yield migrate_group(self)
+
+    @property
+    def folder(self) -> Path:
+        """Where the project's own migrations are."""
+        return self.kernel.config.project.resolve() / FOLDER
+
+    def files(self) -> Mapping[str, Sequence[Migration]]:
+        """Read all migrations: the plugins' in dependency order, then the project's."""
+        from plugins.migrations.errors import MigrationError
+        from plugins.migrations.files import read_folder
+
+        found: dict[str, Sequence[Migration]] = {}
+        owners: dict[Path, str] = {}
+        for namespace, folder in self._folders():
+            found[namespace] = read_folder(folder, namespace)
+            other = owners.setdefault(folder, namespace) if found[namespace] else namespace
+            if other != namespace:
+                raise MigrationError(
+                    f"{folder} stands beside two plugins, {other!r} and {namespace!r}, and would be applied for "
+                    "both; move one of them into a package of its own"
+                )
+        return found
+
+    def _folders(self) -> Iterator[tuple[str, Path]]:
+        for record in self.kernel.records:
+            folder = _beside(record.cls)
+            if folder is not None:
+                yield record.name, folder
+        yield PROJECT, self.folder
+
+    def runner(self) -> Runner:
+        """Return what compares and applies."""
+        from plugins.migrations.runner import Runner
+
+        return Runner(self.kernel.services[Database], self.kernel.clock)
+
+
+def _beside(cls: type[Plugin]) -> Path | None:
+    """Return the folder for migrations beside a plugin class's module; None where that is in no package.
+
+    What stands beside a single module is not its own: another's files, or the project's.
+    """
+    module = sys.modules.get(cls.__module__)
+    file = getattr(module, "__file__", None)
+    if file is None or not getattr(module, "__package__", None):
+        return None
+    return Path(file).resolve().parent / FOLDER
