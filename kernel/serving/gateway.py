@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 # after receive and send began to raise SocketClosed.
 SOCKET_GRACE_SECONDS = 1.0
 
-_DRAINING = [("connection", "close"), ("retry-after", "1"), ("content-type", "text/plain; charset=utf-8")]
+_STOPPING = [("connection", "close"), ("retry-after", "1"), ("content-type", "text/plain; charset=utf-8")]
 
 _log = logging.getLogger("kernel.serving")
 
@@ -45,12 +46,12 @@ class Gateway:
         self._answers = Answers(self._run, str(folder))
         self._sockets: dict[Socket, asyncio.Task[Any]] = {}
         self._active = 0
-        self._draining = False
-        self._idle = asyncio.Event()
+        self._turning_away = False
+        self._idle: asyncio.Event | None = None
 
     async def __call__(self, scope: Any, protocol: Any) -> None:
         """Answer one request, or hold one WebSocket until it closes."""
-        if self._draining:
+        if self._turning_away:
             _turn_away(scope, protocol)
             return
         self._active += 1
@@ -61,23 +62,26 @@ class Gateway:
                 await self._websocket(scope, protocol)
         finally:
             self._active -= 1
-            if self._draining and not self._active:
+            if self._idle is not None and not self._active:
                 self._idle.set()
 
-    async def drain(self, seconds: float) -> bool:
-        """Turn new requests away, end streams, tell sockets; return whether all ended within `seconds`."""
-        self._draining = True
+    def turn_away(self) -> None:
+        """Answer whatever comes from now on with 503."""
+        self._turning_away = True
+
+    async def finish(self, seconds: float) -> bool:
+        """End streams, tell sockets, wait for the rest; return whether all ended within `seconds`."""
         self._answers.close()
-        for socket in list(self._sockets):
+        for socket in self._sockets:
             socket.tell()
+        patience = self._loop.call_later(min(SOCKET_GRACE_SECONDS, seconds), self._cancel_sockets)
         if self._active:
-            patience = self._loop.call_later(min(SOCKET_GRACE_SECONDS, seconds), self._cancel_sockets)
-            try:
+            self._idle = asyncio.Event()
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), seconds)
-            except TimeoutError:
-                _log.warning("requests did not finish in time", extra={"requests": self._active})
-            finally:
-                patience.cancel()
+        patience.cancel()
+        if self._active:
+            _log.warning("requests did not finish in time", extra={"requests": self._active})
         self._pool.shutdown(wait=False, cancel_futures=True)
         return not self._active
 
@@ -191,6 +195,6 @@ def _request(scope: Any) -> Request:
 
 def _turn_away(scope: Any, protocol: Any) -> None:
     if scope.proto == "http":
-        protocol.response_bytes(503, _DRAINING, b"the server is stopping; try again\n")
+        protocol.response_bytes(503, _STOPPING, b"the server is stopping; try again\n")
     else:
         protocol.close(503)

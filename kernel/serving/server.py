@@ -7,46 +7,53 @@ import logging
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from socket import socket
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from granian._granian import SocketHolder
 from granian.server.embed import Server
 
 from kernel.config import Config
-from kernel.errors import KernelError, describe
+from kernel.errors import KernelError
 from kernel.kernel import Kernel
+from kernel.serving.lifeline import READY, RETIRE
+from kernel.serving.supervisor import BACKLOG, complain
 
 # Connections at a time, idle WebSockets and streams included; Granian leaves further ones in the backlog.
 CONNECTIONS = 16_384
+# Granian closes idle connections when it stops; this long even where the grace period has been used up.
+CLOSING_SECONDS = 0.2
 
 _log = logging.getLogger("kernel.serving")
 
-Ready = Callable[[Kernel], None]
 
-
-class _Embedded(Server):
-    """Granian on our loop and our listening socket."""
+class _Granian(Server):
+    """Granian's embedded server on a listening socket of ours; it uses asyncio's running loop."""
 
     def __init__(self, listener: socket) -> None:
-        super().__init__(target=None, log_enabled=False, backpressure=CONNECTIONS)
+        super().__init__(target="", log_enabled=False, backlog=BACKLOG, backpressure=CONNECTIONS)
         self._listener = listener
 
     def _init_shared_socket(self) -> None:
-        self._shd = SocketHolder(os.dup(self._listener.fileno()), False, 1024)
+        holder: Any = SocketHolder  # its stub lacks the arguments
+        self._shd = holder(os.dup(self._listener.fileno()), False, BACKLOG)
 
 
-def run(config: Config, listener: socket, on_ready: Ready | None = None) -> int:
-    """Serve until told to stop and return the exit code; `listener` is a listening socket.
+def run(
+    config: Config,
+    listener: socket,
+    *,
+    on_ready: Callable[[Kernel], None] | None = None,
+    lifeline: socket | None = None,
+) -> int:
+    """Boot a kernel, serve on `listener` until told to stop, and return the exit code.
 
-    SIGTERM and SIGINT stop gracefully, a second one at once; SIGHUP makes room for a successor: it stops taking
-    connections, and finishes what is in flight. `on_ready` is called when connections are taken. Raises
-    `KernelError` where the boot fails.
+    SIGTERM and SIGINT stop gracefully, a second one at once. `on_ready` is called when requests are answered.
+    `lifeline` connects to a supervisor. Raises `KernelError` where the boot fails.
     """
-    server = _Embedded(listener)  # configures logging, so it comes before the plugins do
+    granian: Any = _Granian(listener)  # configures logging, so it comes before the plugins do
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop_boot)
     kernel = Kernel(config)
@@ -54,69 +61,79 @@ def run(config: Config, listener: socket, on_ready: Ready | None = None) -> int:
         kernel.start()
     except _StopBoot:
         return 0
-    clean = asyncio.run(_Process(kernel, server, listener).serve(on_ready))
+    clean = asyncio.run(_Process(kernel, granian, listener, lifeline).serve(on_ready))
     code = 0
     try:
         kernel.stop()
     except KernelError as error:
-        sys.stderr.write(f"error: {describe(error)}\n")
+        complain(error)
         code = 1
-    if not clean or threading.active_count() > 1:
-        # Threads that still run a handler would keep the interpreter from ending.
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+    if not clean:
+        _exit(code)  # the interpreter would wait for the threads that still run handlers
     return code
 
 
 class _Process:
-    def __init__(self, kernel: Kernel, server: _Embedded, listener: socket) -> None:
-        self._kernel = kernel
-        self._server = server
-        self._listener = listener
-        self._told = asyncio.Event()
-        self._retired = False
+    """Serves a started kernel until a signal or the supervisor says to stop."""
 
-    async def serve(self, on_ready: Ready | None) -> bool:
+    def __init__(self, kernel: Kernel, granian: Any, listener: socket, lifeline: socket | None) -> None:
+        self._kernel = kernel
+        self._granian = granian
+        self._listener = listener
+        self._lifeline = lifeline
+        self._told = asyncio.Event()
+        self._signalled = False
+        self._retiring = False
+
+    async def serve(self, on_ready: Callable[[Kernel], None] | None) -> bool:
         """Serve until told to stop; return whether everything in flight came to its end."""
         from kernel.serving.gateway import Gateway
 
         gateway = Gateway(self._kernel, threads=self._kernel.settings.threads)
-        self._server.target = gateway
-        self._handle_signals()
-        serving = asyncio.ensure_future(self._server.serve())
-        await asyncio.sleep(0)
+        self._granian.target = gateway
+        self._listen()
+        serving = asyncio.ensure_future(self._granian.serve())
+        await asyncio.sleep(0)  # it has to begin before what follows is true
         if on_ready is not None:
             on_ready(self._kernel)
+        if self._lifeline is not None:
+            self._lifeline.send(READY)
         told = asyncio.ensure_future(self._told.wait())
         await asyncio.wait((told, serving), return_when=asyncio.FIRST_COMPLETED)
-        grace = self._kernel.settings.grace_seconds
         loop = asyncio.get_running_loop()
-        end = loop.time() + grace
-        if self._retired:
-            self._server.stop()
-        clean = await gateway.drain(grace)
+        end = loop.time() + self._kernel.settings.grace_seconds
+        if self._retiring:
+            self._granian.stop()
+        else:
+            gateway.turn_away()
         self._listener.close()
-        self._server.stop()
-        done, _ = await asyncio.wait((serving,), timeout=max(0.1, end - loop.time()))
+        clean = await gateway.finish(end - loop.time())
+        self._granian.stop()
+        done, _ = await asyncio.wait((serving,), timeout=max(CLOSING_SECONDS, end - loop.time()))
         if not done:
             _log.warning("connections did not finish in time")
         return clean and bool(done)
 
-    def _handle_signals(self) -> None:
+    def _listen(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop, number)
-        loop.add_signal_handler(signal.SIGHUP, self._retire)
+            loop.add_signal_handler(number, self._on_signal, number)
+        if self._lifeline is not None:
+            self._lifeline.setblocking(False)
+            loop.add_reader(self._lifeline, self._on_lifeline)
 
-    def _stop(self, number: int) -> None:
-        if self._told.is_set():
-            os._exit(128 + number)
+    def _on_signal(self, number: int) -> None:
+        if self._signalled:
+            _exit(128 + number)
+        self._signalled = True
         self._told.set()
 
-    def _retire(self) -> None:
-        self._retired = True
+    def _on_lifeline(self) -> None:
+        assert self._lifeline is not None  # noqa: S101 - it is what became readable
+        message = self._lifeline.recv(1)
+        self._retiring = message == RETIRE
+        if not message:
+            asyncio.get_running_loop().remove_reader(self._lifeline)
         self._told.set()
 
 
@@ -124,5 +141,13 @@ class _StopBoot(BaseException):
     """A signal to stop, come while the kernel was booting."""
 
 
-def _stop_boot(number: int, frame: FrameType | None) -> Any:
+def _stop_boot(number: int, frame: FrameType | None) -> NoReturn:
     raise _StopBoot
+
+
+def _exit(code: int) -> NoReturn:
+    """End the process although threads are still at work."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -43,15 +43,31 @@ def serve(
         config = Config.load(project, {**os.environ, **overrides})
         settings = config.settings("kernel", KernelSettings)
         listener = bind(settings.host, settings.port)
+        url = address(listener)
         if settings.workers == 1 and not reload:
-            from kernel.serving.server import run
+            return _serve_here(config, listener, url, on_ready)
+        from kernel.serving.lifeline import Orders
+        from kernel.serving.reload import watch_project
+        from kernel.serving.workers import Workers
 
-            url = address(listener)
-            return run(config, listener, None if on_ready is None else lambda kernel: on_ready(kernel, url))
-        raise KernelError("several workers and --reload are not there yet")
+        announce = None if on_ready is None else f"{on_ready.__module__}:{on_ready.__qualname__}"
+        orders = Orders(str(project.resolve()), url, announce)
+        supervisor = Workers(listener, settings.workers, orders, {**os.environ, **overrides})
+        return supervisor.run(watch_project(project, project / settings.data) if reload else None)
     except KernelError as error:
-        sys.stderr.write(f"error: {error}\n")
+        complain(error)
         return 1
+
+
+def complain(error: KernelError) -> None:
+    """Write an error as one line on stderr."""
+    sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+
+
+def _serve_here(config: Config, listener: socket.socket, url: str, on_ready: OnReady | None) -> int:
+    from kernel.serving.server import run
+
+    return run(config, listener, on_ready=None if on_ready is None else lambda kernel: on_ready(kernel, url))
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -58,8 +58,7 @@ class Socket:
 
     async def receive(self) -> str | bytes:
         """Wait for the next message; raises `SocketClosed`."""
-        if self._closed:
-            raise SocketClosed
+        self._check()
         self._waiting = asyncio.current_task()
         try:
             message = await self._transport.receive()
@@ -82,8 +81,7 @@ class Socket:
 
     async def send(self, message: str | bytes) -> None:
         """Send a text or binary message; raises `SocketClosed`."""
-        if self._closed:
-            raise SocketClosed
+        self._check()
         try:
             if isinstance(message, str):
                 await self._transport.send_str(message)
@@ -92,6 +90,10 @@ class Socket:
         except _GONE:
             self._closed = True
             raise SocketClosed from None
+
+    def _check(self) -> None:
+        if self._closed:
+            raise SocketClosed
 
     async def __aiter__(self) -> AsyncIterator[str | bytes]:
         while True:

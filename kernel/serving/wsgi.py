@@ -50,7 +50,7 @@ class WSGIApplication:
         """Answer one request."""
         request = _request(environ)
         route, response = self._answer(request, environ)
-        body = response.body
+        body: Any = response.body
         if not isinstance(body, bytes | FileBody):
             try:
                 body = self._begin(body, request)
