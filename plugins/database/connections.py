@@ -1,0 +1,198 @@
+"""Connections to one SQLite file: how they are opened, guarded and lent out."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+import msgspec
+
+from kernel.contracts.database import Row
+from plugins.database import functions
+
+_LARGEST_VALUE = 256 * 1024 * 1024
+_STATEMENTS_KEPT = 512
+_STEPS_BETWEEN_CLOCKS = 10_000
+_TICKS_IN_BUDGET = 8
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How long statements may take: seconds for clocks, steps of SQLite's virtual machine for inline reads."""
+
+    statement_timeout: float
+    busy_timeout: float
+    inline_steps: int
+
+
+class Guarded:
+    """A connection whose statements are interrupted when they take too long.
+
+    It counts or looks at the clock every so many steps of SQLite's virtual machine. The counter of a cached
+    statement runs on from one execution to the next, so a single callback at the budget's end would fire at
+    random; several short ticks keep the error within one of them.
+    """
+
+    __slots__ = ("_deadline", "_ticks", "connection", "limits")
+
+    def __init__(self, connection: apsw.Connection, limits: Limits, *, inline: bool) -> None:
+        self.connection = connection
+        self.limits = limits
+        self._deadline = 0.0
+        self._ticks = 0
+        if inline:
+            connection.set_progress_handler(self._tick, max(1, limits.inline_steps // _TICKS_IN_BUDGET))
+        else:
+            connection.set_progress_handler(self._late, _STEPS_BETWEEN_CLOCKS)
+
+    def start(self) -> None:
+        """Begin a new statement's time."""
+        self._deadline = time.monotonic() + self.limits.statement_timeout
+        self._ticks = 0
+
+    def _late(self) -> bool:
+        return time.monotonic() > self._deadline
+
+    def _tick(self) -> bool:
+        self._ticks += 1
+        return self._ticks > _TICKS_IN_BUDGET
+
+
+class Connections:
+    """All connections of one process to one database.
+
+    Readers and inline readers are lent from two pools that grow with use; the writer is one, behind a lock.
+    A database in memory is a file in WAL mode in a private folder of the machine's memory (or its temporary
+    folder): shared by one kernel's connections with the same locking as on disk, and gone when it closes.
+    """
+
+    def __init__(
+        self, path: Path | None, limits: Limits, now: Callable[[], str], uuid: Callable[[], str]
+    ) -> None:
+        self.in_memory = path is None
+        self.limits = limits
+        self.write_lock = threading.Lock()
+        self._now = now
+        self._uuid = uuid
+        self._path = path
+        self._readers: deque[Guarded] = deque()
+        self._inline: deque[Guarded] = deque()
+        self._writer: Guarded | None = None
+        self._all: list[apsw.Connection] = []
+        self._opening = threading.Lock()
+        self._closed = False
+        self._image: bytes | None = None
+        self._folder: weakref.finalize[[str, bool], Connections] | None = None
+
+    @property
+    def used(self) -> bool:
+        """Whether a connection has been opened."""
+        return bool(self._all)
+
+    def load(self, image: bytes) -> None:
+        """Start from the bytes of a database file."""
+        if self.used or not self.in_memory:
+            raise RuntimeError("an image can only be loaded into a database in memory, before its first use")
+        self._image = image
+
+    def reader(self) -> Guarded:
+        """Lend a reading connection; give it back with `returned`."""
+        try:
+            return self._readers.pop()
+        except IndexError:
+            return self._open(inline=False, writing=False)
+
+    def returned(self, guarded: Guarded) -> None:
+        """Take a reading connection back."""
+        if self._closed:
+            guarded.connection.close()
+        else:
+            self._readers.append(guarded)
+
+    def inline_reader(self) -> Guarded:
+        """Lend a connection that never waits; give it back with `inline_returned`."""
+        try:
+            return self._inline.pop()
+        except IndexError:
+            return self._open(inline=True, writing=False)
+
+    def inline_returned(self, guarded: Guarded) -> None:
+        """Take an inline connection back."""
+        if self._closed:
+            guarded.connection.close()
+        else:
+            self._inline.append(guarded)
+
+    def writer(self) -> Guarded:
+        """Return the writing connection; the caller holds `write_lock`."""
+        if self._writer is None:
+            self._writer = self._open(inline=False, writing=True)
+        return self._writer
+
+    def separate(self) -> apsw.Connection:
+        """Open a reading connection that its user keeps to itself and closes."""
+        return self._open(inline=False, writing=False).connection
+
+    def close(self) -> None:
+        """Close every connection; the last one to close a file folds its log into it."""
+        with self._opening:
+            self._closed = True
+            connections, self._all = self._all, []
+            self._readers.clear()
+            self._inline.clear()
+            self._writer = None
+        for connection in connections:
+            connection.close()
+        if self._folder is not None:
+            self._folder()
+
+    def _open(self, *, inline: bool, writing: bool) -> Guarded:
+        with self._opening:
+            if self._closed:
+                raise RuntimeError("the database is closed")
+            connection = apsw.Connection(str(self._file()), statementcachesize=_STATEMENTS_KEPT)
+            self._prepare(connection, inline=inline, writing=writing)
+            self._all.append(connection)
+        return Guarded(connection, self.limits, inline=inline)
+
+    def _file(self) -> Path:
+        if self._path is None:
+            memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a private folder in it
+            folder = tempfile.mkdtemp(prefix="backend-kernel-", dir=memory if memory.is_dir() else None)
+            self._folder = weakref.finalize(self, shutil.rmtree, folder, True)
+            self._path = Path(folder) / "kernel.db"
+            if self._image is not None:
+                self._path.write_bytes(self._image)
+                self._image = None
+        return self._path
+
+    def _prepare(self, connection: apsw.Connection, *, inline: bool, writing: bool) -> None:
+        connection.set_busy_timeout(0 if inline else round(self.limits.busy_timeout * 1000))
+        connection.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
+        connection.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
+        connection.limit(apsw.SQLITE_LIMIT_LENGTH, _LARGEST_VALUE)
+        if not self._all and connection.readonly("main") is False:
+            connection.pragma("journal_mode", "wal")
+        connection.pragma("synchronous", "off" if self.in_memory else "normal")
+        connection.pragma("foreign_keys", True)
+        connection.pragma("case_sensitive_like", True)
+        connection.pragma("recursive_triggers", True)
+        if not writing:
+            connection.pragma("query_only", True)
+        functions.register(connection, self._now, self._uuid)
+
+
+def run(guarded: Guarded, sql: str, params: object) -> list[Row]:
+    """Run one statement to its end and return its rows; the cursor is closed whatever happens."""
+    guarded.start()
+    cursor = guarded.connection.cursor()
+    try:
+        return cursor.execute(sql, params).fetchall()  # type: ignore[arg-type]
+    finally:
+        cursor.close(True)

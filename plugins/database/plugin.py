@@ -1,0 +1,83 @@
+"""The database plugin: settings, services, and opening and closing in step with the kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+from kernel.contracts.database import Database
+from kernel.contracts.signals import Signals
+from kernel.errors import ConfigError
+from kernel.plugin import Plugin, hookimpl
+
+if TYPE_CHECKING:
+    from plugins.database.database import SqliteDatabase
+    from plugins.database.signals import SqliteSignals
+
+
+class DatabaseSettings(msgspec.Struct, frozen=True):
+    """Settings of the database.
+
+    `url` is ``sqlite:///kernel.db`` (a file in the data folder), ``sqlite:////srv/app.db`` (an absolute path) or
+    ``sqlite:///:memory:``. `statement_timeout` and `busy_timeout` are seconds: how long one statement may run,
+    and how long a writer waits for another. `inline_steps` is how many steps of SQLite's virtual machine a read
+    on the event loop may take before it moves to a thread (a list of 30 rows takes about 300).
+    """
+
+    url: str = "sqlite:///kernel.db"
+    statement_timeout: Annotated[float, msgspec.Meta(gt=0)] = 30.0
+    busy_timeout: Annotated[float, msgspec.Meta(ge=0)] = 5.0
+    inline_steps: Annotated[int, msgspec.Meta(gt=0)] = 20_000
+
+
+class DatabasePlugin(Plugin):
+    """The embedded database: PostgreSQL's SQL on SQLite."""
+
+    name = "database"
+    provides = (Database, Signals)
+    Settings = DatabaseSettings
+
+    database: SqliteDatabase
+    signals: SqliteSignals
+
+    @hookimpl
+    def kernel_services(self) -> Mapping[type, Any]:
+        """Offer the database and its signals; nothing is opened before first use."""
+        from plugins.database.connections import Limits
+        from plugins.database.database import SqliteDatabase, path_of
+        from plugins.database.signals import SqliteSignals
+
+        settings: DatabaseSettings = self.settings
+        if not settings.url.startswith("sqlite:///"):
+            raise ConfigError(
+                f"[database] url is {settings.url!r}; it must start with 'sqlite:///', like 'sqlite:///kernel.db'"
+            )
+        limits = Limits(settings.statement_timeout, settings.busy_timeout, settings.inline_steps)
+        kernel = self.kernel
+        self.database = SqliteDatabase(
+            path_of(settings.url, lambda: kernel.data),
+            limits,
+            kernel.clock,
+            kernel.ids,
+            kernel.events.publish,
+        )
+        self.signals = SqliteSignals(self.database)
+        return {Database: self.database, Signals: self.signals}
+
+    @hookimpl
+    def kernel_health(self) -> Mapping[str, str | None]:
+        """Report whether the database answers."""
+        try:
+            self.database.query("select 1")
+        except Exception as error:  # noqa: BLE001 - whatever it is, the check has failed
+            return {"database": f"does not answer ({type(error).__name__})"}
+        return {"database": None}
+
+    @hookimpl
+    def kernel_stop(self) -> None:
+        """Close what was opened."""
+        if hasattr(self, "database"):
+            self.signals.close()
+            self.database.close()

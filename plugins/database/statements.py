@@ -1,0 +1,56 @@
+"""Statements ready to run: translated once per distinct text, kept while the schema stays the same."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+from kernel.contracts.catalogue import Catalogue, Table
+
+Kind = Literal["read", "write", "schema"]
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What a schema statement does to the catalogue: the table as it is afterwards, or None where it is gone."""
+
+    schema: str
+    name: str
+    table: Table | None = None
+    is_schema: bool = False
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """One statement of PostgreSQL's SQL in SQLite's.
+
+    `sql` may hold several statements where `kind` is ``schema``. `tag` names the statement in messages.
+    """
+
+    kind: Kind
+    sql: str
+    tag: str
+    changes: tuple[Change, ...] = ()
+
+
+class Plans:
+    """The plans of the statements used last, at most `size` of them."""
+
+    def __init__(self, translate: Callable[[str, Catalogue], Plan], size: int = 1000) -> None:
+        self._translate = translate
+        self._size = size
+        self._plans: OrderedDict[str, tuple[int, Plan]] = OrderedDict()
+
+    def plan(self, text: str, catalogue: Catalogue) -> Plan:
+        """Return the plan of one statement; raises `DatabaseError` for one that is wrong or not supported."""
+        found = self._plans.get(text)
+        if found is not None and found[0] == catalogue.version:
+            return found[1]
+        plan = self._translate(text, catalogue)
+        self._plans[text] = (catalogue.version, plan)
+        while len(self._plans) > self._size:
+            # Another thread may have emptied it in between; popitem on an empty one would raise.
+            oldest = next(iter(self._plans), None)
+            self._plans.pop(oldest or "", None)
+        return plan

@@ -1,0 +1,139 @@
+"""How SQLite keeps PostgreSQL's types: one entry per type, in STRICT columns of TEXT, INTEGER, REAL or BLOB."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import msgspec
+
+from kernel.contracts.database import DatabaseError
+from kernel.contracts.stored import StoredType
+
+Affinity = Literal["TEXT", "INT", "REAL", "BLOB"]
+
+# Names that PostgreSQL accepts, and the name it gives back.
+_ALIASES = {
+    "bool": "boolean",
+    "int2": "smallint",
+    "int": "integer",
+    "int4": "integer",
+    "int8": "bigint",
+    "float4": "real",
+    "float8": "double precision",
+    "float": "double precision",
+    "decimal": "numeric",
+    "varchar": "character varying",
+    "timestamptz": "timestamp with time zone",
+    "timestamp": "timestamp without time zone",
+    "time": "time without time zone",
+}
+
+_NAME = re.compile(r"([a-z_][a-z0-9_ ]*?)\s*(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\))?")
+
+
+class TypeForm(msgspec.Struct, frozen=True):
+    """How one base type is kept: the column's affinity and the SQL functions that read and write it.
+
+    `read` turns text (or a value of a type that casts to it) into the stored form; `json` and `text` are
+    templates as in `StoredType`; `check` is a column's CHECK expression, `collation` its collating sequence.
+    """
+
+    affinity: Affinity
+    read: str
+    json: str = "{}"
+    text: str = "{}"
+    check: str | None = None
+    collation: str | None = None
+    ordered: bool = True
+    comparable: bool = True
+
+
+_TEXT_FORM = TypeForm("TEXT", "{}")
+
+FORMS: dict[str, TypeForm] = {
+    "boolean": TypeForm(
+        "INT",
+        "pg_bool({})",
+        json="json(CASE {} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END)",
+        text="CASE {} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END",
+        check="{} IN (0, 1)",
+    ),
+    "smallint": TypeForm("INT", "pg_int2({})", text="CAST({} AS TEXT)", check="{} BETWEEN -32768 AND 32767"),
+    "integer": TypeForm(
+        "INT", "pg_int4({})", text="CAST({} AS TEXT)", check="{} BETWEEN -2147483648 AND 2147483647"
+    ),
+    "bigint": TypeForm("INT", "pg_int8({})", text="CAST({} AS TEXT)"),
+    "real": TypeForm("REAL", "pg_float4({})", json="json(pg_float_text({}))", text="pg_float_text({})"),
+    "double precision": TypeForm(
+        "REAL", "pg_float8({})", json="json(pg_float_text({}))", text="pg_float_text({})"
+    ),
+    "numeric": TypeForm("TEXT", "pg_numeric({})", json="json({})", collation="pg_numeric"),
+    "text": _TEXT_FORM,
+    "character varying": _TEXT_FORM,
+    "name": _TEXT_FORM,
+    "uuid": TypeForm("TEXT", "pg_uuid({})"),
+    "date": TypeForm("TEXT", "pg_date({})"),
+    "time without time zone": TypeForm("TEXT", "pg_time({})"),
+    "timestamp without time zone": TypeForm("TEXT", "pg_timestamp({})", text="replace({}, 'T', ' ')"),
+    "timestamp with time zone": TypeForm(
+        "TEXT", "pg_timestamptz({})", text="replace(replace({}, 'T', ' '), '+00:00', '+00')"
+    ),
+    "json": TypeForm("TEXT", "pg_json({})", json="json({})", ordered=False, comparable=False),
+    "jsonb": TypeForm("TEXT", "pg_jsonb({})", json="json({})", text="pg_jsonb_text({})", ordered=False),
+    "bytea": TypeForm("BLOB", "pg_bytea({})", json="pg_bytea_text({})", text="pg_bytea_text({})"),
+}
+
+
+def split_type(name: str) -> tuple[str, tuple[int, ...]]:
+    """Return a type's base name and modifiers: ``numeric(10,2)`` is ``("numeric", (10, 2))``."""
+    match = _NAME.fullmatch(name.strip().lower())
+    if match is None:
+        return name, ()
+    base = _ALIASES.get(match[1], match[1])
+    return base, tuple(int(part) for part in match.groups()[1:] if part is not None)
+
+
+def base_type(name: str) -> str:
+    """Return a type's name without its modifier."""
+    return split_type(name)[0]
+
+
+def form_of(name: str) -> TypeForm:
+    """Return how a type is kept; raises `DatabaseError` (0A000) for one that is refused."""
+    form = FORMS.get(base_type(name))
+    if form is None:
+        raise DatabaseError(
+            f"type {name} is not supported on SQLite",
+            sqlstate="0A000",
+            hint="Supported types: " + ", ".join(FORMS) + ".",
+        )
+    return form
+
+
+def fit(name: str, value: str) -> str:
+    """Return engine SQL that applies a type's modifier to a stored value of its base type."""
+    base, modifiers = split_type(name)
+    if base == "character varying" and modifiers:
+        return f"pg_varchar({value}, {modifiers[0]})"
+    if base == "numeric" and modifiers:
+        scale = modifiers[1] if len(modifiers) > 1 else 0
+        return f"pg_numeric_fit({value}, {modifiers[0]}, {scale})"
+    return value
+
+
+def describe(name: str) -> StoredType:
+    """Return the contract's description of a declared type; raises as `form_of` does."""
+    form = form_of(name)
+    is_document = base_type(name) in ("json", "jsonb")
+    member = "nullif({}, 'null')" if is_document else "pg_json_text({})"
+    return StoredType(
+        type=name,
+        to_json=form.json,
+        to_text=form.text,
+        from_text=form.read,
+        assign_text=fit(name, form.read),
+        assign_json=fit(name, form.read.replace("{}", member)),
+        ordered=form.ordered,
+        comparable=form.comparable,
+    )

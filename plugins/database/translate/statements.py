@@ -1,0 +1,64 @@
+"""Statements: a table from the node's kind to the function that makes its plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kernel.contracts.catalogue import Catalogue
+from kernel.contracts.database import DatabaseError
+from plugins.database.statements import Plan
+from plugins.database.translate import alterations, relations, tables, writes
+from plugins.database.translate.nodes import Node, kind_of, refused
+from plugins.database.translate.parser import Parsed
+from plugins.database.translate.scope import Scope
+from plugins.database.translate.select import emit_query
+
+
+def emit_statement(node: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
+    """Return the plan of one statement; raises `DatabaseError` naming the statement where it is refused."""
+    kind, fields = kind_of(node)
+    scope = Scope(catalogue, parsed.parameters)
+    try:
+        data = _DATA.get(kind)
+        if data is not None:
+            return data(fields, scope)
+        schema = _SCHEMA.get(kind)
+        if schema is None:
+            raise refused(f"the statement {_tag(kind)}")
+        if parsed.parameters:
+            raise DatabaseError(f"{_tag(kind)} takes no parameters", sqlstate="42P02")
+        return schema(fields, parsed, catalogue)
+    except DatabaseError as error:
+        if error.sqlstate == "0A000" and error.detail is None:
+            statement = parsed.source.decode().strip()
+            error.detail = f"Statement: {statement if len(statement) <= 200 else statement[:200] + '...'}"
+        raise
+
+
+def _select(fields: Node, scope: Scope) -> Plan:
+    return Plan("read", emit_query(fields, scope).sql, "SELECT")
+
+
+def _tag(kind: str) -> str:
+    words = "".join(f" {letter}" if letter.isupper() else letter for letter in kind.removesuffix("Stmt"))
+    return words.strip().upper()
+
+
+_DATA: dict[str, Callable[[Node, Scope], Plan]] = {
+    "SelectStmt": _select,
+    "InsertStmt": writes.emit_insert,
+    "UpdateStmt": writes.emit_update,
+    "DeleteStmt": writes.emit_delete,
+}
+
+_SCHEMA: dict[str, Callable[[Node, Parsed, Catalogue], Plan]] = {
+    "AlterTableStmt": alterations.alter_table,
+    "CommentStmt": relations.comment,
+    "CreateExtensionStmt": relations.create_extension,
+    "CreateSchemaStmt": relations.create_schema,
+    "CreateStmt": tables.create_table,
+    "DropStmt": relations.drop,
+    "IndexStmt": relations.create_index,
+    "RenameStmt": alterations.rename,
+    "ViewStmt": relations.create_view,
+}

@@ -1,0 +1,1 @@
+"""PostgreSQL's values as SQLite keeps them: reading literals, checking ranges, writing text."""
