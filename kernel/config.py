@@ -235,9 +235,15 @@ def hidden(value: Any) -> Any:
 
 def schema(sections: Mapping[str, type[msgspec.Struct]]) -> dict[str, Any]:
     """Return the JSON Schema of a whole ``kernel.toml`` for editors; `sections` maps plugin names to settings."""
-    kinds = {"kernel": KernelSettings, "plugins": PluginChoice, **sections}
+    kinds: dict[str, type[msgspec.Struct]] = {
+        "kernel": KernelSettings,
+        "plugins": PluginChoice,
+        **sections,
+    }
     schemas, components = msgspec.json.schema_components(
-        list(kinds.values()), ref_template="#/$defs/{name}", schema_hook=lambda kind: {"type": "string"}
+        [_described(kind) for kind in kinds.values()],
+        ref_template="#/$defs/{name}",
+        schema_hook=lambda kind: {"type": "string"},
     )
     for component in components.values():
         if component.get("type") == "object":
@@ -253,6 +259,22 @@ def schema(sections: Mapping[str, type[msgspec.Struct]]) -> dict[str, Any]:
         "additionalProperties": False,
         "$defs": components,
     }
+
+
+def _described(kind: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """Return `kind`, or its like with secrets whose default is not told: a JSON Schema could not hold it."""
+    fields = msgspec.structs.fields(kind)
+    if not any(isinstance(field.default, Secret) for field in fields):
+        return kind
+    copies = []
+    for field in fields:
+        default: dict[str, Any] = {"default": field.default, "default_factory": field.default_factory}
+        if isinstance(field.default, Secret):
+            default = {"default_factory": object}
+        copies.append((field.name, field.type, msgspec.field(name=field.encode_name, **default)))
+    return msgspec.defstruct(
+        kind.__name__, copies, module=kind.__module__, kw_only=True, namespace={"__doc__": kind.__doc__}
+    )
 
 
 def _variables(environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
@@ -295,7 +317,7 @@ def _from_text(text: str, kind: Any) -> Any:
     except msgspec.ValidationError:
         try:
             value = msgspec.json.decode(text)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             value = None
         if not isinstance(value, list | dict):
             raise

@@ -231,18 +231,25 @@ class Kernel:
             if chosen.get(contract.__name__, record.name) == record.name:
                 self.services.provide(contract, implementation, owner=record.name)
 
-    def collect_routes(self) -> None:
-        """Fill the router with the kernel's routes and every plugin's; raises `RouteError`.
+    def collect_routes(self, untold: Callable[[PhaseError], None] | None = None) -> None:
+        """Fill the router with the kernel's routes and every plugin's; raises `RouteError` and `PhaseError`.
 
-        Part of `start`; whoever only wants to look at the routes calls it after `register`.
+        Part of `start`. Whoever only wants to look calls it after `register`, with a function `untold` that
+        hears of a plugin that can tell its routes only once it has started.
         """
         self.router.add(
             "kernel", Route("GET", "/healthz", self._healthz, inline=True, summary="Is the process up?")
         )
         self.router.add("kernel", Route("GET", "/readyz", self._readyz, summary="Can it do its work?"))
         for record in self.records:
-            with self._phase(record, "kernel_routes"):
-                routes: Iterable[Any] = list(self._call(record, "kernel_routes") or ())
+            try:
+                with self._phase(record, "kernel_routes"):
+                    routes: Iterable[Any] = list(self._call(record, "kernel_routes") or ())
+            except PhaseError as error:
+                if untold is None:
+                    raise
+                untold(error)
+                continue
             for route in routes:
                 if not hasattr(route, "bind"):
                     raise RouteError(

@@ -1,0 +1,234 @@
+"""The doctor's examinations: each looks at one thing, changes nothing, and says what to do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from kernel.cli.base import Project
+from kernel.cli.survey import look, problems
+from kernel.config import FILE_NAME, Config, KernelSettings
+from kernel.contracts.database import Database
+from kernel.dispatch import RequestHooks
+from kernel.errors import KernelError, describe
+from kernel.kernel import Kernel
+from kernel.plugin import PluginRecord
+
+State = Literal["ok", "warning", "problem"]
+
+_LOW_DISK, _NO_DISK = 1 << 30, 50 << 20
+_FEW_FILES = 1024
+_REMOTE = ("nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph", "glusterfs")
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What was found about one thing, and, unless all is well, what to do."""
+
+    about: str
+    state: State
+    text: str
+    remedy: str | None = None
+
+
+def examine(project: Project) -> Iterator[Finding]:
+    """Examine a project and its machine, from the ground up; what cannot be seen for want of settings is left out."""
+    yield _python()
+    yield from _open_files()
+    try:
+        config = project.config()
+        settings = config.settings("kernel", KernelSettings)
+    except KernelError as error:
+        yield Finding("settings", "problem", str(error), f"mend {FILE_NAME}, then: kernel doctor")
+        return
+    data = (config.project / settings.data).resolve()
+    found = list(problems(config))
+    for problem in found:
+        yield Finding("settings", "problem", problem, "kernel config check names only these problems")
+    if not found:
+        yield _settings(config)
+        yield from _plugins(config)
+    yield from _secrets(config)
+    yield from _data(data)
+    yield from _disk(data)
+    yield _port(settings.host, settings.port)
+    yield from _clock(data)
+    if not found:
+        yield from _database(config, data)
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Finding("python", "ok", f"{version}, {sys.executable}")
+
+
+def _open_files() -> Iterator[Finding]:
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 < soft < _FEW_FILES:
+        yield Finding(
+            "open files", "warning", f"at most {soft}, so that many clients cannot connect", "ulimit -n 4096"
+        )
+
+
+def _settings(config: Config) -> Finding:
+    if config.file.exists():
+        return Finding("settings", "ok", str(config.file))
+    return Finding("settings", "ok", f"no {FILE_NAME} in {config.project}: everything has its default")
+
+
+def _plugins(config: Config) -> Iterator[Finding]:
+    sights = [sight for sight in look(config) if sight.enabled]
+    yield Finding("plugins", "ok", f"{len(sights)} enabled: {', '.join(sight.title for sight in sights)}")
+    kernel = Kernel(config, role="command")
+    kernel.register()
+    kernel.collect_routes(untold=lambda _: None)
+    blocking = RequestHooks(kernel.manager).blocking
+    if blocking and any(route.inline for route in kernel.router.routes if route.owner != "kernel"):
+        yield Finding(
+            "inline",
+            "warning",
+            f"inline routes run in threads, at half the speed, because of {', '.join(blocking)}",
+            "mark these request hooks @nonblocking if they never wait, or disable their plugin",
+        )
+
+
+def _secrets(config: Config) -> Iterator[Finding]:
+    path = config.project / ".env"
+    if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
+        yield Finding("secrets", "warning", f"others can read {path}", f"chmod 600 {path}")
+
+
+def _data(data: Path) -> Iterator[Finding]:
+    if not data.exists():
+        parent = _existing(data)
+        if os.access(parent, os.W_OK):
+            yield Finding("data", "ok", f"{data} is not there yet; kernel serve makes it")
+        else:
+            yield Finding(
+                "data", "problem", f"{data} cannot be made", f"make {parent} writable, or set [kernel] data"
+            )
+        return
+    if not data.is_dir():
+        yield Finding("data", "problem", f"{data} is not a folder", "remove it, or set [kernel] data")
+    elif not os.access(data, os.W_OK | os.X_OK):
+        yield Finding(
+            "data", "problem", f"{data} cannot be written", f"chown it to this user: chown $USER {data}"
+        )
+    elif stat.S_IMODE(data.stat().st_mode) & 0o077:
+        yield Finding(
+            "data", "warning", f"others can look into {data}, which holds secrets", f"chmod 700 {data}"
+        )
+    else:
+        yield Finding("data", "ok", str(data))
+
+
+def _disk(data: Path) -> Iterator[Finding]:
+    place = _existing(data)
+    free = shutil.disk_usage(place).free
+    text = f"{free / (1 << 30):.1f} GB free"
+    if free < _LOW_DISK:
+        state: State = "problem" if free < _NO_DISK else "warning"
+        yield Finding(
+            "disk", state, f"only {text} for {data}", "free some, or move the data folder: [kernel] data"
+        )
+    else:
+        yield Finding("disk", "ok", text)
+    kind = _file_system(place)
+    if kind in _REMOTE:
+        yield Finding(
+            "disk",
+            "warning",
+            f"{data} is on a network file system ({kind}), where SQLite's locks cannot be relied on",
+            "move the data folder to a local disk: [kernel] data",
+        )
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def _file_system(path: Path) -> str | None:
+    """Return the kind of the file system that holds `path`, where Linux tells."""
+    try:
+        lines = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    mounts = {fields[1]: fields[2] for line in lines if len(fields := line.split()) > 2}
+    return next((mounts[str(place)] for place in (path, *path.parents) if str(place) in mounts), None)
+
+
+def _port(host: str, port: int) -> Finding:
+    from kernel.serving.supervisor import bind
+
+    try:
+        bind(host, port).close()
+    except KernelError as error:
+        return Finding("port", "warning", str(error), "if this project's server is running, all is well")
+    return Finding("port", "ok", f"{port} on {host} is free" if port else "any free one")
+
+
+def _clock(data: Path) -> Iterator[Finding]:
+    now = datetime.now(UTC)
+    files = (
+        [path.stat().st_mtime for path in data.iterdir()]
+        if data.is_dir() and os.access(data, os.R_OK)
+        else []
+    )
+    latest = datetime.fromtimestamp(max([*files, Path(__file__).stat().st_mtime]), UTC)
+    if (latest - now).total_seconds() > 60:
+        yield Finding(
+            "clock",
+            "problem",
+            f"it says {now:%Y-%m-%d %H:%M} UTC, but files here are from {latest:%Y-%m-%d %H:%M}; tokens would be "
+            "refused as not valid yet, or believed too long",
+            "set the clock, for example by NTP: timedatectl set-ntp true",
+        )
+    else:
+        yield Finding("clock", "ok", f"{now:%Y-%m-%d %H:%M} UTC")
+
+
+def _database(config: Config, data: Path) -> Iterator[Finding]:
+    """Ask the database one question through a kernel of just its provider and what that requires."""
+    records = [sight.record for sight in look(config) if sight.enabled and sight.record is not None]
+    needed = _with_requirements(Database, records)
+    if not needed:
+        yield Finding(
+            "database", "warning", "no enabled plugin provides one", "kernel plugins enable database"
+        )
+        return
+    if not data.exists():
+        yield Finding("database", "ok", "nothing there yet; kernel serve makes it")
+        return
+    # Sections of the plugins that are left out would be refused as unknown.
+    names = {"kernel", *(record.name for record in needed)}
+    config.tables = {name: table for name, table in config.tables.items() if name in names}
+    config.variables = {name: values for name, values in config.variables.items() if name in names}
+    kernel = Kernel(config, plugins=[record.cls for record in needed], role="command")
+    try:
+        with kernel:
+            database = kernel.services[Database]
+            database.query("select 1")
+            tables = len(database.catalogue.tables)
+        yield Finding("database", "ok", f"{database.engine} answers, {tables} tables")
+    except Exception as error:
+        # Whatever it is, it is a finding.
+        yield Finding("database", "problem", describe(error), "see the log of kernel serve")
+
+
+def _with_requirements(contract: type, records: list[PluginRecord]) -> list[PluginRecord]:
+    found = [record for record in records if contract in record.cls.provides]
+    for record in found:
+        for required in record.cls.requires:
+            found += [other for other in _with_requirements(required, records) if other not in found]
+    return found

@@ -1,0 +1,103 @@
+"""What a project is made of, seen plugin by plugin, so that one broken plugin hides no other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+from kernel.config import Config, KernelSettings, PluginChoice
+from kernel.discovery import installed, is_bundled, load, order
+from kernel.errors import KernelError
+from kernel.kernel import Kernel
+from kernel.plugin import PluginRecord
+
+State = Literal["enabled", "disabled", "available", "broken"]
+
+
+class Sight(msgspec.Struct, frozen=True):
+    """One plugin: `record` where its class could be loaded, else `problem` says why not.
+
+    `default` tells whether it runs unless disabled. Of the states, ``available`` is installed and waiting to be
+    enabled, ``broken`` is enabled but cannot be loaded.
+    """
+
+    name: str
+    enabled: bool
+    default: bool
+    origin: str
+    record: PluginRecord | None = None
+    problem: str | None = None
+
+    @property
+    def state(self) -> State:
+        """The plugin's state in a word."""
+        if self.enabled:
+            return "broken" if self.problem else "enabled"
+        return "disabled" if self.default else "available"
+
+    @property
+    def title(self) -> str:
+        """The name its plugin goes by; an import path's, once it is loaded."""
+        return self.record.name if self.record else self.name
+
+
+def look(config: Config) -> list[Sight]:
+    """Return every installed plugin and every other one that the project names, loaded where that works."""
+    import sys
+
+    choice = config.settings("plugins", PluginChoice)
+    if str(config.project) not in sys.path:
+        # Last, as when the kernel does it: a project's own kernel.py must not shadow ours.
+        sys.path.append(str(config.project))
+    points = installed()
+    sights = []
+    for name in dict.fromkeys([*points, *choice.enable]):
+        point = points.get(name)
+        default = point is not None and is_bundled(point)
+        enabled = (default or name in choice.enable) and name not in choice.disable
+        dist = point.dist if point else None
+        origin = f"{dist.name} {dist.version}" if dist else "this project"
+        record, problem = None, None
+        try:
+            record = load(name, points)
+        except KernelError as error:
+            problem = str(error)
+        sights.append(Sight(name, enabled, default, origin, record, problem))
+    return sights
+
+
+def problems(config: Config) -> Iterator[str]:
+    """Yield everything that keeps the project from being registered; nothing where it can be."""
+    found = [str(error) for error in config.problems("kernel", KernelSettings)]
+    choice_problems = config.problems("plugins", PluginChoice)
+    if choice_problems:
+        yield from found
+        yield from map(str, choice_problems)
+        return
+    sights = look(config)
+    enabled = [sight for sight in sights if sight.enabled]
+    records = [sight.record for sight in enabled if sight.record is not None]
+    found += [sight.problem for sight in enabled if sight.problem]
+    known = [*installed(), *(record.name for record in records)]
+    found += map(str, config.unknown_sections(known))
+    for record in records:
+        found += map(str, config.problems(record.name, record.cls.Settings))
+    if len(records) == len(enabled):
+        try:
+            order(records, config.provide())
+        except KernelError as error:
+            found.append(str(error))
+    found = found or list(_registering(config))
+    yield from dict.fromkeys(found)
+
+
+def _registering(config: Config) -> Iterator[str]:
+    """What only the attempt shows: hooks that are none, services not provided, two plugins on one route."""
+    try:
+        kernel = Kernel(config, role="command")
+        kernel.register()
+        kernel.collect_routes(untold=lambda _: None)
+    except KernelError as error:
+        yield str(error)
