@@ -43,7 +43,7 @@ def _operation(s: Scanner, field: Field, *, in_tree: bool) -> Condition:
     if negated:
         s.pos += 4
     else:
-        s.miss('"not"')
+        s.miss_word("not")
     before = s.pos
     if s.text.startswith("in.", s.pos):
         s.pos += 3

@@ -81,11 +81,15 @@ class Scanner:
         if self.text.startswith(token, self.pos):
             self.pos += len(token)
             return True
-        offset = 0
-        while self.text[self.pos + offset : self.pos + offset + 1] == token[offset : offset + 1]:
-            offset += 1
-        self.miss(_quoted(token), offset=offset)
+        self.miss_word(token)
         return False
+
+    def miss_word(self, word: str) -> None:
+        """Record that `word` was expected here and something else was found."""
+        offset = 0
+        while self.text[self.pos + offset : self.pos + offset + 1] == word[offset : offset + 1]:
+            offset += 1
+        self.miss(_quoted(word), offset=offset)
 
     def expect(self, token: str) -> None:
         """Read `token` or give up."""
