@@ -35,7 +35,8 @@ class KeysSettings(msgspec.Struct, frozen=True):
     jwt_secret: Annotated[
         Secret,
         msgspec.Meta(
-            description="Shared secret (HS256, at least 32 bytes) instead of the random one in the data folder."
+            description="Shared secret (HS256, at least 32 bytes) instead of the random one in the data folder.",
+            extra={"generate": 48},  # kernel init writes one of so many random bytes into .env
         ),
     ] = Secret("")
     signing_keys: Annotated[
