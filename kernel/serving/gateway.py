@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 SOCKET_GRACE_SECONDS = 1.0
 
 _STOPPING = [("connection", "close"), ("retry-after", "1"), ("content-type", "text/plain; charset=utf-8")]
-
-_log = logging.getLogger("kernel.serving")
 
 
 class Gateway:
@@ -80,8 +77,6 @@ class Gateway:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), seconds)
         patience.cancel()
-        if self._active:
-            _log.warning("requests did not finish in time", extra={"requests": self._active})
         self._pool.shutdown(wait=False, cancel_futures=True)
         return not self._active
 

@@ -61,16 +61,24 @@ def run(
         kernel.start()
     except _StopBoot:
         return 0
-    clean = asyncio.run(_Process(kernel, granian, listener, lifeline).serve(on_ready))
-    code = 0
+    runner = asyncio.Runner()
+    try:
+        clean = runner.run(_Process(kernel, granian, listener, lifeline).serve(on_ready))
+    finally:
+        code = _stop(kernel)
+    if not clean:
+        _exit(code)  # the interpreter would wait for the threads that still run handlers
+    runner.close()
+    return code
+
+
+def _stop(kernel: Kernel) -> int:
     try:
         kernel.stop()
     except KernelError as error:
         complain(error)
-        code = 1
-    if not clean:
-        _exit(code)  # the interpreter would wait for the threads that still run handlers
-    return code
+        return 1
+    return 0
 
 
 class _Process:
@@ -110,8 +118,9 @@ class _Process:
         clean = await gateway.finish(end - loop.time())
         self._granian.stop()
         done, _ = await asyncio.wait((serving,), timeout=max(CLOSING_SECONDS, end - loop.time()))
-        if not done:
-            _log.warning("connections did not finish in time")
+        if not (clean and done):
+            _log.warning("not everything in flight came to its end in time")
+            await _cancel_others()
         return clean and bool(done)
 
     def _listen(self) -> None:
@@ -135,6 +144,15 @@ class _Process:
         if not message:
             asyncio.get_running_loop().remove_reader(self._lifeline)
         self._told.set()
+
+
+async def _cancel_others() -> None:
+    """Let what is left on the loop clean up, for a moment."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    if others:
+        await asyncio.wait(others, timeout=CLOSING_SECONDS)
 
 
 class _StopBoot(BaseException):
