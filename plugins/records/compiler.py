@@ -167,8 +167,10 @@ class Compiler:
             raise _no_operator("text ->", "unknown")
         path = self._constant(self._dialect.json_path(field.path))
         json = _fill(operand.stored.to_json, operand.sql)
-        found = self._dialect.json_at(json, path, as_text=last.as_text)
-        return Operand(found, self._database.stored("text" if last.as_text else "jsonb"))
+        jsonb = self._database.stored("jsonb")
+        if not last.as_text:
+            return Operand(self._dialect.json_at(json, path), jsonb)
+        return Operand(self._dialect.text_at(json, path, jsonb.to_text), self._database.stored("text"))
 
     def _no_column(self, name: str) -> DatabaseError:
         table = self._table.name

@@ -46,8 +46,14 @@ class Dialect(Protocol):
     def json_path(self, steps: tuple[Step, ...]) -> str:
         """Return the text of the parameter that holds a path into JSON."""
 
-    def json_at(self, json: str, path: str, *, as_text: bool) -> str:
-        """Return the value at `path` (a parameter) inside `json`, as JSON or as text."""
+    def json_at(self, json: str, path: str) -> str:
+        """Return the value at `path` (a parameter) inside `json`, as JSON."""
+
+    def text_at(self, json: str, path: str, template: str) -> str:
+        """Return the value at `path` (a parameter) inside `json`, as text.
+
+        `template` turns JSON into PostgreSQL's text.
+        """
 
     def member_of(self, left: str, template: str, values: str) -> str:
         """Test whether `left` equals one of `values`, a parameter holding a JSON array of texts.

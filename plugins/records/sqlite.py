@@ -37,16 +37,19 @@ class SQLite:
         """Return the text of the parameter that holds a path into JSON."""
         return "$" + "".join(_step(step.key) for step in steps)
 
-    def json_at(self, json: str, path: str, *, as_text: bool) -> str:
-        """Return the value at `path` (a parameter) inside `json`, as JSON or as text."""
+    def json_at(self, json: str, path: str) -> str:
+        """Return the value at `path` (a parameter) inside `json`, as JSON."""
+        return f"json(json_quote({json}) -> {path})"
+
+    def text_at(self, json: str, path: str, template: str) -> str:
+        """Return the value at `path` (a parameter) inside `json`, as text."""
         value = f"json_quote({json}) -> {path}"
-        if not as_text:
-            return f"json({value})"
-        # SQLite's ->> gives 1 and 0 for true and false, and rounds long numbers: only strings need it.
-        text = f"json_quote({json}) ->> {path}"
+        # SQLite's ->> gives 1 and 0 for true and false, and rounds long numbers: only strings need it. The
+        # concatenation takes the mark away that would have json_object paste the text in as JSON.
         return (
-            f"(CASE json_type(json_quote({json}), {path}) WHEN 'text' THEN {text} WHEN 'null' THEN NULL "
-            f"ELSE CAST({value} AS TEXT) END)"
+            f"(CASE json_type(json_quote({json}), {path}) WHEN 'text' THEN json_quote({json}) ->> {path} "
+            f"WHEN 'null' THEN NULL WHEN 'object' THEN {_fill(template, f'({value})')} "
+            f"WHEN 'array' THEN {_fill(template, f'({value})')} ELSE ({value}) || '' END)"
         )
 
     def member_of(self, left: str, template: str, values: str) -> str:

@@ -12,6 +12,9 @@ from kernel.http import Request
 from kernel.identity import Identity
 from kernel.plugin import Plugin, hookimpl
 from kernel.testing.client import Client, Reply
+from plugins.database import DatabasePlugin
+from plugins.records import RecordsPlugin
+from plugins.rest import RestPlugin
 
 SCHEMA = """
 create table clients (id integer primary key, name text not null);
@@ -93,7 +96,7 @@ class Api:
 
 @pytest.fixture(scope="session")
 def rest_kernel(kernel_factory: Any) -> Iterator[Any]:
-    kernel = kernel_factory(plugins=["database", "records", "rest", RoleByHeader])
+    kernel = kernel_factory(plugins=[DatabasePlugin, RecordsPlugin, RestPlugin, RoleByHeader])
     with kernel.services[Database].schema_transaction() as transaction:
         transaction.script(SCHEMA)
     yield kernel
