@@ -1,0 +1,47 @@
+"""The same small route everywhere: a path value in, ``{"message": "Hello, Ada"}`` out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+GREETING = b'{"message": "Hello, Ada"}'
+LENGTH = str(len(GREETING))
+
+
+def bare_wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """The least that WSGI allows."""
+    start_response("200 OK", [("content-type", "application/json"), ("content-length", LENGTH)])
+    return [GREETING]
+
+
+async def bare_rsgi(scope: Any, protocol: Any) -> None:
+    """The least that RSGI allows."""
+    protocol.response_bytes(200, [("content-type", "application/json")], GREETING)
+
+
+def make_flask() -> Any:
+    """Flask's route."""
+    from flask import Flask
+
+    application = Flask("hello")
+
+    @application.get("/hello/<name>")
+    def hello(name: str) -> dict[str, str]:
+        return {"message": f"Hello, {name}"}
+
+    return application
+
+
+def make_falcon() -> Any:
+    """Falcon's route."""
+    import falcon
+
+    class Hello:
+        def on_get(self, request: Any, response: Any, name: str) -> None:
+            response.text = json.dumps({"message": f"Hello, {name}"})
+
+    application = falcon.App()
+    application.add_route("/hello/{name}", Hello())
+    return application
