@@ -179,7 +179,7 @@ class Config:
     def source(self, section: str, key: str) -> str:
         """Tell where a setting's value comes from: an environment variable, the file, or ``default``."""
         if key in self.variables.get(section, {}):
-            return _variable(section, key)
+            return variable(section, key)
         return FILE_NAME if key in self.tables.get(section, {}) else "default"
 
     def provide(self) -> dict[str, str]:
@@ -205,11 +205,9 @@ class Config:
         ]
         for section, variables in self.variables.items():
             if section not in names:
-                variable = _variable(section, next(iter(variables)))
+                name = variable(section, next(iter(variables)))
                 problems.append(
-                    ConfigError(
-                        f"{variable}: no installed plugin is called {section!r}{nearest(section, names)}"
-                    )
+                    ConfigError(f"{name}: no installed plugin is called {section!r}{nearest(section, names)}")
                 )
         return problems
 
@@ -292,7 +290,8 @@ def _variables(environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _variable(section: str, key: str) -> str:
+def variable(section: str, key: str) -> str:
+    """Return the name of the environment variable that sets a field of a section."""
     return f"{_PREFIX}{section.upper()}__{key if section == 'provide' else key.upper()}"
 
 

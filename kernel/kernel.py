@@ -84,6 +84,8 @@ class Kernel:
         self._classes = plugins
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._data: Path | None = None
+        self._data_ready = False
+        self._registered = False
 
     @property
     def hooks(self) -> Any:
@@ -97,12 +99,16 @@ class Kernel:
 
     @property
     def data(self) -> Path:
-        """The data folder, created when first asked for; a test's kernel has a temporary one of its own.
+        """The data folder; a test's kernel has a temporary one of its own.
 
-        Raises `ConfigError` where it cannot be created or written.
+        Created when first asked for once all plugins are registered, so that a look at a project leaves no trace
+        in it. Raises `ConfigError` where it cannot be created or written.
         """
         if self._data is None:
             self._data = self._data_folder()
+        if self._registered and not self._data_ready:
+            _make_writable(self._data)
+            self._data_ready = True
         return self._data
 
     def register(self) -> None:
@@ -126,6 +132,7 @@ class Kernel:
             self.events.declare(record.name, record.cls.events)
             self._provide(record)
             record.status = "registered"
+        self._registered = True
 
     def prepare(self) -> None:
         """Go through prepare, after `register`; `start` does both, so only what starts nothing calls it."""
@@ -134,7 +141,7 @@ class Kernel:
 
     def start(self) -> None:
         """Go through all phases up to ready, register unless that is done; stop after a failure and raise it."""
-        if not self.records:
+        if not self._registered:
             self.register()
         try:
             self.prepare()
@@ -304,6 +311,8 @@ class Kernel:
 
     def _deployment_lock(self) -> AbstractContextManager[None]:
         if self.role == "test":
+            if self._data is not None:
+                _make_writable(self._data)
             return nullcontext()
         from kernel.lock import exclusive
 
@@ -313,17 +322,7 @@ class Kernel:
         if self.role == "test" and self.config.source("kernel", "data") == "default":
             self._temporary = tempfile.TemporaryDirectory(prefix="kernel-")
             return Path(self._temporary.name)
-        folder = (self.config.project / self.settings.data).resolve()
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                pass
-        except OSError as error:
-            raise ConfigError(
-                f"the data folder {folder} cannot be written: {error.strerror}; "
-                "make it writable, or name another: [kernel] data, or KERNEL_KERNEL__DATA"
-            ) from error
-        return folder
+        return (self.config.project / self.settings.data).resolve()
 
     def _healthz(self, request: Request) -> dict[str, str]:
         return {"status": "ok"}
@@ -350,3 +349,15 @@ def _check_marks(record: PluginRecord, known: set[str]) -> None:
             raise HookError(
                 f"plugin {record.name!r}: {name} is not marked with @hookimpl, so it would never be called"
             )
+
+
+def _make_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"the data folder {folder} cannot be written: {error.strerror}; "
+            "make it writable, or name another: [kernel] data, or KERNEL_KERNEL__DATA"
+        ) from error

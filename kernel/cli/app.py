@@ -120,11 +120,15 @@ def built_in(name: str) -> click.Command:
 def plugin_commands(ctx: click.Context) -> PluginCommands:
     """Return what the project's plugins add to the command line; asks them once per command line."""
     root = ctx.find_root()
-    known = root.meta.get(__name__)
-    if known is None:
-        known = root.meta[__name__] = _collect(root.obj)
-    found: PluginCommands = known
-    return found
+    if __name__ not in root.meta:
+        know_plugin_commands(root, _collect(root.obj))
+    known: PluginCommands = root.meta[__name__]
+    return known
+
+
+def know_plugin_commands(root: click.Context, known: PluginCommands) -> None:
+    """Have a root context know these commands, and ask no plugin."""
+    root.meta[__name__] = known
 
 
 def _collect(project: Project) -> PluginCommands:

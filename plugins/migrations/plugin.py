@@ -71,6 +71,7 @@ class MigrationsPlugin(Plugin):
         """Return what compares and applies."""
         from plugins.migrations.runner import Runner
 
+        _ = self.kernel.data  # made if need be: commands open the database without a start
         return Runner(self.kernel.services[Database], self.kernel.clock)
 
 

@@ -1,0 +1,263 @@
+"""The pages of docs/ that are made from the code: ``python -m kernel.cli.reference [--check] docs``.
+
+They tell of the kernel and the bundled plugins, whatever else is installed here.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import click
+import msgspec
+
+from kernel.cli import output
+from kernel.cli.app import BUILT_IN, PluginCommands, built_in, cli, know_plugin_commands
+from kernel.cli.base import Project
+from kernel.config import Config, KernelSettings, PluginChoice, Secret, variable
+from kernel.discovery import discover
+from kernel.errors import KernelError
+from kernel.hookspecs import KernelHooks
+from kernel.kernel import Kernel
+from kernel.plugin import PROJECT, PluginRecord
+
+COMMAND = "uv run poe docs"
+_WIDTH = 100
+
+
+def pages(folder: Path) -> dict[str, str]:
+    """Return the generated pages: file name to text. `folder` stands in for a project."""
+    kernel = Kernel(Config(project=folder), role="command")
+    records = discover(PluginChoice(), folder)
+    kernel.register()
+    made = {
+        "hooks.md": _hooks(records),
+        "settings.md": _settings(records),
+        "cli.md": _commands(kernel),
+    }
+    events = [(record.name, event) for record in records for event in record.cls.events]
+    if events:
+        made["events.md"] = _events(events)
+    return {name: f"{text.strip()}\n" for name, text in made.items()}
+
+
+def _head(title: str, text: str) -> list[str]:
+    return [f"<!-- Made by `{COMMAND}`; change the code, not this page. -->", "", f"# {title}", "", text, ""]
+
+
+def _hooks(records: Sequence[PluginRecord]) -> str:
+    lines = _head("Hooks", _paragraphs(inspect.getdoc(sys.modules[KernelHooks.__module__]) or ""))
+    lines += [
+        "Implement one as a method of your plugin, of the same name, marked `@hookimpl`. A method may leave"
+    ]
+    lines += ["out parameters that it does not need.", "", "## The kernel's", ""]
+    lines += _specifications(KernelHooks)
+    for record in records:
+        for specifications in record.cls.hookspecs:
+            lines += [
+                f"## The plugin {record.name}'s",
+                "",
+                _paragraphs(inspect.getdoc(specifications) or ""),
+                "",
+            ]
+            lines += _specifications(specifications)
+    return "\n".join(lines)
+
+
+def _specifications(specifications: type) -> Iterator[str]:
+    for name, function in vars(specifications).items():
+        options = getattr(function, f"{PROJECT}_spec", None)
+        if options is not None:
+            yield from [f"### `{name}`", "", "```python", f"def {name}{_signature(function)}: ...", "```", ""]
+            if options["firstresult"]:
+                yield from ["The first result that is not None ends the call.", ""]
+            yield from [_paragraphs(inspect.getdoc(function) or ""), ""]
+
+
+def _signature(function: Any) -> str:
+    # Annotations are texts here, written as the author wrote them.
+    return str(inspect.signature(function)).replace("'", "")
+
+
+def _settings(records: Sequence[PluginRecord]) -> str:
+    lines = _head(
+        "Settings",
+        "They stand in `kernel.toml`, a section for the kernel and one for each plugin. A variable in `.env` or in\n"
+        "the environment goes before the file. `kernel config show` tells each one's value here, and where it is from.",
+    )
+    sections: dict[str, type[msgspec.Struct]] = {"kernel": KernelSettings, "plugins": PluginChoice}
+    sections |= {record.name: record.cls.Settings for record in records}
+    for section, kind in sections.items():
+        fields = msgspec.structs.fields(kind)
+        if fields:
+            lines += [
+                f"## `[{section}]`",
+                "",
+                "| setting | type | default | variable | |",
+                "|---|---|---|---|---|",
+            ]
+            lines += [
+                _setting(section, field, hint) for field, hint in zip(fields, _hints(kind), strict=True)
+            ]
+            lines.append("")
+    lines += [
+        "## `[provide]`",
+        "",
+        'Chooses between two plugins that provide one contract: `Cache = "mine"`.',
+    ]
+    return "\n".join(lines)
+
+
+def _hints(kind: type) -> list[Any]:
+    hints = get_type_hints(kind, include_extras=True)
+    return [hints[field.name] for field in msgspec.structs.fields(kind)]
+
+
+def _setting(section: str, field: Any, hint: Any) -> str:
+    metas = list(_metas(hint))
+    description = " ".join(meta.description for meta in metas if meta.description)
+    limits = [limit for meta in metas for limit in _limits(meta)]
+    kind = ", ".join([_type(hint), *limits])
+    cells = [
+        f"`{field.encode_name}`",
+        kind,
+        _default(field),
+        f"`{variable(section, field.encode_name)}`",
+        description,
+    ]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _metas(hint: Any) -> Iterator[msgspec.Meta]:
+    """Yield what an annotation says of a value, also of the one that may be None."""
+    yield from (meta for meta in getattr(hint, "__metadata__", ()) if isinstance(meta, msgspec.Meta))
+    for argument in get_args(hint) if get_origin(hint) in (Annotated, Union, UnionType) else ():
+        yield from _metas(argument)
+
+
+def _limits(meta: msgspec.Meta) -> Iterator[str]:
+    signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length ≥", "max_length": "length ≤"}
+    for name, sign in signs.items():
+        if getattr(meta, name) is not None:
+            yield f"{sign} {getattr(meta, name)}"
+    if meta.pattern:
+        yield f"matches `{meta.pattern}`"
+
+
+_WORDS = {
+    str: "text",
+    int: "integer",
+    float: "number",
+    bool: "true or false",
+    Secret: "secret text",
+    Any: "anything",
+}
+
+
+def _type(kind: Any) -> str:
+    """Name a type as someone who writes TOML would."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _type(arguments[0])
+    if origin in (Union, UnionType):
+        return " or ".join(_type(argument) for argument in arguments if argument is not type(None))
+    if origin is Literal:
+        return " or ".join(f"`{msgspec.json.encode(value).decode()}`" for value in arguments)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return f"table of {_type(arguments[1])}"
+    if isinstance(origin, type) and issubclass(origin, Collection):
+        return f"list of {_type(arguments[0])}"
+    return _WORDS.get(kind) or f"`{getattr(kind, '__name__', kind)}`"
+
+
+def _default(field: Any) -> str:
+    if field.required:
+        return "required"
+    default = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
+    if default is None or isinstance(default, Secret):
+        return "none"
+    return f"`{msgspec.json.encode(default).decode()}`"
+
+
+def _commands(kernel: Kernel) -> str:
+    lines = _head("The command line", "What `kernel --help`, and `--help` after each command, says.")
+    added: dict[str, dict[str, click.Command]] = {}
+    for plugin, command in kernel.commands():
+        added.setdefault(plugin, {})[str(command.name)] = command
+    root = click.Context(cli, info_name="kernel", obj=Project(kernel.config.project))
+    know_plugin_commands(root, PluginCommands(added, None))
+    lines += _help(root, cli)
+    for name in BUILT_IN:
+        lines += _helps(built_in(name), f"kernel {name}")
+    for plugin, commands in added.items():
+        for name, command in commands.items():
+            lines += _helps(command, f"kernel {name}", f", of the plugin {plugin}")
+    return "\n".join(lines)
+
+
+def _helps(command: click.Command, path: str, note: str = "") -> Iterator[str]:
+    yield from [f"## `{path}`{note}", ""]
+    yield from _help(click.Context(command, info_name=path), command)
+    for name in command.list_commands(click.Context(command)) if isinstance(command, click.Group) else ():
+        assert isinstance(command, click.Group)  # noqa: S101 - for the type checker, which does not narrow here
+        inner = command.get_command(click.Context(command), name)
+        if inner is not None:
+            yield from _helps(inner, f"{path} {name}")
+
+
+def _help(context: click.Context, command: click.Command) -> list[str]:
+    context.terminal_width = context.max_content_width = _WIDTH
+    return ["```text", click.unstyle(command.get_help(context)), "```", ""]
+
+
+def _events(events: Sequence[tuple[str, type]]) -> str:
+    lines = _head(
+        "Events",
+        "Subscribe in `kernel_start`, by class, by name or by `owner.*`: `kernel.events.subscribe(name, listener)`.",
+    )
+    for owner, event in events:
+        hints = get_type_hints(event)
+        lines += [f"## `{getattr(event, 'name', '')}`", "", f"Published by the plugin {owner}.", ""]
+        lines += [_paragraphs(inspect.getdoc(event) or ""), ""]
+        fields = msgspec.structs.fields(event)
+        lines += [f"- `{field.name}`: `{_type(hints[field.name])}`" for field in fields] + [""] * bool(fields)
+    return "\n".join(lines)
+
+
+def _paragraphs(text: str) -> str:
+    """Return a docstring as Markdown: reStructuredText's double backquotes become single ones."""
+    return re.sub(r"``([^`]+)``", r"`\1`", text)
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Change nothing; fail if a page is not as the code has it.")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+def main(check: bool, folder: Path) -> None:
+    """Write the generated pages into FOLDER, or check them."""
+    try:
+        made = pages(folder)
+    except KernelError as error:
+        output.fail(str(error))
+        sys.exit(1)
+    stale = [name for name, text in made.items() if not _is(folder / name, text)]
+    if check:
+        for name in stale:
+            output.fail(f"{folder / name} is not as the code has it; make it anew with: {COMMAND}")
+        sys.exit(1 if stale else 0)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in stale:
+        (folder / name).write_text(made[name], encoding="utf-8")
+        output.say(f"wrote {folder / name}")
+
+
+def _is(path: Path, text: str) -> bool:
+    return path.exists() and path.read_text(encoding="utf-8") == text
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m kernel.cli.reference")
