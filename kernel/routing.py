@@ -82,10 +82,9 @@ class Route:
         if self.inline and self.is_async:
             raise RouteError(f"{where}: an async handler runs on the loop anyway; drop inline=True")
         self.variables = variables = _variables(self.path, where)
-        hints = _hints(self.handler, where)
-        self.body = hints.get("body")
         _check_parameters(self.handler, set(variables), where)
-        self.invoke = _invoker(self.handler, self.body)
+        self.body = _hints(self.handler, where).get("body")
+        self.invoke = _invoker(self.handler, self.body, where)
 
     def __repr__(self) -> str:
         return f"<Route {self.method} {self.path}>"
@@ -257,7 +256,15 @@ def _hints(handler: Callable[..., Any], where: str) -> dict[str, Any]:
 
 
 def _check_parameters(handler: Callable[..., Any], variables: set[str], where: str) -> None:
-    _, *parameters = inspect.signature(handler).parameters.values()
+    if not (inspect.isfunction(handler) or inspect.ismethod(handler)):
+        raise RouteError(f"{where}: {handler!r} is neither a function nor a method")
+    first, *parameters = inspect.signature(handler).parameters.values() or (None,)
+    if first is None:
+        raise RouteError(
+            f"{where}: {handler.__qualname__} takes no parameter; its first one is the request or socket"
+        )
+    if any(parameter.name == "body" and parameter.annotation is parameter.empty for parameter in parameters):
+        raise RouteError(f"{where}: annotate 'body' of {handler.__qualname__} with a struct, bytes or Upload")
     names = {parameter.name for parameter in parameters} - {"body"}
     missing = variables - names
     extra = {p.name for p in parameters if p.default is p.empty} - {"body"} - variables
@@ -267,12 +274,17 @@ def _check_parameters(handler: Callable[..., Any], variables: set[str], where: s
         raise RouteError(f"{where}: {handler.__qualname__} {problem} {name!r}")
 
 
-def _invoker(handler: Callable[..., Any], body: Any) -> Invoke:
+def _invoker(handler: Callable[..., Any], body: Any, where: str) -> Invoke:
     if body is None:
         return lambda request, values: handler(request, **values)
     if body in (bytes, Upload):
         return lambda request, values: handler(request, **values, body=request.body)
-    decode = msgspec.json.Decoder(body).decode
+    try:
+        decode = msgspec.json.Decoder(body).decode
+    except TypeError as error:
+        raise RouteError(
+            f"{where}: JSON cannot become the body of {handler.__qualname__}: {error}"
+        ) from error
     return lambda request, values: handler(request, **values, body=_decoded(request, decode))
 
 
@@ -285,7 +297,7 @@ def _decoded(request: Request, decode: Callable[[bytes], Any]) -> Any:
         return decode(request.body)
     except msgspec.ValidationError as error:
         raise HTTPError(422, f"the body does not fit: {error}") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise HTTPError(400, f"the body is not valid JSON: {error}") from error
     except RecursionError as error:
         raise HTTPError(400, "the body is nested too deeply") from error
