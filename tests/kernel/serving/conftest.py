@@ -1,0 +1,153 @@
+"""Real servers of a project with one plugin, `wire`, and raw clients to try them with."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+SOURCE = Path(__file__).parent / "project"
+PATIENCE = 10.0
+
+
+def wait_until(condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        time.sleep(0.01)
+
+
+@dataclass
+class Process:
+    """A running server; `port` is where it listens, `notes` what its handlers wrote down."""
+
+    popen: subprocess.Popen[bytes]
+    project: Path
+    port: int
+
+    @property
+    def notes(self) -> list[str]:
+        path = self.project / "notes.txt"
+        return path.read_text().splitlines() if path.exists() else []
+
+    @property
+    def log(self) -> str:
+        return (self.project / "log.txt").read_text(errors="replace")
+
+    def wait_for(self, note: str) -> None:
+        wait_until(lambda: note in self.notes, f"the note {note!r}; notes: {self.notes}; log:\n{self.log}")
+
+    def get(self, path: str, method: str = "GET", body: Any = None, **headers: str) -> tuple[int, Any, bytes]:
+        with closing(self.http()) as connection:
+            names = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, body, names, encode_chunked="transfer-encoding" in names)
+            response = connection.getresponse()
+            return response.status, response.headers, response.read()
+
+    def json(self, path: str) -> Any:
+        status, _, body = self.get(path)
+        assert status == 200, body
+        return json.loads(body)
+
+    def http(self, timeout: float = PATIENCE) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+
+    def connect(self, timeout: float = PATIENCE) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
+
+    def peak_kilobytes(self) -> int:
+        """The largest resident set this process has had, in kB."""
+        status = Path(f"/proc/{self.popen.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0])
+
+    def stop(self, signal: int = 15, seconds: float = PATIENCE) -> int:
+        self.popen.send_signal(signal)
+        return self.popen.wait(seconds)
+
+
+class Run(Protocol):
+    """Start a command in the project; `{port}` in it is replaced; wait until it answers."""
+
+    def __call__(self, *command: str, ready: bool = True, **settings: str) -> Process: ...
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(SOURCE, tmp_path / "project", ignore=shutil.ignore_patterns("__pycache__")))
+
+
+@pytest.fixture
+def run(project: Path) -> Iterator[Run]:
+    with runner(project) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """One server for a module's tests; its own end is checked too."""
+    folder = tmp_path_factory.mktemp("serving") / "project"
+    shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    with runner(folder) as start:
+        process = start()
+        yield process
+        assert process.stop() == 0, process.log
+        assert "stopped" in process.notes
+
+
+class runner:
+    """Starts processes in a project, and ends what is left of them."""
+
+    def __init__(self, project: Path) -> None:
+        self.project = project
+        self.started: list[Process] = []
+
+    def __enter__(self) -> Run:
+        return self.start
+
+    def __exit__(self, *error: object) -> None:
+        for process in self.started:
+            if process.popen.poll() is None:
+                process.popen.kill()
+            process.popen.wait()
+
+    def start(self, *command: str, ready: bool = True, **settings: str) -> Process:
+        port = free_port()
+        command = command or (sys.executable, "-m", "kernel", "serve", "--port", "{port}")
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("KERNEL_")}
+        environ |= {f"KERNEL_{name.upper()}": value for name, value in settings.items()}
+        with (self.project / "log.txt").open("ab") as log:
+            popen = subprocess.Popen(
+                [part.format(port=port) for part in command], cwd=self.project, env=environ, stdout=log, stderr=log
+            )
+        process = Process(popen, self.project, port)
+        self.started.append(process)
+        if ready:
+            wait_until(lambda: answers(process), f"ready; log:\n{process.log}", 30.0)
+        return process
+
+
+def answers(process: Process) -> bool:
+    assert process.popen.poll() is None, process.log
+    try:
+        return process.get("/healthz")[0] == 200
+    except OSError:
+        return False
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,193 @@
+"""HTTP through the gateway: real connections, whole and broken, to one running server."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+MEGABYTE = 1 << 20
+# What a 100 MB transfer may add to the largest memory a server has had.
+ALLOWANCE_KB = 25_000
+
+
+@pytest.mark.parametrize(
+    ("path", "thread"), [("/plain", "kernel-handler"), ("/inline", "MainThread"), ("/async", "MainThread")]
+)
+def test_a_handler_runs_where_its_kind_belongs(server, path, thread):
+    assert server.json(path)["thread"].startswith(thread)
+
+
+def test_a_request_carries_what_the_client_sent(server):
+    status, _, body = server.get("/headers?a=1&a=%C3%A4&b", x_thing="yes")
+    seen = json.loads(body)
+    assert status == 200
+    assert seen["path"] == "/headers"
+    assert seen["query"] == [["a", "1"], ["a", "ä"], ["b", ""]]
+    assert seen["host"] == f"127.0.0.1:{server.port}"
+    assert seen["scheme"] == "http"
+    assert seen["peer"] == "127.0.0.1"
+    assert ["x-thing", "yes"] in seen["all"]
+
+
+@pytest.mark.parametrize("path", ["/a%00b", "/a%ffb", "/a/../b", "/a/%2e%2e/b", "/a%5cb"])
+def test_a_path_with_tricks_is_refused(server, path):
+    assert server.get(path)[0] == 400
+
+
+def test_an_exception_is_a_500_that_names_the_log_line_and_nothing_else(server):
+    status, headers, body = server.get("/fail")
+    problem = json.loads(body)
+    assert status == 500
+    assert headers["content-type"] == "application/problem+json"
+    assert b"secret" not in body
+    assert problem["error_id"]
+    assert "secret text" in server.log
+
+
+def test_head_has_the_headers_and_no_body(server):
+    _, whole, body = server.get("/plain")
+    status, headers, none = server.get("/plain", "HEAD")
+    assert status == 200
+    assert none == b""
+    assert headers["content-type"] == whole["content-type"]
+    assert headers["content-length"] == whole["content-length"] == str(len(body))
+
+
+def test_head_of_a_file_tells_its_length(server):
+    size = (server.project / "wire.py").stat().st_size
+    status, headers, body = server.get("/file", "HEAD")
+    assert (status, headers["content-length"], body) == (200, str(size), b"")
+
+
+def test_one_connection_serves_many_requests(server):
+    connection = server.http()
+    connection.connect()
+    opened = connection.sock
+    for method, path, body in [
+        ("GET", "/plain", None), ("POST", "/bytes", b"x" * 5000), ("POST", "/spooled", b"x" * 5000),
+        ("HEAD", "/file", None), ("GET", "/few", None), ("GET", "/nowhere", None), ("GET", "/file", None),
+    ]:  # fmt: skip
+        connection.request(method, path, body)
+        connection.getresponse().read()
+        assert connection.sock is opened, path
+    connection.close()
+
+
+@pytest.mark.parametrize("path", ["/bytes", "/spooled", "/pieces"])
+@pytest.mark.parametrize("size", [0, 1, 300_000])
+def test_a_body_comes_whole_with_a_length_and_in_chunks(server, path, size):
+    body = b"x" * size
+    assert server.get(path, "POST", body)[2] == str(size).encode()
+    chunks = (body[place : place + 10_000] for place in range(0, size, 10_000))
+    assert server.get(path, "POST", chunks, transfer_encoding="chunked")[2] == str(size).encode()
+
+
+def broken(path: str, *, chunked: bool) -> bytes:
+    length = "transfer-encoding: chunked" if chunked else "content-length: 1000"
+    body = "64\r\n" + "x" * 100 + "\r\n" if chunked else "x" * 100
+    return f"POST {path} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n{length}\r\n\r\n{body}".encode()
+
+
+@pytest.mark.parametrize("path", ["/bytes", "/spooled", "/pieces", "/item"])
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+def test_a_body_that_breaks_off_is_refused_and_reaches_no_handler(server, path, chunked):
+    before = server.notes
+    with server.connect() as client:
+        client.sendall(broken(path, chunked=chunked))
+        client.shutdown(socket.SHUT_WR)
+        answer = client.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"broke off after 100 bytes" in answer
+    assert server.notes == before
+
+
+def test_a_declared_length_over_the_limit_is_refused_unread(server):
+    with server.connect() as client:
+        client.sendall(b"POST /bytes HTTP/1.1\r\nhost: a\r\ncontent-length: 2000000\r\n\r\n")
+        assert client.recv(65536).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_chunked_body_over_the_limit_is_refused_while_it_comes(server):
+    with server.connect() as client:
+        client.sendall(b"POST /bytes HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
+        client.sendall(b"%x\r\n%s\r\n" % (MEGABYTE + 1, b"x" * (MEGABYTE + 1)))
+        assert client.recv(65536).startswith(b"HTTP/1.1 413 ")
+
+
+def test_bad_json_and_a_wrong_shape_are_told_apart(server):
+    assert server.get("/item", "POST", b"{", content_type="application/json")[0] == 400
+    assert server.get("/item", "POST", b"{}", content_type="application/json")[0] == 422
+    assert server.get("/item", "POST", b'{"name":"a"}', content_type="text/plain")[0] == 415
+    assert server.get("/item", "POST", b'{"name":"a"}', content_type="application/json")[0] == 200
+
+
+def test_a_file_is_sent_whole_or_in_part(server):
+    content = (server.project / "wire.py").read_bytes()
+    assert server.get("/file")[2] == content
+    assert server.get("/file?10-20")[2] == content[10:20]
+    assert server.get("/file?10-10")[2] == b""
+
+
+def test_a_generator_is_sent_with_its_length(server):
+    _, headers, body = server.get("/few")
+    assert (headers["content-length"], body) == ("2", b"ab")
+
+
+@pytest.mark.parametrize("path", ["/breaks-at-once", "/breaks-late"])
+def test_a_generator_that_fails_is_answered_as_an_error_however_late(server, path):
+    status, _, body = server.get(path)
+    assert status == 500
+    assert b"secret" not in body
+
+
+def test_a_live_stream_comes_piece_by_piece_and_ends_when_its_client_goes(server):
+    with server.connect() as client:
+        client.sendall(b"GET /live HTTP/1.1\r\nhost: a\r\n\r\n")
+        seen = b""
+        while seen.count(b"tick") < 3:
+            seen += client.recv(4096)
+        assert "stream closed" not in server.notes
+    server.wait_for("stream closed")
+
+
+def test_uploads_of_100_mb_stay_out_of_memory(server):
+    server.get("/spooled", "POST", b"x" * MEGABYTE)
+    before = server.peak_kilobytes()
+    for path in ("/spooled", "/pieces"):
+        pieces = (b"x" * MEGABYTE for _ in range(100))
+        assert server.get(path, "POST", pieces, content_length=str(100 * MEGABYTE))[2] == b"104857600"
+    assert server.peak_kilobytes() - before < ALLOWANCE_KB
+
+
+def test_a_download_of_100_mb_that_nobody_reads_stays_out_of_memory(server):
+    server.get("/many?16")
+    before = server.peak_kilobytes()
+    stalled = server.connect()
+    stalled.sendall(b"GET /many HTTP/1.1\r\nhost: a\r\n\r\n")
+    assert stalled.recv(100).startswith(b"HTTP/1.1 200 ")
+    assert len(server.get("/many")[2]) == 100 * MEGABYTE
+    stalled.close()
+    assert server.peak_kilobytes() - before < ALLOWANCE_KB
+
+
+def test_spooled_bodies_leave_nothing_on_disk(server):
+    folder: Path = server.project / "data" / "tmp"
+    assert server.get("/spooled", "POST", b"x" * MEGABYTE)[0] == 200
+    assert server.get("/many?16")[0] == 200
+    assert list(folder.iterdir()) == []
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_body_that_stalls_is_refused_and_holds_nobody_up(run):
+    server = run(kernel__body_timeout_seconds="0.3", kernel__threads="1")
+    stalled = [server.connect() for _ in range(20)]
+    for client in stalled:
+        client.sendall(b"POST /spooled HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nabc")
+    assert server.get("/plain")[0] == 200
+    for client in stalled:
+        assert client.recv(65536).startswith(b"HTTP/1.1 408 ")
+        client.close()
+    assert server.stop() == 0
