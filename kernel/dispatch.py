@@ -18,7 +18,7 @@ Run = Callable[..., Awaitable[Any]]
 
 MAX_PATH = 8192
 _TRACEPARENT = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
+    r"(?!ff|00-.{53})[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
 )
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 _BAD_PATH = re.compile("[\x00-\x1f\x7f\ufffd\\\\]|/\\.\\.?(?:/|$)")
