@@ -66,6 +66,10 @@ class KernelUnderTest(Kernel):
         self.ids.restart(_READY)
         self.random.restart()
 
+    def __enter__(self) -> KernelUnderTest:
+        """Return the kernel, which the factory has started already; it is stopped at the block's end."""
+        return self
+
     def stop(self) -> None:
         """Stop, with the client's event loop."""
         self.client.close()

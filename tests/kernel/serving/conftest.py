@@ -129,7 +129,11 @@ class runner:
         environ |= {f"KERNEL_{name.upper()}": value for name, value in settings.items()}
         with (self.project / "log.txt").open("ab") as log:
             popen = subprocess.Popen(
-                [part.format(port=port) for part in command], cwd=self.project, env=environ, stdout=log, stderr=log
+                [part.format(port=port) for part in command],
+                cwd=self.project,
+                env=environ,
+                stdout=log,
+                stderr=log,
             )
         process = Process(popen, self.project, port)
         self.started.append(process)

@@ -12,7 +12,18 @@ from typing import Any
 
 import msgspec
 
-from kernel import FileBody, HTTPError, Plugin, Request, Response, Route, Upload, WebSocket, WebSocketRoute, hookimpl
+from kernel import (
+    FileBody,
+    HTTPError,
+    Plugin,
+    Request,
+    Response,
+    Route,
+    Upload,
+    WebSocket,
+    WebSocketRoute,
+    hookimpl,
+)
 
 PIECE = b"0123456789abcdef" * 4096
 VERSION = 1
@@ -53,12 +64,11 @@ class WirePlugin(Plugin):
         yield WebSocketRoute("/broken", self.broken)
 
     @hookimpl
+    @nonblocking
     def kernel_before_request(self, request: Request) -> Response | None:
         if request.query == "refuse":
             raise HTTPError(401, "no entry")
         return None
-
-    kernel_before_request.nonblocking = True
 
     @hookimpl
     def kernel_stop(self) -> None:
@@ -114,7 +124,9 @@ class WirePlugin(Plugin):
     def file(self, request: Request) -> Response:
         start, _, end = request.query.partition("-")
         path = Path(__file__)
-        return Response(FileBody(path, int(start or 0), int(end) if end else None, lambda: self.note("lent file back")))
+        return Response(
+            FileBody(path, int(start or 0), int(end) if end else None, lambda: self.note("lent file back"))
+        )
 
     def few(self, request: Request) -> Iterator[bytes]:
         yield b"a"
