@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterable
 from types import MappingProxyType
+from typing import Any
 
 import apsw
 import msgspec
@@ -63,9 +64,8 @@ def read_within(connection: apsw.Connection) -> Catalogue:
     if not exists(connection):
         return EMPTY
     found = version(connection)
-    rows = connection.execute(
-        'SELECT "schema", "name", "kind", "definition" FROM "kernel.catalogue"'
-    ).fetchall()
+    cursor = connection.execute('SELECT "schema", "name", "kind", "definition" FROM "kernel.catalogue"')
+    rows: list[Any] = cursor.fetchall()
     decode = msgspec.json.Decoder(Table).decode
     tables = {(schema, name): decode(text) for schema, name, kind, text in rows if kind != "schema"}
     schemas = BUILT_IN_SCHEMAS | {schema for schema, _, kind, _ in rows if kind == "schema"}

@@ -39,11 +39,24 @@ class Guarded:
     random; several short ticks keep the error within one of them.
     """
 
-    __slots__ = ("_deadline", "_ticks", "connection", "limits")
+    __slots__ = ("_clock", "_deadline", "_moment", "_ticks", "_writing", "connection", "limits")
 
-    def __init__(self, connection: apsw.Connection, limits: Limits, *, inline: bool) -> None:
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        limits: Limits,
+        now: Callable[[], str],
+        uuid: Callable[[], str],
+        *,
+        inline: bool,
+        writing: bool,
+    ) -> None:
         self.connection = connection
         self.limits = limits
+        self._clock = now
+        self._moment: str | None = None
+        self._writing = writing
+        functions.register(connection, self._now, uuid)
         self._deadline = 0.0
         self._ticks = 0
         if inline:
@@ -51,10 +64,22 @@ class Guarded:
         else:
             connection.set_progress_handler(self._late, _STEPS_BETWEEN_CLOCKS)
 
+    def begin(self) -> None:
+        """Begin a transaction: ``now()`` stays the same until the next."""
+        self._moment = None
+        self.start()
+
     def start(self) -> None:
-        """Begin a new statement's time."""
+        """Begin a new statement's time; outside a transaction that is also a new ``now()``."""
+        if not self._writing:
+            self._moment = None
         self._deadline = time.monotonic() + self.limits.statement_timeout
         self._ticks = 0
+
+    def _now(self) -> str:
+        if self._moment is None:
+            self._moment = self._clock()
+        return self._moment
 
     def _late(self) -> bool:
         return time.monotonic() > self._deadline
@@ -159,7 +184,7 @@ class Connections:
             connection = apsw.Connection(str(self._file()), statementcachesize=_STATEMENTS_KEPT)
             self._prepare(connection, inline=inline, writing=writing)
             self._all.append(connection)
-        return Guarded(connection, self.limits, inline=inline)
+        return Guarded(connection, self.limits, self._now, self._uuid, inline=inline, writing=writing)
 
     def _file(self) -> Path:
         if self._path is None:
@@ -185,7 +210,6 @@ class Connections:
         connection.pragma("recursive_triggers", True)
         if not writing:
             connection.pragma("query_only", True)
-        functions.register(connection, self._now, self._uuid)
 
 
 def run(guarded: Guarded, sql: str, params: object) -> list[Row]:

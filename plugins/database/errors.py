@@ -20,6 +20,11 @@ _MISSING_FUNCTION = re.compile(r"no such function: (.+)")
 _AMBIGUOUS = re.compile(r"ambiguous column name: (.+)")
 
 
+def extended(error: apsw.Error) -> int:
+    """Return SQLite's extended result code of an error."""
+    return int(getattr(error, "extendedresult", 0))
+
+
 def translate(error: BaseException, catalogue: Catalogue, params: Mapping[str, Any]) -> DatabaseError:
     """Return the `DatabaseError` for what apsw raised while a statement ran with `params`."""
     if isinstance(error, DatabaseError):
@@ -77,6 +82,9 @@ def _statement(text: str) -> DatabaseError:
         return DatabaseError(f"function {match[1]} does not exist", sqlstate="42883")
     if match := _AMBIGUOUS.fullmatch(text):
         return DatabaseError(f'column reference "{match[1]}" is ambiguous', sqlstate="42702")
+    if text.startswith("ON CONFLICT clause does not match"):
+        message = "there is no unique or exclusion constraint matching the ON CONFLICT specification"
+        return DatabaseError(message, sqlstate="42P10")
     if "integer overflow" in text:
         return DatabaseError("bigint out of range", sqlstate="22003")
     if "malformed JSON" in text:
@@ -87,7 +95,7 @@ def _statement(text: str) -> DatabaseError:
 def _constraint(
     error: apsw.ConstraintError, catalogue: Catalogue, params: Mapping[str, Any]
 ) -> DatabaseError:
-    kind = error.extendedresult
+    kind = extended(error)
     subject = str(error).partition(": ")[2]
     if kind in (
         apsw.SQLITE_CONSTRAINT_UNIQUE,

@@ -38,6 +38,7 @@ FUNCTIONS: tuple[tuple[str, int, Callable[..., Any]], ...] = (
     ("pg_float4", 1, numbers.read_real),
     ("pg_float8", 1, numbers.read_double),
     ("pg_float_text", 1, numbers.write_double),
+    ("pg_real_text", 1, numbers.write_real),
     ("pg_numeric", 1, numbers.read_numeric),
     ("pg_numeric_fit", 3, numbers.fit_numeric),
     ("pg_uuid", 1, texts.read_uuid),
@@ -82,6 +83,7 @@ FUNCTIONS: tuple[tuple[str, int, Callable[..., Any]], ...] = (
     ("pg_least_numeric", -1, strings.least_numeric),
     ("pg_count", 2, strings.row_count),
     ("pg_given", 3, strings.given),
+    ("pg_too_many", 0, strings.too_many_rows),
     ("pg_date_trunc", 2, strings.date_trunc),
     ("pg_extract", 2, strings.extract),
 )
@@ -89,7 +91,7 @@ FUNCTIONS: tuple[tuple[str, int, Callable[..., Any]], ...] = (
 
 def _window(value: Callable[[NumericSum], str | None]) -> Callable[[], Any]:
     """Return the factory of a window function: its state and four functions on it."""
-    return lambda: (NumericSum(), NumericSum.step, value, NumericSum.inverse, value)
+    return lambda: (NumericSum(), NumericSum.step, value, value, NumericSum.inverse)
 
 
 def register(connection: apsw.Connection, now: Callable[[], str], uuid: Callable[[], str]) -> None:
@@ -98,7 +100,7 @@ def register(connection: apsw.Connection, now: Callable[[], str], uuid: Callable
         connection.create_scalar_function(name, function, arguments, deterministic=True)
     connection.create_scalar_function("pg_now", lambda *_: now(), 0)
     connection.create_scalar_function("pg_new_uuid", lambda *_: uuid(), 0)
-    connection.create_scalar_function("pg_random", lambda *_: random(), 0)
+    connection.create_scalar_function("pg_random", lambda *_: random(), 0)  # noqa: S311 - SQL's random() is no secret
     for name, value in (("pg_numeric_sum", NumericSum.sum), ("pg_numeric_avg", NumericSum.average)):
         connection.create_window_function(name, _window(value), 1)
     connection.create_collation("pg_numeric", numbers.compare_numeric)

@@ -71,7 +71,7 @@ class DatabasePlugin(Plugin):
         """Report whether the database answers."""
         try:
             self.database.query("select 1")
-        except Exception as error:  # noqa: BLE001 - whatever it is, the check has failed
+        except Exception as error:
             return {"database": f"does not answer ({type(error).__name__})"}
         return {"database": None}
 

@@ -9,14 +9,13 @@ import apsw
 
 from kernel.contracts.catalogue import Catalogue, ForeignKey, Table
 from kernel.contracts.database import DatabaseError
+from plugins.database.errors import extended
 from plugins.database.names import engine_name, quote, split_name
 
 
 def is_violation(error: BaseException) -> bool:
     """Tell whether a statement failed because of a foreign key."""
-    return (
-        isinstance(error, apsw.ConstraintError) and error.extendedresult == apsw.SQLITE_CONSTRAINT_FOREIGNKEY
-    )
+    return isinstance(error, apsw.ConstraintError) and extended(error) == apsw.SQLITE_CONSTRAINT_FOREIGNKEY
 
 
 def explain(
@@ -31,7 +30,7 @@ def explain(
     try:
         connection.pragma("defer_foreign_keys", True)
         connection.execute(sql, params or None).fetchall()
-        broken = connection.execute("PRAGMA foreign_key_check").fetchall()
+        broken: list[Any] = connection.execute("PRAGMA foreign_key_check").fetchall()
         if not broken:
             return error
         child, rowid, _, position = broken[0]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
+from typing import Any
 
 import apsw
 
@@ -87,13 +87,13 @@ class SqliteSignals:
                 _log.warning("signals could not be read", exc_info=True)
 
     def _fetch(self, connection: apsw.Connection) -> None:
-        rows = connection.execute(
+        rows: list[Any] = connection.execute(
             'SELECT "id", "topic", "payload" FROM "kernel.signals" WHERE "id" > ? ORDER BY "id"',
             (self._seen,),
         ).fetchall()
         for number, topic, payload in rows:
-            self._seen = int(number)  # type: ignore[arg-type]
-            self._deliver(str(topic), str(payload))
+            self._seen = number
+            self._deliver(topic, payload)
 
     def _deliver(self, topic: str, payload: str) -> None:
         with self._lock:
@@ -106,4 +106,5 @@ class SqliteSignals:
 
 
 def _newest(connection: apsw.Connection) -> int:
-    return int(connection.execute('SELECT coalesce(max("id"), 0) FROM "kernel.signals"').get)  # type: ignore[arg-type]
+    newest: Any = connection.execute('SELECT coalesce(max("id"), 0) FROM "kernel.signals"').get
+    return int(newest)

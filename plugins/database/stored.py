@@ -64,7 +64,7 @@ FORMS: dict[str, TypeForm] = {
         "INT", "pg_int4({})", text="CAST({} AS TEXT)", check="{} BETWEEN -2147483648 AND 2147483647"
     ),
     "bigint": TypeForm("INT", "pg_int8({})", text="CAST({} AS TEXT)"),
-    "real": TypeForm("REAL", "pg_float4({})", json="json(pg_float_text({}))", text="pg_float_text({})"),
+    "real": TypeForm("REAL", "pg_float4({})", json="json(pg_real_text({}))", text="pg_real_text({})"),
     "double precision": TypeForm(
         "REAL", "pg_float8({})", json="json(pg_float_text({}))", text="pg_float_text({})"
     ),

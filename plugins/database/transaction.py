@@ -107,14 +107,14 @@ class SqliteTransaction:
             self._database.publish(self._events)
 
     def _begin(self, writer: Guarded) -> None:
-        writer.start()
+        writer.begin()
         writer.connection.execute("BEGIN IMMEDIATE")
 
     def _before_commit(self, connection: apsw.Connection) -> None:
         """Do what belongs into the transaction's end."""
 
     def _commit(self) -> None:
-        connection = self._connection()
+        connection = self._open().connection
         try:
             self._before_commit(connection)
             connection.execute("COMMIT")
@@ -125,7 +125,7 @@ class SqliteTransaction:
             raise
 
     def _rollback(self) -> None:
-        connection = self._connection()
+        connection = self._open().connection
         if connection.in_transaction:
             connection.execute("ROLLBACK")
 
@@ -134,10 +134,10 @@ class SqliteTransaction:
         self._database.writing_thread = None
         self._database.connections.write_lock.release()
 
-    def _connection(self) -> apsw.Connection:
+    def _open(self) -> Guarded:
         if self._writer is None:
             raise DatabaseError("the transaction has ended", sqlstate="25P01")
-        return self._writer.connection
+        return self._writer
 
     def _usable(self) -> None:
         if self._failed:
@@ -159,24 +159,24 @@ class SqliteTransaction:
 
     def _run(self, statement: str | Compiled, params: Params) -> tuple[list[Row], int]:
         self._usable()
-        connection = self._connection()
+        writer = self._open()
         sql = ""
         try:
             rights.check(statement, self._identity)
             sql = statement.sql if isinstance(statement, Compiled) else self._plan(statement).sql
-            return self._execute(connection, sql, params)
+            return _execute(writer, sql, params)
         except Exception as error:
             self._failed = True
             if references.is_violation(error):
-                error = references.explain(error, connection, self._known(), sql, params)
+                error = references.explain(error, writer.connection, self._known(), sql, params)
             raise errors.translate(error, self._known(), params) from error
 
-    def _execute(self, connection: apsw.Connection, sql: str, params: Params) -> tuple[list[Row], int]:
-        assert self._writer is not None
-        before = connection.total_changes()
-        rows = run(self._writer, sql, checked(params))
-        wrote = connection.total_changes() != before
-        return rows, connection.changes() if wrote else len(rows)
+
+def _execute(writer: Guarded, sql: str, params: Params) -> tuple[list[Row], int]:
+    before = writer.connection.total_changes()
+    rows = run(writer, sql, checked(params))
+    wrote = writer.connection.total_changes() != before
+    return rows, writer.connection.changes() if wrote else len(rows)
 
 
 class SqliteSchemaTransaction(SqliteTransaction):
@@ -203,7 +203,7 @@ class SqliteSchemaTransaction(SqliteTransaction):
         result = super()._run(Compiled(plan.sql), params) if plan.sql else ([], 0)
         if plan.kind != "schema":
             return result
-        catalogues.write(self._connection(), plan.changes)
+        catalogues.write(self._open().connection, plan.changes)
         self._catalogue = catalogues.apply(self._known(), plan.changes)
         return [], 0
 

@@ -74,6 +74,7 @@ _SCALARS: dict[str, tuple[Signature, ...]] = {
     ),
     "mod": (_S(("bigint", "bigint"), "({0} % pg_divisor({1}))", "same"),),
     "power": (_S(("double precision", "double precision"), "power({0}, {1})", "double precision"),),
+    "sign": (_S(("double precision",), "CAST(sign({0}) AS REAL)", "double precision"),),
     "sqrt": (_S(("double precision",), "sqrt({0})", "double precision"),),
     "random": (_S((), "pg_random()", "double precision"),),
     "date_trunc": (
@@ -166,7 +167,7 @@ def _unknown(name: str, arguments: list[Expr]) -> DatabaseError:
 
 
 def _apply(name: str, signatures: tuple[Signature, ...], arguments: list[Expr]) -> Expr:
-    for signature in signatures:
+    for signature in sorted(signatures, key=lambda one: _conversions(one, arguments)):
         converted = _converted(signature, arguments)
         if converted is not None:
             first = converted[0] if converted else None
@@ -176,6 +177,12 @@ def _apply(name: str, signatures: tuple[Signature, ...], arguments: list[Expr]) 
                 sql = sql.replace(f"{{{place}}}", item.sql) if "{" in signature.sql else sql
             return Expr(sql, result, name=name)
     raise _unknown(name, arguments)
+
+
+def _conversions(signature: Signature, arguments: list[Expr]) -> int:
+    """Count the arguments that do not have their type already: the fewer, the better a signature fits."""
+    pairs = zip(signature.arguments, arguments, strict=False)
+    return sum(target not in ("any", "same", argument.type) for target, argument in pairs)
 
 
 def _converted(signature: Signature, arguments: list[Expr]) -> list[Expr] | None:
@@ -198,6 +205,8 @@ def _converted(signature: Signature, arguments: list[Expr]) -> list[Expr] | None
 def _argument(target: str, argument: Expr, before: list[Expr], *, as_text: bool) -> Expr:
     if target == "any":
         settled = types.settle(argument)
+        if as_text and settled.type == "boolean":
+            return Expr(f"substr({types.cast(settled, 'text').sql}, 1, 1)", "text")
         return types.cast(settled, "text") if as_text else settled
     if target == "same":
         return types.coerce(argument, before[0].type or "text")
@@ -219,6 +228,17 @@ def _aggregate(name: str, label: str, fields: Node, scope: Scope) -> Expr:
         raise refused(f"{name}(DISTINCT ...) OVER")
     if name in _WINDOW_ONLY and "over" not in fields:
         raise DatabaseError(f"window function {name} requires an OVER clause", sqlstate="42809")
+    if "over" not in fields:
+        scope.aggregated = True
+        scope.inside += 1
+    try:
+        return _emit_aggregate(name, label, fields, scope)
+    finally:
+        if "over" not in fields:
+            scope.inside -= 1
+
+
+def _emit_aggregate(name: str, label: str, fields: Node, scope: Scope) -> Expr:
     if fields.get("agg_star"):
         result = Expr("count(*)", "bigint", name=label)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kernel.contracts.catalogue import Catalogue, Column
+from plugins.database.stored import base_type, fit
 from plugins.database.translate import expressions, parser, types
 from plugins.database.translate.nodes import kind_of
 from plugins.database.translate.parser import Parsed
@@ -23,11 +24,11 @@ def makes_own_value(column: Column) -> bool:
 def default_value(column: Column, catalogue: Catalogue) -> Expr:
     """Return the value that DEFAULT stands for in a statement."""
     if makes_own_value(column) or column.default is None:
-        return Expr("NULL", types.base_type(column.type), literal="")
+        return Expr("NULL", base_type(column.type), literal="")
     tree = parser.parse(f"SELECT {column.default}").statements[0]
     node = kind_of(tree)[1]["targetList"][0]["ResTarget"]["val"]
     expr = types.coerce(expressions.emit(node, Scope(catalogue, ())), column.type, assign=True)
-    return expr._replace(sql=types.fit(column.type, expr.sql))
+    return expr._replace(sql=fit(column.type, expr.sql))
 
 
 def default_text(parsed: Parsed, location: int) -> str:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from kernel.contracts.catalogue import Table
 from kernel.contracts.database import DatabaseError
 from plugins.database.names import text_literal
+from plugins.database.stored import base_type, form_of
 from plugins.database.translate import operators, types
 from plugins.database.translate.nodes import Node, kind_of, only, refused, strings
 from plugins.database.translate.scope import Expr, Scope
@@ -21,7 +25,24 @@ def emit(node: Node, scope: Scope) -> Expr:
     function = _EMIT.get(kind)
     if function is None:
         raise refused(f"the expression {kind}")
+    if scope.grouped and fingerprint(node) in scope.grouped:
+        scope.inside += 1
+        try:
+            return function(fields, scope)
+        finally:
+            scope.inside -= 1
     return function(fields, scope)
+
+
+def fingerprint(node: Node) -> bytes:
+    """Return bytes that are equal for expressions that read the same, wherever they stand."""
+    return msgspec.json.encode(_without_places(node))
+
+
+def _without_places(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_places(item) for key, item in value.items() if key != "location"}
+    return [_without_places(item) for item in value] if isinstance(value, list) else value
 
 
 def condition(node: Node, scope: Scope, clause: str) -> str:
@@ -59,9 +80,13 @@ def _column(fields: Node, scope: Scope) -> Expr:
         return scope.column(names[0])
     if len(names) == 2:
         return scope.qualified(names[0], names[1])
-    if len(names) == 3 and scope.item(names[1]).schema == names[0]:
+    if len(names) == 3 and _is_in(scope.item(names[1]).table, names[0]):
         return scope.qualified(names[1], names[2])
     raise DatabaseError(f"missing FROM-clause entry for {'.'.join(names[:-1])}", sqlstate="42P01")
+
+
+def _is_in(table: Table | None, schema: str) -> bool:
+    return table is not None and table.schema == schema
 
 
 def _parameter(fields: Node, scope: Scope) -> Expr:
@@ -191,7 +216,7 @@ def type_label(target: str) -> str:
     labels = {"integer": "int4", "bigint": "int8", "smallint": "int2", "boolean": "bool", "double precision": "float8",
               "real": "float4", "character varying": "varchar", "timestamp with time zone": "timestamptz",
               "timestamp without time zone": "timestamp", "time without time zone": "time"}  # fmt: skip
-    base = types.base_type(target)
+    base = base_type(target)
     return labels.get(base, base)
 
 
@@ -230,7 +255,7 @@ def _extreme(fields: Node, scope: Scope) -> Expr:
     word = "greatest" if fields["op"] == "IS_GREATEST" else "least"
     values = ", ".join(types.coerce(item, target).sql for item in items)
     types.ordered(Expr("", target), word)
-    collation = types.form_of(target).collation
+    collation = form_of(target).collation
     return Expr(f"pg_{word}{'_numeric' if collation else ''}({values})", target, name=word)
 
 
@@ -252,13 +277,21 @@ def _sublink(fields: Node, scope: Scope) -> Expr:
         raise DatabaseError("subquery must return only one column", sqlstate="42601")
     if kind == "EXPR_SUBLINK":
         ((name, declared),) = query.columns
-        return Expr(f"({query.sql})", types.base_type(declared), name=name)
+        return Expr(_single(query), base_type(declared), name=name)
     if kind == "ANY_SUBLINK" and strings(fields.get("operName", [])) in ([], ["="]):
         left = emit(fields["testexpr"], scope)
         ((_, declared),) = query.columns
-        left, _ = operators.matched("=", left, Expr("", types.base_type(declared)))
+        left, _ = operators.matched("=", left, Expr("", base_type(declared)))
         return Expr(f"({types.collated(left)} IN ({query.sql}))", "boolean")
     raise refused(f"a subquery as {kind}")
+
+
+def _single(query: Query) -> str:
+    """Have a scalar subquery refuse a second row, which SQLite would not look for."""
+    if query.single:
+        return f"({query.sql})"
+    rows = f"SELECT c FROM (WITH q(c) AS ({query.sql}) SELECT c FROM q) LIMIT 2"
+    return f"(SELECT CASE WHEN count(*) < 2 THEN min(c) ELSE pg_too_many() END FROM ({rows}))"
 
 
 def _query(node: Node, scope: Scope) -> Query:

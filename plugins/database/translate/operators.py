@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kernel.contracts.database import DatabaseError
+from plugins.database.stored import form_of
 from plugins.database.translate import types
 from plugins.database.translate.nodes import refused
 from plugins.database.translate.scope import Expr
 from plugins.database.translate.types import INTEGERS, NUMBERS, TEXTS
+from plugins.database.values import numbers
 
 COMPARISONS = {"=": "=", "<>": "<>", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _NUMERIC = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "%": "remainder"}
@@ -55,10 +57,10 @@ def number(literal: str) -> Expr:
     if literal.lstrip("-").isdigit():
         value = int(literal)
         for name in ("integer", "bigint"):
-            low, high = types.numbers.RANGES[name]
+            low, high = numbers.RANGES[name]
             if low <= value <= high:
                 return Expr(f"({value})" if value < 0 else str(value), name, literal=literal)
-    text = types.numbers.read_numeric(literal)
+    text = numbers.read_numeric(literal)
     return Expr(f"'{text}'", "numeric", literal=literal)
 
 
@@ -114,6 +116,13 @@ def _arithmetic(name: str, left: Expr, right: Expr) -> Expr:
     return _checked(f"({left.sql} {name} {right.sql})", result)
 
 
+def _power(name: str, left: Expr, right: Expr) -> Expr:
+    if "numeric" in (left.type, right.type):
+        raise refused("the operator ^ on numeric", hint="Cast to double precision.")
+    left, right = types.coerce(left, "double precision"), types.coerce(right, "double precision")
+    return _checked(f"power({left.sql}, {right.sql})", "double precision")
+
+
 def _division(name: str, left: Expr, right: Expr, result: str) -> Expr:
     if result not in INTEGERS and name == "%":
         raise missing(name, left, right)
@@ -124,7 +133,7 @@ def _division(name: str, left: Expr, right: Expr, result: str) -> Expr:
 
 def _checked(sql: str, result: str) -> Expr:
     """Have an arithmetic result checked against its type's range: SQLite would slip into floating point."""
-    return Expr(types.form_of(result).read.replace("{}", sql), result)
+    return Expr(form_of(result).read.replace("{}", sql), result)
 
 
 def _concatenate(name: str, left: Expr, right: Expr) -> Expr:
@@ -155,6 +164,7 @@ _BINARY: dict[str, Callable[[str, Expr, Expr], Expr]] = {
     "/": _arithmetic,
     "%": _arithmetic,
     "||": _concatenate,
+    "^": _power,
     "->": _member,
     "->>": _member,
     "~~": lambda _, left, right: like(left, right, negated=False, ignoring_case=False),

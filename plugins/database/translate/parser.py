@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib.util
+import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -163,7 +164,7 @@ def _number_parameters(source: bytes) -> tuple[bytes, tuple[str, ...]]:
     pieces: list[bytes] = []
     done = 0
     found = tokens(source)
-    for colon, name in zip(found, found[1:], strict=False):
+    for colon, name in itertools.pairwise(found):
         if colon.kind != _COLON or colon.end != name.start or not _is_name(source[name.start : name.end]):
             continue
         number = names.setdefault(source[name.start : name.end].decode(), len(names) + 1)

@@ -32,15 +32,14 @@ class Expr(NamedTuple):
 class Item(msgspec.Struct, frozen=True):
     """One entry of a FROM clause: the name it goes by and its columns' types.
 
-    `hidden` columns are not part of ``*`` (the right side of ``using``); `qualified` is false where SQLite wants
-    bare column names, as in RETURNING.
+    `qualified` is false where SQLite wants bare column names, as in RETURNING; `table` is what it stands for, if
+    that is a table or a view.
     """
 
     alias: str
     columns: Mapping[str, str]
     qualified: bool = True
-    hidden: frozenset[str] = frozenset()
-    schema: str | None = None
+    table: Table | None = None
 
     def column(self, name: str) -> Expr:
         """Return a column of this entry as an expression."""
@@ -50,7 +49,10 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class Scope:
-    """The names visible in one query, and those of the queries around it."""
+    """The names visible in one query, and those of the queries around it.
+
+    `inside` counts the aggregates and GROUP BY expressions being emitted, `bare` the columns outside of them.
+    """
 
     def __init__(
         self, catalogue: Catalogue, parameters: tuple[str, ...], parent: Scope | None = None
@@ -62,7 +64,10 @@ class Scope:
         self.ctes: dict[str, Mapping[str, str]] = {} if parent is None else dict(parent.ctes)
         self.merged: dict[str, Expr] = {}
         self.windows: set[str] = set()
-        self.aliases: dict[str, Expr] = {}
+        self.aggregated = False
+        self.inside = 0
+        self.grouped: frozenset[bytes] = frozenset()
+        self.bare: list[tuple[Item, str]] | None = None
 
     def nested(self) -> Scope:
         """Return the scope of a query inside this one."""
@@ -92,24 +97,35 @@ class Scope:
             if len(found) > 1:
                 raise DatabaseError(f'column reference "{name}" is ambiguous', sqlstate="42702")
             if found:
+                scope.note(found[0], name)
                 return found[0].column(name)
             scope = scope.parent
         raise DatabaseError(f'column "{name}" does not exist', sqlstate="42703", column=name)
 
     def qualified(self, qualifier: str, name: str) -> Expr:
         """Resolve ``alias.column``; raises 42P01 or 42703."""
-        item = self.item(qualifier)
+        scope, item = self.find(qualifier)
+        scope.note(item, name)
         if name not in item.columns:
             raise DatabaseError(f"column {qualifier}.{name} does not exist", sqlstate="42703", column=name)
         return item.column(name)
 
+    def note(self, item: Item, name: str) -> None:
+        """Keep in mind a column that stands outside of aggregates, to be checked against GROUP BY."""
+        if self.bare is not None and not self.inside:
+            self.bare.append((item, name))
+
     def item(self, alias: str) -> Item:
         """Return the FROM entry of that name; raises 42P01."""
+        return self.find(alias)[1]
+
+    def find(self, alias: str) -> tuple[Scope, Item]:
+        """Return the FROM entry of that name and the scope it is in; raises 42P01."""
         scope: Scope | None = self
         while scope is not None:
             for item in scope.items:
                 if item.alias == alias:
-                    return item
+                    return scope, item
             scope = scope.parent
         raise DatabaseError(f'missing FROM-clause entry for table "{alias}"', sqlstate="42P01")
 

@@ -8,9 +8,12 @@ import msgspec
 
 from kernel.contracts.database import DatabaseError
 from plugins.database.names import quote
+from plugins.database.stored import base_type, fit
 from plugins.database.translate import expressions, types
+from plugins.database.translate.grouping import check_grouping, emit_grouping, position, watch_grouping
 from plugins.database.translate.nodes import Node, kind_of, only, refused, strings
-from plugins.database.translate.scope import Expr, Item, Scope, file_name, relation_name
+from plugins.database.translate.scope import Expr, Scope
+from plugins.database.translate.sources import emit_from, renamed
 from plugins.database.translate.windows import emit_definition
 
 _FIELDS = (
@@ -19,19 +22,17 @@ _FIELDS = (
     "rarg", "groupDistinct",
 )  # fmt: skip
 _SET_OPERATIONS = {"SETOP_UNION": "UNION", "SETOP_INTERSECT": "INTERSECT", "SETOP_EXCEPT": "EXCEPT"}
-_JOINS = {
-    "JOIN_INNER": "JOIN",
-    "JOIN_LEFT": "LEFT JOIN",
-    "JOIN_RIGHT": "RIGHT JOIN",
-    "JOIN_FULL": "FULL JOIN",
-}
 
 
 class Query(msgspec.Struct, frozen=True):
-    """An emitted query: its SQL, and its columns' names and declared types in order."""
+    """An emitted query: its SQL, and its columns' names and declared types in order.
+
+    `single` tells that it cannot give more than one row.
+    """
 
     sql: str
     columns: tuple[tuple[str, str], ...]
+    single: bool = False
 
 
 def emit_query(fields: Node, scope: Scope, expected: Sequence[str | None] = ()) -> Query:
@@ -50,7 +51,9 @@ def emit_query(fields: Node, scope: Scope, expected: Sequence[str | None] = ()) 
         core, outputs = _select(fields, scope, expected)
         order = emit_order(fields["sortClause"], scope, outputs) if "sortClause" in fields else ""
     parts = [with_sql, core.sql, f" ORDER BY {order}" if order else "", _limit(fields, scope)]
-    return Query("".join(parts), core.columns)
+    check_grouping(fields, scope)
+    single = core.single or fields.get("limitCount", {}).get("A_Const", {}).get("ival") == {"ival": 1}
+    return Query("".join(parts), core.columns, single)
 
 
 def emit_with(fields: Node, scope: Scope) -> str:
@@ -72,21 +75,15 @@ def _common_table(fields: Node, scope: Scope, *, recursive: bool) -> str:
     names = strings(fields.get("aliascolnames", []))
     if recursive and "larg" in query_fields:
         first = emit_query(query_fields["larg"], inner.nested())
-        columns = _renamed(first.columns, names)
+        columns = renamed(first.columns, names)
         inner.ctes[name] = dict(columns)
     query = emit_query(query_fields, inner)
-    columns = _renamed(query.columns, names)
+    columns = renamed(query.columns, names)
     scope.ctes[name] = dict(columns)
     words = {"CTEMaterializeAlways": " MATERIALIZED", "CTEMaterializeNever": " NOT MATERIALIZED"}
     hint = words.get(fields.get("ctematerialized", ""), "")
     listed = ", ".join(quote(column) for column, _ in columns)
     return f"{quote(name)}({listed}) AS{hint} ({query.sql})"
-
-
-def _renamed(columns: tuple[tuple[str, str], ...], names: list[str]) -> tuple[tuple[str, str], ...]:
-    if len(names) > len(columns):
-        raise DatabaseError("more column names than columns", sqlstate="42P10")
-    return tuple(zip(names, (kind for _, kind in columns), strict=False)) + columns[len(names) :]
 
 
 def _select(fields: Node, scope: Scope, expected: Sequence[str | None]) -> tuple[Query, list[Expr]]:
@@ -95,20 +92,19 @@ def _select(fields: Node, scope: Scope, expected: Sequence[str | None]) -> tuple
         if ("fromClause" in fields)
         else ""
     )
+    where = ""
+    if "whereClause" in fields:
+        where = f" WHERE {expressions.condition(fields['whereClause'], scope, 'WHERE')}"
+    watch_grouping(fields, scope)
     window_sql = _windows(fields.get("windowClause", ()), scope)
     outputs = emit_targets(fields.get("targetList", ()), scope, expected)
     if not outputs:
         raise refused("SELECT without columns")
     distinct = _distinct(fields)
     targets = ", ".join(f"{_output(item, distinct)} AS {quote(item.name)}" for item in outputs)
-    where = (
-        f" WHERE {expressions.condition(fields['whereClause'], scope, 'WHERE')}"
-        if "whereClause" in fields
-        else ""
-    )
-    group = _group(fields, scope, outputs)
+    group = emit_grouping(fields, scope, outputs)
     sql = f"SELECT {distinct}{targets}{from_sql}{where}{group}{window_sql}"
-    return Query(sql, _columns(outputs)), outputs
+    return Query(sql, _columns(outputs), scope.aggregated and "groupClause" not in fields), outputs
 
 
 def _columns(outputs: list[Expr]) -> tuple[tuple[str, str], ...]:
@@ -150,7 +146,7 @@ def emit_targets(targets: Sequence[Node], scope: Scope, expected: Sequence[str |
 
 def _assigned(expr: Expr, target: str) -> Expr:
     converted = types.coerce(expr, target, assign=True)
-    return converted._replace(sql=types.fit(target, converted.sql), name=expr.name)
+    return converted._replace(sql=fit(target, converted.sql), name=expr.name)
 
 
 def _star(qualifier: list[str], scope: Scope) -> list[Expr]:
@@ -162,40 +158,6 @@ def _star(qualifier: list[str], scope: Scope) -> list[Expr]:
     merged = [] if qualifier else [expr._replace(name=name) for name, expr in scope.merged.items()]
     names = () if qualifier else scope.merged
     return merged + [item.column(name) for item in items for name in item.columns if name not in names]
-
-
-def _group(fields: Node, scope: Scope, outputs: list[Expr]) -> str:
-    if "groupDistinct" in fields:
-        raise refused("GROUP BY DISTINCT")
-    sql = ""
-    if "groupClause" in fields:
-        keys = [_group_key(item, scope, outputs) for item in fields["groupClause"]]
-        sql = f" GROUP BY {', '.join(keys)}"
-    if "havingClause" in fields:
-        sql += f" HAVING {expressions.condition(fields['havingClause'], scope, 'HAVING')}"
-    return sql
-
-
-def _group_key(node: Node, scope: Scope, outputs: list[Expr]) -> str:
-    kind, fields = kind_of(node)
-    if kind == "GroupingSet":
-        raise refused("GROUPING SETS, ROLLUP and CUBE")
-    if kind == "A_Const":
-        return types.collated(_position(fields, outputs, "GROUP BY"))
-    if kind == "ColumnRef" and len(fields["fields"]) == 1:
-        name = strings(fields["fields"])[0]
-        if not any(name in item.columns for item in scope.items):
-            named = [item for item in outputs if item.name == name]
-            if named:
-                return types.collated(named[0])
-    return types.collated(expressions.emit(node, scope))
-
-
-def _position(fields: Node, outputs: list[Expr], clause: str) -> Expr:
-    place = fields.get("ival", {}).get("ival", 0)
-    if not 1 <= place <= len(outputs):
-        raise DatabaseError(f"{clause} position {place} is not in select list", sqlstate="42P10")
-    return outputs[place - 1]
 
 
 def emit_order(clause: Sequence[Node], scope: Scope, outputs: list[Expr]) -> str:
@@ -222,7 +184,7 @@ def _direction(fields: Node) -> str:
 def _sort_key(node: Node, scope: Scope, outputs: list[Expr]) -> Expr:
     kind, fields = kind_of(node)
     if outputs and kind == "A_Const" and "ival" in fields:
-        return _position(fields, outputs, "ORDER BY")
+        return position(fields, outputs, "ORDER BY")
     if kind == "ColumnRef" and len(fields["fields"]) == 1:
         name = strings(fields["fields"])[0]
         named = [item for item in outputs if item.name == name]
@@ -238,9 +200,9 @@ def _set_order(fields: Node, core: Query) -> str:
         sort = item["SortBy"]
         kind, key = kind_of(sort["node"])
         names = [name for name, _ in core.columns]
-        outputs = [Expr(quote(name), types.base_type(declared), name=name) for name, declared in core.columns]
+        outputs = [Expr(quote(name), base_type(declared), name=name) for name, declared in core.columns]
         if kind == "A_Const":
-            expr = _position(key, outputs, "ORDER BY")
+            expr = position(key, outputs, "ORDER BY")
         elif kind == "ColumnRef" and len(key["fields"]) == 1 and strings(key["fields"])[0] in names:
             expr = outputs[names.index(strings(key["fields"])[0])]
         else:
@@ -296,8 +258,8 @@ def _set_operation(fields: Node, scope: Scope, expected: Sequence[str | None]) -
     if len(left.columns) != len(right.columns):
         raise DatabaseError(f"each {word} query must have the same number of columns", sqlstate="42601")
     targets = [
-        types.common([Expr("", types.base_type(one)), Expr("", types.base_type(other))], word)
-        if types.base_type(one) != types.base_type(other)
+        types.common([Expr("", base_type(one)), Expr("", base_type(other))], word)
+        if base_type(one) != base_type(other)
         else one
         for (_, one), (_, other) in zip(left.columns, right.columns, strict=True)
     ]
@@ -314,14 +276,13 @@ def _operand(fields: Node, query: Query, targets: list[str], *, first: bool) -> 
     plain = not {"sortClause", "limitCount", "limitOffset", "withClause"} & set(fields)
     nested = fields.get("op", "SETOP_NONE") != "SETOP_NONE"
     same = all(
-        types.base_type(kind) == types.base_type(target)
-        for (_, kind), target in zip(query.columns, targets, strict=True)
+        base_type(kind) == base_type(target) for (_, kind), target in zip(query.columns, targets, strict=True)
     )
     if plain and same and (first or not nested) and "valuesLists" not in fields:
         return query.sql
     names = [f"c{place}" for place in range(len(targets))]
     converted = [
-        types.cast(Expr(quote(name), types.base_type(kind)), target).sql
+        types.cast(Expr(quote(name), base_type(kind)), target).sql
         for name, (_, kind), target in zip(names, query.columns, targets, strict=True)
     ]
     listed = ", ".join(
@@ -338,92 +299,3 @@ def _windows(clause: Sequence[Node], scope: Scope) -> str:
         pieces.append(f"{quote(fields['name'])} AS {emit_definition(fields, scope)}")
         scope.windows.add(fields["name"])
     return f" WINDOW {', '.join(pieces)}" if pieces else ""
-
-
-def emit_from(node: Node, scope: Scope) -> str:
-    """Emit one entry of FROM and make its names visible."""
-    kind, fields = kind_of(node)
-    if kind == "RangeVar":
-        return emit_relation(fields, scope)
-    if kind == "RangeSubselect":
-        return _subselect(fields, scope)
-    if kind == "JoinExpr":
-        return _join(fields, scope)
-    raise refused(f"{kind} in FROM")
-
-
-def emit_relation(fields: Node, scope: Scope, *, qualified: bool = True) -> str:
-    """Emit a table, a view or a WITH query by name."""
-    only(fields, "a table", "catalogname", "schemaname", "relname", "inh", "relpersistence", "alias")
-    alias_fields = fields.get("alias", {})
-    only(alias_fields, "an alias of a table", "aliasname")
-    alias = alias_fields.get("aliasname", fields["relname"])
-    common = scope.ctes.get(fields["relname"]) if "schemaname" not in fields else None
-    if common is not None:
-        scope.add(Item(alias, common))
-        return f"{quote(fields['relname'])} AS {quote(alias)}"
-    schema, _ = relation_name(fields)
-    table = scope.table(fields)
-    columns = {name: column.type for name, column in table.columns.items()}
-    scope.add(Item(alias, columns, qualified=qualified, schema=schema))
-    return f"{file_name(table)} AS {quote(alias)}"
-
-
-def _subselect(fields: Node, scope: Scope) -> str:
-    only(fields, "a subquery in FROM", "subquery", "alias")
-    outer = Scope(scope.catalogue, scope.parameters, scope.parent)
-    outer.ctes = dict(scope.ctes)
-    query = emit_query(kind_of(fields["subquery"])[1], outer)
-    alias = fields.get("alias", {})
-    only(alias, "an alias of a subquery", "aliasname", "colnames")
-    name = alias.get("aliasname", f"unnamed_{len(scope.items)}")
-    names = strings(alias.get("colnames", []))
-    columns = _renamed(query.columns, names)
-    scope.add(Item(name, dict(columns)))
-    if not names:
-        return f"({query.sql}) AS {quote(name)}"
-    listed = ", ".join(quote(column) for column, _ in columns)
-    return f"(WITH q({listed}) AS ({query.sql}) SELECT * FROM q) AS {quote(name)}"
-
-
-def _join(fields: Node, scope: Scope) -> str:
-    only(fields, "JOIN", "jointype", "isNatural", "larg", "rarg", "usingClause", "quals")
-    word = _JOINS.get(fields["jointype"])
-    if word is None:
-        raise refused(f"{fields['jointype']}")
-    left = emit_from(fields["larg"], scope)
-    before = list(scope.items)
-    right = emit_from(fields["rarg"], scope)
-    if "JoinExpr" in fields["rarg"]:
-        right = f"({right})"
-    added = [item for item in scope.items if item not in before]
-    names = _shared(fields, before, added)
-    if names:
-        for name in names:
-            one, other = (
-                next(item for item in side if name in item.columns).column(name) for side in (before, added)
-            )
-            both = (
-                f"coalesce({one.sql}, {other.sql})"
-                if word == "FULL JOIN"
-                else (other.sql if word == "RIGHT JOIN" else one.sql)
-            )
-            scope.merged[name] = one._replace(sql=both)
-        return f"{left} {word} {right} USING ({', '.join(quote(name) for name in names)})"
-    if "quals" in fields:
-        return f"{left} {word} {right} ON {expressions.condition(fields['quals'], scope, 'JOIN/ON')}"
-    return f"{left} CROSS JOIN {right}"
-
-
-def _shared(fields: Node, before: list[Item], added: list[Item]) -> list[str]:
-    left = {name for item in before for name in item.columns}
-    right = {name for item in added for name in item.columns}
-    names = strings(fields["usingClause"]) if "usingClause" in fields else []
-    for name in names:
-        if name not in left or name not in right:
-            raise DatabaseError(
-                f'column "{name}" specified in USING clause does not exist', sqlstate="42703", column=name
-            )
-    if fields.get("isNatural"):
-        return [name for item in before for name in item.columns if name in right]
-    return names

@@ -7,11 +7,21 @@ from collections.abc import Callable
 from kernel.contracts.catalogue import Catalogue
 from kernel.contracts.database import DatabaseError
 from plugins.database.statements import Plan
-from plugins.database.translate import alterations, relations, tables, writes
+from plugins.database.translate.alterations import alter_table, rename
 from plugins.database.translate.nodes import Node, kind_of, refused
 from plugins.database.translate.parser import Parsed
+from plugins.database.translate.relations import (
+    comment,
+    create_extension,
+    create_index,
+    create_schema,
+    create_view,
+    drop,
+)
 from plugins.database.translate.scope import Scope
 from plugins.database.translate.select import emit_query
+from plugins.database.translate.tables import create_table
+from plugins.database.translate.writes import emit_delete, emit_insert, emit_update
 
 
 def emit_statement(node: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
@@ -46,19 +56,19 @@ def _tag(kind: str) -> str:
 
 _DATA: dict[str, Callable[[Node, Scope], Plan]] = {
     "SelectStmt": _select,
-    "InsertStmt": writes.emit_insert,
-    "UpdateStmt": writes.emit_update,
-    "DeleteStmt": writes.emit_delete,
+    "InsertStmt": emit_insert,
+    "UpdateStmt": emit_update,
+    "DeleteStmt": emit_delete,
 }
 
 _SCHEMA: dict[str, Callable[[Node, Parsed, Catalogue], Plan]] = {
-    "AlterTableStmt": alterations.alter_table,
-    "CommentStmt": relations.comment,
-    "CreateExtensionStmt": relations.create_extension,
-    "CreateSchemaStmt": relations.create_schema,
-    "CreateStmt": tables.create_table,
-    "DropStmt": relations.drop,
-    "IndexStmt": relations.create_index,
-    "RenameStmt": alterations.rename,
-    "ViewStmt": relations.create_view,
+    "AlterTableStmt": alter_table,
+    "CommentStmt": comment,
+    "CreateExtensionStmt": create_extension,
+    "CreateSchemaStmt": create_schema,
+    "CreateStmt": create_table,
+    "DropStmt": drop,
+    "IndexStmt": create_index,
+    "RenameStmt": rename,
+    "ViewStmt": create_view,
 }

@@ -12,7 +12,7 @@ from kernel.contracts.database import DatabaseError
 from plugins.database.errors import RANGE_CHECK
 from plugins.database.names import engine_name, quote
 from plugins.database.statements import Change, Plan
-from plugins.database.stored import base_type, form_of
+from plugins.database.stored import base_type, fit, form_of
 from plugins.database.translate import expressions, types
 from plugins.database.translate.constraints import Names, columns_in, foreign_key_sql, referenced
 from plugins.database.translate.defaults import default_text, default_value
@@ -257,7 +257,7 @@ class TableBuilder:
             value = types.coerce(
                 expressions.emit(self._generated[name], self.scope()), column.type, assign=True
             )
-            parts.append(f"GENERATED ALWAYS AS ({types.fit(column.type, value.sql)}) STORED")
+            parts.append(f"GENERATED ALWAYS AS ({fit(column.type, value.sql)}) STORED")
         elif column.default is not None and name != self._numbered:
             parts.append(f"DEFAULT ({default_value(column, self.catalogue).sql})")
         if form.check is not None:

@@ -11,6 +11,7 @@ from plugins.database.values import documents, moments, numbers, texts
 
 INTEGERS = ("smallint", "integer", "bigint")
 NUMBERS = (*INTEGERS, "numeric", "real", "double precision")
+INEXACT = ("numeric", "real", "double precision")
 TEXTS = ("text", "character varying", "name")
 MOMENTS = ("date", "timestamp without time zone", "timestamp with time zone")
 SERIALS = {"serial": "integer", "serial4": "integer", "bigserial": "bigint", "serial8": "bigint",
@@ -49,9 +50,15 @@ _CASTS = {
     ("integer", "boolean"): "({} <> 0)",
     ("boolean", "integer"): "{}",
 }
-_ASSIGNABLE = {("timestamp with time zone", "date"), ("timestamp with time zone", "timestamp without time zone"),
-               ("timestamp without time zone", "date"), ("timestamp with time zone", "time without time zone"),
-               ("timestamp without time zone", "time without time zone"), ("json", "jsonb"), ("jsonb", "json")}  # fmt: skip
+_ASSIGNABLE = {
+    ("timestamp with time zone", "date"),
+    ("timestamp with time zone", "timestamp without time zone"),
+    ("timestamp with time zone", "time without time zone"),
+    ("timestamp without time zone", "date"),
+    ("timestamp without time zone", "time without time zone"),
+    ("json", "jsonb"),
+    ("jsonb", "json"),
+}
 
 
 def type_name(node: Node) -> str:
@@ -101,22 +108,30 @@ def coerce(expr: Expr, target: str, *, assign: bool = False) -> Expr:
     base = base_type(target)
     if expr.type == base:
         return expr
-    if expr.type is None or (expr.literal is not None and base in NUMBERS):
+    if expr.type is None or (expr.literal is not None and base in INEXACT and expr.type in NUMBERS):
         return _from_unknown(expr, base)
     if expr.type in TEXTS and base in TEXTS:
         return expr._replace(type=base)
-    if expr.type in NUMBERS and base in NUMBERS:
-        if assign or NUMBERS.index(expr.type) < NUMBERS.index(base):
-            return cast(expr, base)
-    elif expr.type in MOMENTS and base in MOMENTS and MOMENTS.index(expr.type) < MOMENTS.index(base):
-        return cast(expr, base)
-    elif assign and (base in TEXTS or (expr.type, base) in _ASSIGNABLE):
+    if _converts(expr.type, base) or (assign and _assigns(expr.type, base)):
         return cast(expr, base)
     raise DatabaseError(
         f"an expression of type {expr.type} does not go where {base} is expected",
         sqlstate="42804",
         hint="You will need to rewrite or cast the expression.",
     )
+
+
+def _converts(source: str, base: str) -> bool:
+    """Tell whether PostgreSQL widens `source` to `base` by itself."""
+    return any(
+        source in family and base in family and family.index(source) < family.index(base)
+        for family in (NUMBERS, MOMENTS)
+    )
+
+
+def _assigns(source: str, base: str) -> bool:
+    """Tell whether a value of `source` goes into a column of `base` without a cast."""
+    return (source in NUMBERS and base in NUMBERS) or base in TEXTS or (source, base) in _ASSIGNABLE
 
 
 def _from_unknown(expr: Expr, base: str) -> Expr:

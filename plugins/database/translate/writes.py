@@ -8,11 +8,13 @@ from kernel.contracts.catalogue import Column, Table
 from kernel.contracts.database import DatabaseError
 from plugins.database.names import quote, text_literal
 from plugins.database.statements import Plan
+from plugins.database.stored import base_type, fit
 from plugins.database.translate import expressions, types
 from plugins.database.translate.defaults import default_value, makes_own_value
 from plugins.database.translate.nodes import Node, kind_of, only, refused
 from plugins.database.translate.scope import Expr, Item, Scope, file_name
-from plugins.database.translate.select import emit_from, emit_query, emit_relation, emit_targets, emit_with
+from plugins.database.translate.select import emit_query, emit_targets, emit_with
+from plugins.database.translate.sources import emit_from, emit_relation
 
 
 def emit_insert(fields: Node, scope: Scope) -> Plan:
@@ -127,16 +129,17 @@ def _check_given(columns: Iterable[Column], override: str) -> None:
     for column in columns:
         if column.generated and not (column.identity and override == "OVERRIDING_SYSTEM_VALUE"):
             hint = "Use OVERRIDING SYSTEM VALUE to override." if column.identity else None
-            kind = (
-                "an identity column defined as GENERATED ALWAYS" if column.identity else "a generated column"
-            )
             raise DatabaseError(
                 f'cannot insert a non-DEFAULT value into column "{column.name}"',
                 sqlstate="428C9",
-                detail=f'Column "{column.name}" is {kind}.',
+                detail=f'Column "{column.name}" is {_generated_kind(column)}.',
                 hint=hint,
                 column=column.name,
             )
+
+
+def _generated_kind(column: Column) -> str:
+    return "an identity column defined as GENERATED ALWAYS" if column.identity else "a generated column"
 
 
 def _value(node: Node, column: Column, table: Table, scope: Scope) -> Expr:
@@ -155,14 +158,14 @@ def _value(node: Node, column: Column, table: Table, scope: Scope) -> Expr:
 
 def _stored(expr: Expr, column: Column) -> Expr:
     converted = types.coerce(expr, column.type, assign=True)
-    return converted._replace(sql=types.fit(column.type, converted.sql))
+    return converted._replace(sql=fit(column.type, converted.sql))
 
 
 def _mismatch(error: DatabaseError, column: Column) -> DatabaseError:
     if error.sqlstate == "42804" and "does not go where" in error.message:
         source = error.message.split(" type ", 1)[1].split(" does ", 1)[0]
         return DatabaseError(
-            f'column "{column.name}" is of type {types.base_type(column.type)} but expression is of type {source}',
+            f'column "{column.name}" is of type {base_type(column.type)} but expression is of type {source}',
             sqlstate="42804",
             hint=error.hint,
             column=column.name,
@@ -172,7 +175,7 @@ def _mismatch(error: DatabaseError, column: Column) -> DatabaseError:
 
 def _conflict(clause: Node, table: Table, fields: Node, scope: Scope) -> str:
     only(clause, "ON CONFLICT", "action", "infer", "targetList", "whereClause")
-    own = Item(_alias(fields), _types(table), schema=table.schema)
+    own = Item(_alias(fields), _types(table), table=table)
     inner = scope.nested()
     inner.add(own)
     target = _conflict_target(clause["infer"], table, scope) if "infer" in clause else ""
@@ -256,7 +259,10 @@ def _assigned(node: Node, column: Column, table: Table, scope: Scope) -> Expr:
         return default_value(column, scope.catalogue)
     if column.generated:
         raise DatabaseError(
-            f'column "{column.name}" can only be updated to DEFAULT', sqlstate="428C9", column=column.name
+            f'column "{column.name}" can only be updated to DEFAULT',
+            sqlstate="428C9",
+            detail=f'Column "{column.name}" is {_generated_kind(column)}.',
+            column=column.name,
         )
     try:
         expr = _stored(expressions.emit(node, scope), column)
@@ -325,6 +331,6 @@ def _returning(fields: Node, table: Table, alias: str, scope: Scope) -> str:
     only(clause, "RETURNING", "exprs")
     inner = Scope(scope.catalogue, scope.parameters)
     inner.ctes = dict(scope.ctes)
-    inner.add(Item(alias, _types(table), qualified=False, schema=table.schema))
+    inner.add(Item(alias, _types(table), qualified=False, table=table))
     outputs = emit_targets(clause["exprs"], inner)
     return " RETURNING " + ", ".join(f"{item.sql} AS {quote(item.name)}" for item in outputs)

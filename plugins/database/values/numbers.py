@@ -109,22 +109,24 @@ def _read_float(value: Any, type_name: str) -> float | None:
 
 
 def write_double(value: float | None) -> str | None:
-    """Write a float as PostgreSQL does: the shortest text that reads back equal, ``1`` for 1.0."""
-    if value is None:
-        return None
-    text = repr(float(value))
-    if text.endswith(".0"):
-        return text[:-2]
-    mantissa, e, exponent = text.partition("e")
-    if not e:
-        return text
-    mantissa = mantissa.removesuffix(".0")
-    sign, digits = exponent[0], exponent.lstrip("+-")
-    if sign not in "+-":
-        sign = "+"
-    if sign == "+" and int(digits) < 15:
-        return write_numeric(Decimal(text))
-    return f"{mantissa}e{sign}{digits:0>2}"
+    """Write ``double precision`` as PostgreSQL does: the shortest text that reads back equal, ``1`` for 1.0."""
+    return None if value is None else _write_float(value, 15)
+
+
+def write_real(value: float | None) -> str | None:
+    """Write ``real`` as PostgreSQL does; it takes to exponents earlier than ``double precision``."""
+    return None if value is None else _write_float(value, 6)
+
+
+def _write_float(value: float, most: int) -> str:
+    number = Decimal(repr(float(value))).normalize()
+    exponent = number.adjusted()
+    if not number or -4 <= exponent < most:
+        return write_numeric(number)
+    digits = "".join(map(str, number.as_tuple().digits))
+    fraction = f".{digits[1:]}" if len(digits) > 1 else ""
+    sign = "-" if number < 0 else ""
+    return f"{sign}{digits[0]}{fraction}e{'-' if exponent < 0 else '+'}{abs(exponent):02d}"
 
 
 def parse_numeric(text: str) -> Decimal:

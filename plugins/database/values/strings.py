@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -125,7 +126,12 @@ def given(value: Any, table: str, column: str) -> Any:
     return value
 
 
-_TRUNCATED = {
+def too_many_rows() -> None:
+    """Refuse a subquery that should have given one value."""
+    raise DatabaseError("more than one row returned by a subquery used as an expression", sqlstate="21000")
+
+
+_TRUNCATED: dict[str, Callable[[datetime], datetime]] = {
     "microseconds": lambda moment: moment,
     "milliseconds": lambda moment: moment.replace(microsecond=moment.microsecond // 1000 * 1000),
     "second": lambda moment: moment.replace(microsecond=0),
@@ -177,7 +183,7 @@ def _epoch(moment: datetime, is_date: bool) -> str:
     return f"{sign}{total // 1_000_000}.{total % 1_000_000:06d}"
 
 
-_FIELDS = {
+_FIELDS: dict[str, Callable[[datetime, bool], str]] = {
     "year": lambda moment, is_date: str(moment.year),
     "month": lambda moment, is_date: str(moment.month),
     "day": lambda moment, is_date: str(moment.day),

@@ -1,0 +1,119 @@
+"""Databases in memory and on disk, and PostgreSQL itself to compare answers with."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from kernel.events import Event
+from kernel.sources import SystemClock, SystemIds
+from plugins.database.connections import Limits
+from plugins.database.database import SqliteDatabase
+
+LIMITS = Limits(statement_timeout=10.0, busy_timeout=5.0, inline_steps=20_000)
+
+
+class MakeDatabase(Protocol):
+    """Opens a database that the test's end closes; None is one in memory."""
+
+    def __call__(
+        self, path: Path | None = None, limits: Limits = LIMITS, publish: Callable[[Event], None] = ...
+    ) -> SqliteDatabase: ...
+
+
+@pytest.fixture
+def make_database() -> Iterator[MakeDatabase]:
+    """A factory of databases."""
+    opened: list[SqliteDatabase] = []
+
+    def make(
+        path: Path | None = None, limits: Limits = LIMITS, publish: Callable[[Event], None] = lambda _: None
+    ) -> SqliteDatabase:
+        database = SqliteDatabase(path, limits, SystemClock(), SystemIds(), publish)
+        opened.append(database)
+        return database
+
+    yield make
+    for database in opened:
+        database.close()
+
+
+@pytest.fixture
+def database(make_database: MakeDatabase) -> SqliteDatabase:
+    """An empty database in memory."""
+    return make_database()
+
+
+def in_json_form(value: Any) -> Any:
+    """Return a value psycopg read as the Database contract has it travel."""
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, datetime):
+        moment = value.astimezone(UTC) if value.tzinfo else value
+        text = moment.replace(microsecond=0, tzinfo=None).isoformat()
+        if moment.microsecond:
+            text += f".{moment.microsecond:06d}".rstrip("0")
+        return text + ("+00:00" if value.tzinfo else "")
+    if isinstance(value, time):
+        text = value.replace(microsecond=0).isoformat()
+        return text + (f".{value.microsecond:06d}".rstrip("0") if value.microsecond else "")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, sort_keys=True)
+    return value
+
+
+class PostgreSQL:
+    """A database of its own on a PostgreSQL server."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def run(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run statements and return the last one's rows, in the contract's forms."""
+        cursor = self._connection.execute(sql)
+        if cursor.description is None:
+            return []
+        return [tuple(in_json_form(value) for value in row) for row in cursor.fetchall()]
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> str:
+    """The conninfo of a PostgreSQL server, or a skip (a failure in CI) that says what is missing."""
+    import psycopg
+
+    conninfo = os.environ.get("KERNEL_TEST_POSTGRESQL", "host=127.0.0.1 port=5432 user=postgres dbname=test")
+    try:
+        psycopg.connect(conninfo, connect_timeout=3).close()
+    except psycopg.OperationalError as error:
+        message = f"needs a PostgreSQL server at {conninfo!r} (set KERNEL_TEST_POSTGRESQL): {error}"
+        if os.environ.get("KERNEL_CI") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+    return conninfo
+
+
+@pytest.fixture
+def postgresql(postgresql_server: str) -> Iterator[PostgreSQL]:
+    """An empty PostgreSQL schema, in a transaction that is rolled back."""
+    import psycopg
+
+    with psycopg.connect(postgresql_server) as connection:
+        connection.execute("set timezone to 'UTC'")
+        connection.execute("create schema oracle")
+        connection.execute("set search_path to oracle")
+        yield PostgreSQL(connection)
+        connection.rollback()
