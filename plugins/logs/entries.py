@@ -1,0 +1,89 @@
+"""What waits to be written: a finished request, or a record of Python's logging."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from kernel import Identity
+from plugins.logs.redaction import redacted, redacted_query
+
+_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+
+class RequestDone(msgspec.Struct, frozen=True, gc=False):
+    """What is kept of a request until its line is written; holds neither its body nor its headers."""
+
+    at: datetime
+    level: str
+    method: str
+    path: str
+    query: str
+    status: int
+    seconds: float
+    id: str
+    trace: str | None
+    identity: Identity | None
+
+
+Entry = RequestDone | logging.LogRecord
+
+
+class Line(msgspec.Struct, frozen=True):
+    """An entry with its secrets hidden, ready for a renderer; `trouble` is a traceback."""
+
+    at: datetime
+    level: str
+    logger: str
+    event: str
+    fields: dict[str, Any]
+    trouble: str | None = None
+
+
+def line_of(entry: Entry) -> Line:
+    """Return what a renderer may show of an entry."""
+    if isinstance(entry, RequestDone):
+        return Line(entry.at, entry.level, "kernel.request", "request", _request_fields(entry))
+    return Line(
+        datetime.fromtimestamp(entry.created, UTC),
+        entry.levelname.lower(),
+        entry.name,
+        _message(entry),
+        redacted({name: value for name, value in entry.__dict__.items() if name not in _STANDARD}),
+        _trouble(entry),
+    )
+
+
+def _request_fields(entry: RequestDone) -> dict[str, Any]:
+    fields: dict[str, Any] = {"method": entry.method, "path": entry.path}
+    if entry.query:
+        fields["query"] = redacted_query(entry.query)
+    fields["status"] = entry.status
+    fields["ms"] = round(entry.seconds * 1000, 3)
+    fields["request"] = entry.id
+    if entry.trace is not None:
+        fields["trace"] = entry.trace
+    identity = entry.identity
+    if identity is not None:
+        fields["role"] = identity.role
+        if identity.subject is not None:
+            fields["subject"] = identity.subject
+    return fields
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception as error:
+        # A wrong format string is its author's mistake; the line is worth more than the complaint.
+        return f"{record.msg} (arguments do not fit: {type(error).__name__})"
+
+
+def _trouble(record: logging.LogRecord) -> str | None:
+    if record.exc_info and record.exc_info[1] is not None:
+        return "".join(traceback.format_exception(*record.exc_info)).rstrip()
+    return record.exc_text
