@@ -51,7 +51,7 @@ def examine(project: Project) -> Iterator[Finding]:
     data = (config.project / settings.data).resolve()
     found = list(problems(config))
     for problem in found:
-        yield Finding("settings", "problem", problem, "kernel config check names only these problems")
+        yield Finding("settings", "problem", problem, "mend this, then look again: kernel config check")
     if not found:
         yield _settings(config)
         yield from _plugins(config)

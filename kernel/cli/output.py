@@ -78,7 +78,7 @@ def _draw(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], styles:
     for row in rows:
         cells = [cell(row.get(key)) for key in columns]
         drawn.add_row(*(Text(text, style=styles.get(text, "")) for text in cells))
-    Console(no_color=not colourful(), highlight=False).print(drawn)
+    Console(color_system="auto" if colourful() else None, highlight=False).print(drawn)
 
 
 def cell(value: Any) -> str:

@@ -48,7 +48,7 @@ def lines_to_try(kernel: Kernel, url: str) -> list[str]:
     if keys is None or database is None or not _serves_rest(kernel):
         return [f"curl -i {url}/readyz"]
     key = keys.api_key("service_role")
-    headers = f"-H 'apikey: {key}' -H 'Authorization: Bearer {key}'"
+    headers = f"-H 'apikey: {key}'"
     tables = sorted(name for schema, name in database.catalogue.tables if schema == "public")
     if "notes" in tables:
         body = "-H 'Content-Type: application/json' -H 'Prefer: return=representation' -d '{\"body\": \"Hello\"}'"
