@@ -191,7 +191,7 @@ class Router:
 
 
 def _find(adapter: MapAdapter | None, path: str) -> tuple[Any, Mapping[str, Any]]:
-    if adapter is not None:
+    if adapter is not None and not path.startswith("//"):  # werkzeug would take leading slashes for one
         from werkzeug.exceptions import NotFound
 
         try:

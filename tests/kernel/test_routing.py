@@ -55,7 +55,8 @@ def test_fixed_paths_and_variables_lead_to_their_handlers() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/item", "/items/", "//items", "/items/a/b", "/n/x", "/n/-1", "/u/12", "/ITEMS", ""]
+    "path",
+    ["/", "/item", "/items/", "//items", "//items/a", "/items/a/b", "/n/x", "/n/-1", "/u/12", "/ITEMS", ""],
 )
 def test_what_leads_nowhere_is_404(path: str) -> None:
     found = router(
