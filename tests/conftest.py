@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any, NoReturn, Protocol
@@ -118,6 +118,11 @@ class Wire:
                 self.socket.sendall(piece)
             except (BrokenPipeError, ConnectionResetError):
                 return
+
+    def end(self) -> None:
+        """Send nothing more, but still read."""
+        with suppress(OSError):  # the server may have closed by now
+            self.socket.shutdown(socket.SHUT_WR)
 
     def reply(self, method: str = "GET") -> Reply | None:
         """Read one answer to `method`; None where the server closed without any. Raises TimeoutError."""

@@ -2,7 +2,7 @@
 // Needs KERNEL_URL, KERNEL_SERVICE_KEY, KERNEL_ANON_KEY and KERNEL_SOURCE, a JSON file of rows by table.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
-import { after, before, describe, test } from 'node:test'
+import { before, describe, test } from 'node:test'
 import { PostgrestClient } from '@supabase/postgrest-js'
 import { createClient } from '@supabase/supabase-js'
 import ws from 'ws'
@@ -58,8 +58,6 @@ before(async () => {
   }
 })
 
-after(() => service.realtime.disconnect())
-
 describe('reading', () => {
   for (const table of ['countries', 'subdivisions', 'former_countries', 'languages', 'currencies']) {
     test(`every row of ${table} comes back as it was sent`, async () => {
@@ -109,7 +107,7 @@ describe('reading', () => {
       (r) => instant(r.new_year) < instant('2025-12-31T13:00:00Z'),
     ],
     like: ['languages', (q) => q.like('name', '% Sign Language'), (r) => r.name.endsWith(' Sign Language')],
-    ilike: ['subdivisions', (q) => q.ilike('name', '%ÉTÉ%'), (r) => r.name.toLowerCase().includes('été')],
+    ilike: ['airports', (q) => q.ilike('name', 'ÞÓRSHÖFN%'), (r) => r.name.toLowerCase().startsWith('þórshöfn')],
     in: ['countries', (q) => q.in('name', ['Norway', 'Tanzania, United Republic of']), (r) =>
       ['Norway', 'Tanzania, United Republic of'].includes(r.name)],
     'is null': ['subdivisions', (q) => q.is('parent', null), (r) => r.parent === null],
@@ -164,12 +162,6 @@ describe('reading', () => {
     assert.match(refused.error.details, /contains 0 rows/)
     const two = await service.from('countries').select().in('alpha_2', ['NO', 'SE']).maybeSingle()
     assert.equal(two.error.code, 'PGRST116')
-  })
-
-  test('csv has a line per row', async () => {
-    const { data } = await ok(service.from('currencies').select('alpha_3,name').order('alpha_3').limit(3).csv())
-    const expected = sorted(source.currencies, 'alpha_3').slice(0, 3)
-    assert.deepEqual(data.split('\n').slice(1), expected.map((row) => `${row.alpha_3},${row.name}`))
   })
 
   test('postgrest-js alone does the same', async () => {

@@ -168,10 +168,10 @@ FILTERS = [
     "order=name%00",
     "select=%22name",
     "on_conflict=",
-    "visits->a=eq.1",
+    "visits-%3Ea=eq.1",
     "or=(" + "and(" * 3000 + "name.eq.1" + ")" * 3000 + ")",
 ]
-HARMLESS = {"name=", "order=", "on_conflict=", "visits->a=eq.1", "name=eq.%FF", "na%FFme=eq.1", "name=eq"}
+HARMLESS = {"name=", "order=", "on_conflict=", "visits-%3Ea=eq.1", "name=eq.%FF", "na%FFme=eq.1", "name=eq"}
 
 
 @pytest.mark.parametrize("query", FILTERS, ids=lambda query: query[:40])
@@ -204,7 +204,7 @@ def test_sql_in_a_value_is_a_value_and_in_a_name_an_unknown_name(send: Send, tex
     assert send("GET", f"/rest/v1/airports?name=in.(%22{quoted}%22)").status in (200, 400)
     for query in (f"{quoted}=eq.1", f"select={quoted}", f"order={quoted}"):
         assert_refused(send("GET", f"/rest/v1/airports?{query}"), 400)
-    assert send("GET", f"/rest/v1/{quoted}").status == 404
+    assert send("GET", f"/rest/v1/{quoted}").status in (400, 404)
     assert_refused(send("POST", "/rest/v1/airports", json.dumps({text: 1}).encode()), 400)
     assert_refused(send("POST", f"/rest/v1/airports?columns={quoted}", b"[{}]"), 400)
     assert_refused(send("POST", f"/rest/v1/airports?on_conflict={quoted}", GOOD), 400)

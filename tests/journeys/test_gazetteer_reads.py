@@ -163,9 +163,9 @@ FILTERS: dict[str, tuple[str, Build, Keep]] = {
     ),
     "ilike": ("airports", lambda q: q.ilike("name", "%INTL%"), known("name", lambda v: "intl" in v.lower())),
     "ilike unicode": (
-        "subdivisions",
-        lambda q: q.ilike("name", "%ÉTÉ%"),
-        known("name", lambda v: "été" in v.lower()),
+        "airports",
+        lambda q: q.ilike("name", "ÞÓRSHÖFN%"),
+        known("name", lambda v: v.lower().startswith("þórshöfn")),
     ),
     "in": (
         "countries",
@@ -191,8 +191,8 @@ FILTERS: dict[str, tuple[str, Build, Keep]] = {
     ),
     "several at once": (
         "airports",
-        lambda q: q.eq("country", "US").gte("elevation", 5000).is_("faa_id", "null"),
-        lambda row: row["country"] == "US" and (row["elevation"] or 0) >= 5000 and row["faa_id"] is None,
+        lambda q: q.eq("subdivision", "Colorado").gte("elevation", 7000).is_("open", "null"),
+        lambda row: row["subdivision"] == "Colorado" and row["elevation"] >= 7000,
     ),
 }
 
