@@ -6,7 +6,7 @@ import logging
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -149,7 +149,8 @@ class Kernel:
             self._freeze()
             self._each("kernel_ready")
         except BaseException:
-            self.stop()
+            with suppress(KernelError):  # logged by then, and less telling than what broke the boot off
+                self.stop()
             raise
         self.ready = True
         _log.info("ready", extra={"plugins": [record.name for record in self.records], "role": self.role})
@@ -163,7 +164,7 @@ class Kernel:
             return
         self.ready = False
         self.stopping.set()
-        failures: list[PhaseError] = []
+        failures: list[KernelError] = []
         for record in reversed(self.records):
             if record.status not in ("prepared", "started", "failed"):
                 continue
@@ -171,7 +172,7 @@ class Kernel:
                 with self._phase(record, "kernel_stop"):
                     self._call(record, "kernel_stop")
                 record.status = "stopped"
-            except PhaseError as error:
+            except KernelError as error:
                 _log.exception("plugin failed to stop", extra={"plugin": record.name})
                 failures.append(error)
         if self._temporary is not None:
@@ -206,7 +207,10 @@ class Kernel:
     def _register_hooks(self) -> None:
         for record in self.records:
             for specifications in record.cls.hookspecs:
-                self.manager.add_hookspecs(specifications)
+                try:
+                    self.manager.add_hookspecs(specifications)
+                except ValueError as error:
+                    raise HookError(f"plugin {record.name!r}: {error}") from error
         known = {name for name in vars(self.manager.hook) if not name.startswith("_")}
         # pluggy calls the last registered first; registering in reverse makes that dependency order.
         for record in reversed(self.records):
