@@ -103,7 +103,7 @@ class Gateway:
     async def _answer(self, request: Request, scope: Any, protocol: Any) -> tuple[Route | None, Response]:
         found = self._dispatcher.route(request) if self._inline else await self._run(self._first, request)
         if isinstance(found, Response):
-            return None, found
+            return None, _unread(request, found)
         if isinstance(found, tuple):
             return found
         route: Route = found.route
@@ -111,7 +111,7 @@ class Gateway:
             try:
                 await self._read(request, route, scope, protocol)
             except HTTPError as error:
-                return route, await self._refuse(request, route, error)
+                return route, _unread(request, await self._refuse(request, route, error))
         return route, await self._handle(request, found)
 
     def _first(self, request: Request) -> Match | Response | tuple[Route, Response]:
@@ -186,6 +186,13 @@ def _request(scope: Any) -> Request:
         host=scope.authority or headers.get("host", ""),
         peer=scope.client.rpartition(":")[0],
     )
+
+
+def _unread(request: Request, response: Response) -> Response:
+    """Tell a client whose body was not read that Granian will close the connection."""
+    if request.headers.get("content-length", "0") != "0" or request.headers.get("transfer-encoding"):
+        response.headers.append(("connection", "close"))
+    return response
 
 
 def _turn_away(scope: Any, protocol: Any) -> None:

@@ -166,6 +166,7 @@ def test_an_upload_over_the_limit_is_refused_before_it_is_sent(connection: Any, 
     reply = connection.reply("POST")
     assert reply is not None
     assert_refused(reply, 413)
+    assert reply.headers["connection"] == "close"
     assert str(LIMIT) in reply.body.decode()
 
 
