@@ -147,7 +147,9 @@ def _failure(migration: Migration, error: DatabaseError) -> MigrationError:
     if position >= 0:
         line = migration.up.count("\n", 0, position) + 1
         where += f", line {line}, in {_shortened(statement)!r}"
-    more = "".join(f"; {text}" for text in (error.detail, error.hint) if text)
+    # An engine that names the statement itself need not be heard twice.
+    detail = None if statement and statement in (error.detail or "") else error.detail
+    more = "".join(f"; {text.rstrip('.')}" for text in (detail, error.hint) if text)
     return MigrationError(
         f"{where}: {error.message} (SQLSTATE {error.sqlstate}){more}; nothing of it was applied"
     )
