@@ -140,6 +140,7 @@ class Dispatcher:
         """Identify a WebSocket's upgrade request and ask the hooks; a response is a refusal."""
         self._name(request)
         try:
+            _check_path(request.path)
             response = self._admit(request, None)
         except Exception as error:
             response = self._fail(request, None, error)

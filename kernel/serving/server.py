@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from socket import socket
 from types import FrameType
 from typing import Any, NoReturn
@@ -105,7 +106,8 @@ class _Process:
         if on_ready is not None:
             on_ready(self._kernel)
         if self._lifeline is not None:
-            self._lifeline.send(READY)
+            with suppress(OSError):  # the supervisor has gone, which the reader notices
+                self._lifeline.send(READY)
         told = asyncio.ensure_future(self._told.wait())
         await asyncio.wait((told, serving), return_when=asyncio.FIRST_COMPLETED)
         loop = asyncio.get_running_loop()

@@ -60,6 +60,7 @@ class Slot:
         self.current: Child | None = None
         self.successor: Child | None = None
         self.deaths = 0
+        self.failed_boots = 0
         self.start_at: float | None = None
 
 
@@ -150,7 +151,8 @@ class Workers:
         if child.ready and monotonic() - child.born > WELL_SECONDS:
             slot.deaths = 0
         slot.deaths += 1
-        if not self._served or (not child.ready and slot.deaths >= FAILED_BOOTS):
+        slot.failed_boots = 0 if child.ready else slot.failed_boots + 1
+        if not self._served or slot.failed_boots == FAILED_BOOTS:
             self._code = code if code > 0 else 1
             return
         pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 4 ** (slot.deaths - 1))
@@ -187,7 +189,8 @@ class Workers:
                 return 128 + self._signals[-1]
         if self._code is not None:
             return self._code
-        return 1 if any(child.process.returncode for child in children) else 0
+        fine = (0, -signal.SIGTERM)  # the latter where it came too early in a worker's boot to be caught
+        return 0 if all(child.process.returncode in fine for child in children) else 1
 
     def _catch_signals(self) -> None:
         heard, woken = socketpair()

@@ -10,6 +10,7 @@ import asyncio
 import atexit
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from functools import lru_cache
@@ -235,8 +236,20 @@ def _boot() -> WSGIApplication:
         if os.getpid() == process:
             serving.close()
 
-    atexit.register(stop)
+    _at_exit(stop)
     return serving
+
+
+def _at_exit(stop: Callable[[], None]) -> None:
+    """Call `stop` when this process ends; children of `multiprocessing`, as Granian's workers are, skip `atexit`."""
+    if "multiprocessing.util" in sys.modules:
+        from multiprocessing import parent_process
+        from multiprocessing.util import Finalize
+
+        if parent_process() is not None:
+            Finalize(None, stop, exitpriority=100)
+            return
+    atexit.register(stop)
 
 
 def __getattr__(name: str) -> Any:

@@ -41,7 +41,8 @@ def read_body(
     if route.is_async:
         return StreamedUpload(_awaited(pieces))
     file = tempfile.SpooledTemporaryFile(SPOOL_BYTES, dir=str(folder))  # noqa: SIM115 - closed with the request
-    file.writelines(pieces)
+    for piece in pieces:
+        file.write(piece)  # writelines would take all of it into memory first
     file.seek(0)
     return SpooledUpload(file)
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
@@ -36,6 +36,7 @@ class Process:
     popen: subprocess.Popen[bytes]
     project: Path
     port: int
+    kind: str = ""
 
     @property
     def notes(self) -> list[str]:
@@ -67,9 +68,9 @@ class Process:
     def connect(self, timeout: float = PATIENCE) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
 
-    def peak_kilobytes(self) -> int:
-        """The largest resident set this process has had, in kB."""
-        status = Path(f"/proc/{self.popen.pid}/status").read_text()
+    def peak_kilobytes(self, pid: int | None = None) -> int:
+        """The largest resident set this process has had, or a worker of it, in kB."""
+        status = Path(f"/proc/{pid or self.popen.pid}/status").read_text()
         return int(status.split("VmHWM:")[1].split()[0])
 
     def stop(self, signal: int = 15, seconds: float = PATIENCE) -> int:
@@ -77,44 +78,46 @@ class Process:
         return self.popen.wait(seconds)
 
 
-class Run(Protocol):
-    """Start a command in the project; `{port}` in it is replaced; wait until it answers."""
-
-    def __call__(self, *command: str, ready: bool = True, **settings: str) -> Process: ...
-
-
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(SOURCE, tmp_path / "project", ignore=shutil.ignore_patterns("__pycache__")))
+    return copied(tmp_path / "project")
 
 
 @pytest.fixture
-def run(project: Path) -> Iterator[Run]:
-    with runner(project) as start:
-        yield start
+def run(project: Path) -> Iterator[Runner]:
+    with Runner(project) as runner:
+        yield runner
+
+
+@pytest.fixture(scope="session")
+def start_in() -> Callable[[Path], Runner]:
+    """Return a function that makes a project in a folder, for processes to be started in it."""
+    return lambda folder: Runner(copied(folder))
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     """One server for a module's tests; its own end is checked too."""
-    folder = tmp_path_factory.mktemp("serving") / "project"
-    shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    with runner(folder) as start:
-        process = start()
+    with Runner(copied(tmp_path_factory.mktemp("serving") / "project")) as run:
+        process = run()
         yield process
         assert process.stop() == 0, process.log
         assert "stopped" in process.notes
 
 
-class runner:
-    """Starts processes in a project, and ends what is left of them."""
+def copied(folder: Path) -> Path:
+    return Path(shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("__pycache__")))
+
+
+class Runner:
+    """Starts commands in a project, `{port}` in them replaced, and ends what is left of them."""
 
     def __init__(self, project: Path) -> None:
         self.project = project
         self.started: list[Process] = []
 
-    def __enter__(self) -> Run:
-        return self.start
+    def __enter__(self) -> Runner:
+        return self
 
     def __exit__(self, *error: object) -> None:
         for process in self.started:
@@ -122,7 +125,7 @@ class runner:
                 process.popen.kill()
             process.popen.wait()
 
-    def start(self, *command: str, ready: bool = True, **settings: str) -> Process:
+    def __call__(self, *command: str, ready: bool = True, **settings: str) -> Process:
         port = free_port()
         command = command or (sys.executable, "-m", "kernel", "serve", "--port", "{port}")
         environ = {name: value for name, value in os.environ.items() if not name.startswith("KERNEL_")}

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -57,9 +58,9 @@ def test_a_request_that_outlives_the_grace_period_does_not_hold_the_server(run):
         began = time.monotonic()
         assert server.stop() == 0
         assert time.monotonic() - began < 2
-        with pytest.raises(OSError):
-            slow.result()
-    assert server.notes[-1] == "stopped"
+        with suppress(OSError):  # the process may end before the answer is out
+            assert slow.result()[0] == 500
+    assert server.notes == ["slow began", "stopped"]
 
 
 def test_a_download_that_nobody_reads_does_not_outlive_the_grace_period(run):
@@ -171,8 +172,13 @@ def test_a_data_folder_that_cannot_be_written_is_one_line(project, workers):
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_plugin_that_fails_to_start_is_one_line(project, workers):
     source = project / "wire.py"
-    source.write_text(source.read_text() + '\n    @hookimpl\n    def kernel_start(self):\n        raise ValueError("no luck")\n')
-    assert "plugin 'wire' failed in kernel_start: ValueError: no luck" in refusal(project, "--workers", workers)
+    source.write_text(
+        source.read_text()
+        + '\n    @hookimpl\n    def kernel_start(self):\n        raise ValueError("no luck")\n'
+    )
+    assert "plugin 'wire' failed in kernel_start: ValueError: no luck" in refusal(
+        project, "--workers", workers
+    )
 
 
 def test_a_broken_kernel_toml_is_one_line(project):
@@ -182,7 +188,9 @@ def test_a_broken_kernel_toml_is_one_line(project):
 
 def test_a_signal_during_the_boot_stops_it(project, run):
     source = project / "wire.py"
-    wait = '\n    @hookimpl\n    def kernel_start(self):\n        self.note("booting")\n        time.sleep(5)\n'
+    wait = (
+        '\n    @hookimpl\n    def kernel_start(self):\n        self.note("booting")\n        time.sleep(5)\n'
+    )
     source.write_text(source.read_text() + wait)
     server = run(ready=False)
     server.wait_for("booting")

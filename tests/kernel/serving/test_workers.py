@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -11,19 +12,12 @@ from pathlib import Path
 
 import pytest
 
-SERVE = ("{python}", "-m", "kernel", "serve", "--port", "{port}")
+SERVE = (sys.executable, "-m", "kernel", "serve", "--port", "{port}")
 
 
 @pytest.fixture
-def two(run, python):
-    return run(*python, "--workers", "2")
-
-
-@pytest.fixture
-def python():
-    import sys
-
-    return (sys.executable, *SERVE[1:])
+def two(run):
+    return run(*SERVE, "--workers", "2")
 
 
 def children(process):
@@ -106,17 +100,16 @@ def test_a_second_signal_kills_the_workers(two):
 
 @pytest.mark.long
 def test_workers_that_cannot_start_any_more_end_the_server(two):
-    source = two.project / "wire.py"
-    source.write_text("this is not Python")
-    until(lambda: len(children(two)) == 2)
+    until(lambda: len(pids(two)) == 2)
+    (two.project / "wire.py").write_text("this is not Python")
     os.kill(children(two)[0], signal.SIGKILL)
     assert two.popen.wait(20) == 1
     assert two.log.count("error: ") == 3
     assert "Traceback" not in two.log
 
 
-def test_a_changed_file_is_served_without_dropping_what_is_in_flight(run, python):
-    server = run(*python, "--reload")
+def test_a_changed_file_is_served_without_dropping_what_is_in_flight(run):
+    server = run(*SERVE, "--reload")
     source = server.project / "wire.py"
     assert server.json("/version") == 1
     with ThreadPoolExecutor() as pool:
@@ -128,8 +121,8 @@ def test_a_changed_file_is_served_without_dropping_what_is_in_flight(run, python
     assert server.stop() == 0
 
 
-def test_a_broken_change_leaves_the_version_before_running(run, python):
-    server = run(*python, "--reload")
+def test_a_broken_change_leaves_the_version_before_running(run):
+    server = run(*SERVE, "--reload")
     source = server.project / "wire.py"
     text = source.read_text()
     source.write_text("this is not Python")

@@ -23,6 +23,7 @@ from kernel import (
     WebSocket,
     WebSocketRoute,
     hookimpl,
+    nonblocking,
 )
 
 PIECE = b"0123456789abcdef" * 4096
@@ -60,6 +61,7 @@ class WirePlugin(Plugin):
         yield Route("GET", "/slow", self.slow)
         yield Route("GET", "/slow-on-loop", self.slow_on_loop)
         yield WebSocketRoute("/echo", self.echo)
+        yield WebSocketRoute("/named/{name}", self.named)
         yield WebSocketRoute("/push", self.push)
         yield WebSocketRoute("/broken", self.broken)
 
@@ -170,6 +172,9 @@ class WirePlugin(Plugin):
         async for message in socket:
             await socket.send(message)
         self.note("echo ended")
+
+    async def named(self, socket: WebSocket, name: str) -> None:
+        await socket.send(name)
 
     async def push(self, socket: WebSocket) -> None:
         await socket.send("hello")
