@@ -70,7 +70,7 @@ class SqliteDatabase:
         try:
             return self._catalogue.refresh(reader.connection)
         except apsw.Error as error:
-            raise errors.translate(error, catalogues.EMPTY, {}) from error
+            raise errors.translate(error, catalogues.EMPTY) from error
         finally:
             self.connections.returned(reader)
 
@@ -172,7 +172,7 @@ class SqliteDatabase:
         try:
             return run(reader, sql, checked(params))
         except Exception as error:
-            raise self._refusal(error, sql, params) from error
+            raise self._refusal(error, sql) from error
         finally:
             connections.returned(reader)
 
@@ -184,14 +184,14 @@ class SqliteDatabase:
         except (apsw.InterruptError, apsw.BusyError, apsw.LockedError) as error:
             raise NotInline("the statement is too large for the event loop, or would have to wait") from error
         except Exception as error:
-            raise self._refusal(error, sql, params) from error
+            raise self._refusal(error, sql) from error
         finally:
             connections.inline_returned(reader)
 
-    def _refusal(self, error: Exception, sql: str, params: Params) -> DatabaseError:
+    def _refusal(self, error: Exception, sql: str) -> DatabaseError:
         if isinstance(error, apsw.ReadOnlyError):
             return _read_only(sql.split(None, 1)[0].upper())
-        return errors.translate(error, self.catalogue, params)
+        return errors.translate(error, self.catalogue)
 
 
 def _read_only(tag: str) -> DatabaseError:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
 import apsw
 
@@ -17,6 +15,7 @@ RANGE_CHECK = "kernel range of "
 _MISSING_TABLE = re.compile(r"no such (?:table|view): (.+)")
 _MISSING_COLUMN = re.compile(r"(?:no such column: |table .+ has no column named )(.+)")
 _MISSING_FUNCTION = re.compile(r"no such function: (.+)")
+_MISSING_CONSTRAINT = re.compile(r"no such constraint: (.+)")
 _AMBIGUOUS = re.compile(r"ambiguous column name: (.+)")
 
 
@@ -25,12 +24,12 @@ def extended(error: apsw.Error) -> int:
     return int(getattr(error, "extendedresult", 0))
 
 
-def translate(error: BaseException, catalogue: Catalogue, params: Mapping[str, Any]) -> DatabaseError:
-    """Return the `DatabaseError` for what apsw raised while a statement ran with `params`."""
+def translate(error: BaseException, catalogue: Catalogue) -> DatabaseError:
+    """Return the `DatabaseError` for what apsw raised."""
     if isinstance(error, DatabaseError):
         return error
     if isinstance(error, apsw.ConstraintError):
-        return _constraint(error, catalogue, params)
+        return _constraint(error, catalogue)
     if isinstance(error, apsw.Error):
         return _engine(error)
     if isinstance(error, OverflowError):
@@ -82,6 +81,14 @@ def _statement(text: str) -> DatabaseError:
         return DatabaseError(f"function {match[1]} does not exist", sqlstate="42883")
     if match := _AMBIGUOUS.fullmatch(text):
         return DatabaseError(f'column reference "{match[1]}" is ambiguous', sqlstate="42702")
+    if text.startswith("Cannot add a NOT NULL column"):
+        return DatabaseError("the new column would be null in rows that are there", sqlstate="23000")
+    if "after drop column" in text:
+        return DatabaseError(
+            "cannot drop the column because other objects depend on it", sqlstate="2BP01", detail=text
+        )
+    if text.startswith(("Cannot add a column", "cannot add a ", "Cannot add a ")):
+        return DatabaseError(f"{text} on SQLite while the table has rows", sqlstate="0A000")
     if text.startswith("ON CONFLICT clause does not match"):
         message = "there is no unique or exclusion constraint matching the ON CONFLICT specification"
         return DatabaseError(message, sqlstate="42P10")
@@ -89,12 +96,14 @@ def _statement(text: str) -> DatabaseError:
         return DatabaseError("bigint out of range", sqlstate="22003")
     if "malformed JSON" in text:
         return DatabaseError("invalid input syntax for type json", sqlstate="22P02")
+    if match := _MISSING_CONSTRAINT.fullmatch(text):
+        schema_table, _, name = match[1].partition("/")
+        table = split_name(schema_table)[1]
+        return DatabaseError(f'constraint "{name}" of relation "{table}" does not exist', sqlstate="42704")
     return DatabaseError(text, sqlstate="42601")
 
 
-def _constraint(
-    error: apsw.ConstraintError, catalogue: Catalogue, params: Mapping[str, Any]
-) -> DatabaseError:
+def _constraint(error: apsw.ConstraintError, catalogue: Catalogue) -> DatabaseError:
     kind = extended(error)
     subject = str(error).partition(": ")[2]
     if kind in (
@@ -102,7 +111,7 @@ def _constraint(
         apsw.SQLITE_CONSTRAINT_PRIMARYKEY,
         apsw.SQLITE_CONSTRAINT_ROWID,
     ):
-        return _unique(subject, catalogue, params)
+        return _unique(subject, catalogue)
     if kind == apsw.SQLITE_CONSTRAINT_NOTNULL:
         schema, table, columns = _columns(subject)
         return DatabaseError(
@@ -128,7 +137,7 @@ def _columns(subject: str) -> tuple[str, str, list[str]]:
     return schema, table, [column for _, _, column in names]
 
 
-def _unique(subject: str, catalogue: Catalogue, params: Mapping[str, Any]) -> DatabaseError:
+def _unique(subject: str, catalogue: Catalogue) -> DatabaseError:
     if subject.startswith("index "):
         name = split_name(subject[6:].strip("'"))[1]
         owner = next(
@@ -139,13 +148,13 @@ def _unique(subject: str, catalogue: Catalogue, params: Mapping[str, Any]) -> Da
             ),
             None,
         )
-        return _duplicate(name, owner, [], params)
+        return _duplicate(name, owner)
     schema, table_name, columns = _columns(subject)
     table = catalogue.table(table_name, schema)
     name = f"{table_name}_{'_'.join(columns)}_key"
     if table is not None:
         name = _unique_name(table, columns) or name
-    return _duplicate(name, table, columns, params)
+    return _duplicate(name, table)
 
 
 def _unique_name(table: Table, columns: list[str]) -> str | None:
@@ -153,19 +162,10 @@ def _unique_name(table: Table, columns: list[str]) -> str | None:
     return matching[0] if matching else None
 
 
-def _duplicate(
-    name: str, table: Table | None, columns: list[str], params: Mapping[str, Any]
-) -> DatabaseError:
-    detail = None
-    if columns and all(column in params for column in columns):
-        values = ", ".join("null" if params[column] is None else str(params[column]) for column in columns)
-        detail = f"Key ({', '.join(columns)})=({values}) already exists."
-    elif columns:
-        detail = f"Key ({', '.join(columns)}) already exists."
+def _duplicate(name: str, table: Table | None) -> DatabaseError:
     return DatabaseError(
         f'duplicate key value violates unique constraint "{name}"',
         sqlstate="23505",
-        detail=detail,
         schema=table.schema if table else None,
         table=table.name if table else None,
         constraint=name,
@@ -176,7 +176,7 @@ def _check(name: str, catalogue: Catalogue) -> DatabaseError:
     if name.startswith(RANGE_CHECK):
         type_name = name.removeprefix(RANGE_CHECK).partition(" ")[0]
         return DatabaseError(f"{type_name} out of range", sqlstate="22003")
-    schema_table, _, constraint = name.rpartition("/")
+    schema_table, _, constraint = name.partition("/")
     schema, table = split_name(schema_table)
     return DatabaseError(
         f'new row for relation "{table}" violates check constraint "{constraint}"',

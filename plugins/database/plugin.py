@@ -18,18 +18,29 @@ if TYPE_CHECKING:
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True):
-    """Settings of the database.
+    """Settings of the database."""
 
-    `url` is ``sqlite:///kernel.db`` (a file in the data folder), ``sqlite:////srv/app.db`` (an absolute path) or
-    ``sqlite:///:memory:``. `statement_timeout` and `busy_timeout` are seconds: how long one statement may run,
-    and how long a writer waits for another. `inline_steps` is how many steps of SQLite's virtual machine a read
-    on the event loop may take before it moves to a thread (a list of 30 rows takes about 300).
-    """
-
-    url: str = "sqlite:///kernel.db"
-    statement_timeout: Annotated[float, msgspec.Meta(gt=0)] = 30.0
-    busy_timeout: Annotated[float, msgspec.Meta(ge=0)] = 5.0
-    inline_steps: Annotated[int, msgspec.Meta(gt=0)] = 20_000
+    url: Annotated[
+        str,
+        msgspec.Meta(
+            description="sqlite:///kernel.db (a file in the data folder), sqlite:////srv/app.db (an absolute path) or "
+            "sqlite:///:memory:."
+        ),
+    ] = "sqlite:///kernel.db"
+    statement_timeout: Annotated[
+        float, msgspec.Meta(gt=0, description="How long one statement may run, in seconds.")
+    ] = 30.0
+    busy_timeout: Annotated[
+        float, msgspec.Meta(ge=0, description="How long a writer waits for another, in seconds.")
+    ] = 5.0
+    inline_steps: Annotated[
+        int,
+        msgspec.Meta(
+            gt=0,
+            description="Steps of SQLite's virtual machine that a read on the event loop may take before it moves to a "
+            "thread; a list of 30 rows takes about 300.",
+        ),
+    ] = 20_000
 
 
 class DatabasePlugin(Plugin):

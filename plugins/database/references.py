@@ -9,7 +9,7 @@ import apsw
 
 from kernel.contracts.catalogue import Catalogue, ForeignKey, Table
 from kernel.contracts.database import DatabaseError
-from plugins.database.errors import extended
+from plugins.database.errors import extended, translate
 from plugins.database.names import engine_name, quote, split_name
 
 
@@ -20,19 +20,20 @@ def is_violation(error: BaseException) -> bool:
 
 def explain(
     error: Exception, connection: apsw.Connection, catalogue: Catalogue, sql: str, params: Mapping[str, Any]
-) -> Exception:
+) -> DatabaseError:
     """Return an error that names the constraint `sql` violated.
 
     SQLite keeps no record of it. The transaction is lost anyway, so the statement runs once more with its checks
     put off to the commit that will not come, and SQLite's own checker then names the rows that hang. Where that
-    fails as well, `error` is returned unchanged.
+    fails as well, the error names no constraint.
     """
+    unnamed = translate(error, catalogue)
     try:
         connection.pragma("defer_foreign_keys", True)
         connection.execute(sql, params or None).fetchall()
         broken: list[Any] = connection.execute("PRAGMA foreign_key_check").fetchall()
         if not broken:
-            return error
+            return unnamed
         child, rowid, _, position = broken[0]
         table, key = _find(catalogue, child, connection, position)
         values = _values(connection, child, rowid, key)
@@ -40,7 +41,7 @@ def explain(
             return _still_referenced(table, key, values)
         return _missing(table, key, values)
     except (apsw.Error, LookupError):
-        return error
+        return unnamed
 
 
 def missing(row: tuple[Any, ...], connection: apsw.Connection, catalogue: Catalogue) -> DatabaseError:

@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from kernel.contracts.catalogue import Catalogue, Table
+from kernel.contracts.database import DatabaseError
 
 Kind = Literal["read", "write", "schema"]
 
@@ -25,13 +26,17 @@ class Change(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct, frozen=True):
     """One statement of PostgreSQL's SQL in SQLite's.
 
-    `sql` may hold several statements where `kind` is ``schema``. `tag` names the statement in messages.
+    `sql` may hold several statements where `kind` is ``schema``. `tag` names the statement in messages, `drops`
+    what is gone after it (``table todos``), so that views can be asked whether they miss it, and `violation` is
+    the error to raise where rows that are there do not fit.
     """
 
     kind: Kind
     sql: str
     tag: str
     changes: tuple[Change, ...] = ()
+    drops: str = ""
+    violation: DatabaseError | None = None
 
 
 class Plans:

@@ -13,8 +13,9 @@ from kernel.contracts.database import NO_PARAMS, Compiled, DatabaseError, Databa
 from kernel.events import Event
 from kernel.identity import Identity
 from plugins.database import catalogue as catalogues
-from plugins.database import errors, references, rights
+from plugins.database import duplicates, errors, references, rights
 from plugins.database.connections import Guarded, run
+from plugins.database.names import engine_name, quote
 from plugins.database.parameters import checked
 from plugins.database.statements import Plan
 
@@ -84,7 +85,7 @@ class SqliteTransaction:
         except BaseException as error:
             self._release()
             if isinstance(error, apsw.Error):
-                raise errors.translate(error, catalogues.EMPTY, {}) from error
+                raise errors.translate(error, catalogues.EMPTY) from error
             raise
         return self
 
@@ -121,7 +122,7 @@ class SqliteTransaction:
         except BaseException as error:
             self._rollback()
             if isinstance(error, apsw.Error):
-                raise errors.translate(error, self._known(), {}) from error
+                raise errors.translate(error, self._known()) from error
             raise
 
     def _rollback(self) -> None:
@@ -167,9 +168,17 @@ class SqliteTransaction:
             return _execute(writer, sql, params)
         except Exception as error:
             self._failed = True
-            if references.is_violation(error):
-                error = references.explain(error, writer.connection, self._known(), sql, params)
-            raise errors.translate(error, self._known(), params) from error
+            raise self._refusal(error, writer, sql, params) from error
+
+    def _refusal(self, error: Exception, writer: Guarded, sql: str, params: Params) -> DatabaseError:
+        catalogue = self._known()
+        writer.start()
+        if references.is_violation(error):
+            return references.explain(error, writer.connection, catalogue, sql, params)
+        refusal = errors.translate(error, catalogue)
+        if refusal.sqlstate == "23505":
+            duplicates.complete(refusal, writer.connection, catalogue, sql, params)
+        return refusal
 
 
 def _execute(writer: Guarded, sql: str, params: Params) -> tuple[list[Row], int]:
@@ -200,12 +209,38 @@ class SqliteSchemaTransaction(SqliteTransaction):
         except DatabaseError:
             self._failed = True
             raise
-        result = super()._run(Compiled(plan.sql), params) if plan.sql else ([], 0)
+        try:
+            result = super()._run(Compiled(plan.sql), params) if plan.sql else ([], 0)
+        except DatabaseError as error:
+            if error.sqlstate == "23000" and plan.violation is not None:
+                raise plan.violation from error
+            raise
         if plan.kind != "schema":
             return result
         catalogues.write(self._open().connection, plan.changes)
         self._catalogue = catalogues.apply(self._known(), plan.changes)
+        if plan.drops:
+            self._check_views(plan.drops)
         return [], 0
+
+    def _check_views(self, dropped: str) -> None:
+        """Raise 2BP01 if a view has lost what it reads: SQLite would notice only when it is read."""
+        connection = self._open().connection
+        for view in self._known().tables.values():
+            if view.kind != "view":
+                continue
+            try:
+                connection.execute(
+                    f"SELECT * FROM {quote(engine_name(view.schema, view.name))} LIMIT 0"
+                ).fetchall()  # noqa: S608
+            except apsw.SQLError as error:
+                self._failed = True
+                raise DatabaseError(
+                    f"cannot drop {dropped} because other objects depend on it",
+                    sqlstate="2BP01",
+                    detail=f"view {view.name} depends on {dropped}",
+                    hint="Drop the dependent objects first.",
+                ) from error
 
     def _before_commit(self, connection: apsw.Connection) -> None:
         broken = connection.execute("PRAGMA foreign_key_check").fetchall()

@@ -32,6 +32,7 @@ def alter_table(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     if table.kind != "table" or fields["objtype"] != "OBJECT_TABLE":
         raise refused("ALTER of a view")
     pieces: list[str] = []
+    drops, violation = "", None
     for item in fields["cmds"]:
         command = item["AlterTableCmd"]
         function = _COMMANDS.get(command["subtype"])
@@ -39,7 +40,36 @@ def alter_table(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
             raise refused(f"ALTER TABLE with {command['subtype'].removeprefix('AT_')}", hint=_REBUILD)
         sql, table = function(command, table, parsed, catalogue)
         pieces += sql
-    return Plan("schema", "; ".join(pieces), "ALTER TABLE", (Change(table.schema, table.name, table),))
+        drops = drops or _dropped(command, table)
+        violation = violation or _violation(command, table)
+    changes = (Change(table.schema, table.name, table),)
+    return Plan("schema", "; ".join(pieces), "ALTER TABLE", changes, drops, violation)
+
+
+def _dropped(command: Node, table: Table) -> str:
+    return f"column {command['name']} of table {table.name}" if command["subtype"] == "AT_DropColumn" else ""
+
+
+def _violation(command: Node, table: Table) -> DatabaseError | None:
+    """Return the error for rows that are there and do not fit what a command demands of them."""
+    kind, definition = command["subtype"], command.get("def", {})
+    if kind == "AT_AddConstraint" and definition["Constraint"]["contype"] == "CONSTR_CHECK":
+        name = definition["Constraint"].get("conname", "")
+        return DatabaseError(
+            f'check constraint "{name}" of relation "{table.name}" is violated by some row',
+            sqlstate="23514",
+            table=table.name,
+            constraint=name,
+        )
+    if kind in ("AT_SetNotNull", "AT_AddColumn"):
+        name = command.get("name") or definition["ColumnDef"]["colname"]
+        return DatabaseError(
+            f'column "{name}" of relation "{table.name}" contains null values',
+            sqlstate="23502",
+            table=table.name,
+            column=name,
+        )
+    return None
 
 
 Result = tuple[list[str], Table]
@@ -113,6 +143,10 @@ def _drop_column(command: Node, table: Table, parsed: Parsed, catalogue: Catalog
 def _set_not_null(command: Node, table: Table, parsed: Parsed, catalogue: Catalogue) -> Result:
     column = _column(table, command["name"])
     nullable = command["subtype"] == "AT_DropNotNull"
+    if nullable and column.identity:
+        raise DatabaseError(
+            f'column "{column.name}" of relation "{table.name}" is an identity column', sqlstate="42601"
+        )
     if nullable and column.name in table.primary_key:
         raise DatabaseError(f'column "{column.name}" is in a primary key', sqlstate="42P16")
     if nullable == column.nullable:
@@ -184,7 +218,8 @@ def rename(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
 
 
 def _rename_column(table: Table, old: str, new: str, catalogue: Catalogue) -> Plan:
-    _column(table, old)
+    if old not in table.columns:
+        raise DatabaseError(f'column "{old}" does not exist', sqlstate="42703", table=table.name, column=old)
     if any(new.lower() == name.lower() for name in table.columns if name != old):
         raise DatabaseError(f'column "{new}" of relation "{table.name}" already exists', sqlstate="42701")
 

@@ -87,7 +87,8 @@ def create_view(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     names = strings(fields.get("aliases", []))
     listed = names + [column for column, _ in query.columns[len(names) :]]
     if len(set(listed)) != len(listed):
-        raise DatabaseError("a column is specified more than once", sqlstate="42701")
+        twice = next(column for column in listed if listed.count(column) > 1)
+        raise DatabaseError(f'column "{twice}" specified more than once', sqlstate="42701", column=twice)
     columns = {
         column: Column(name=column, type=declared)
         for column, (_, declared) in zip(listed, query.columns, strict=False)
@@ -132,7 +133,8 @@ def drop(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
             )
         pieces.append(made[0])
         changes.append(made[1])
-    return Plan("schema", "; ".join(pieces), f"DROP {kind}", tuple(changes))
+    dropped = "" if kind == "INDEX" else f"{kind.lower()} {', '.join(change.name for change in changes)}"
+    return Plan("schema", "; ".join(pieces), f"DROP {kind}", tuple(changes), drops=dropped if changes else "")
 
 
 def _dropped_name(item: Node) -> tuple[str, str]:
@@ -171,7 +173,8 @@ def _drop_index(table: Table | None, name: str) -> tuple[str, Change] | None:
     index = next(index for index in table.indexes if index.name == name)
     if index.columns == table.primary_key and name.endswith("_pkey"):
         raise DatabaseError(
-            f"cannot drop index {name} because constraint {name} requires it", sqlstate="2BP01"
+            f"cannot drop index {name} because constraint {name} on table {table.name} requires it",
+            sqlstate="2BP01",
         )
     after = msgspec.structs.replace(
         table, indexes=tuple(other for other in table.indexes if other is not index)

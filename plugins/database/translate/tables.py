@@ -166,7 +166,7 @@ class TableBuilder:
         for name in names:
             if name not in self.columns:
                 raise DatabaseError(
-                    f'column "{name}" named in {feature} does not exist', sqlstate="42703", column=name
+                    f'column "{name}" {feature} does not exist', sqlstate="42703", column=name
                 )
         return names
 
@@ -176,7 +176,7 @@ class TableBuilder:
             raise DatabaseError(
                 f'multiple primary keys for table "{self.name}" are not allowed', sqlstate="42P16"
             )
-        keys = self._keys(fields, "key")
+        keys = self._keys(fields, "named in key")
         self.primary_key = keys
         for name in keys:
             self._change(name, nullable=False)
@@ -190,7 +190,7 @@ class TableBuilder:
 
     def _unique(self, fields: Node) -> None:
         only(fields, "UNIQUE", "contype", "conname", "keys")
-        keys = self._keys(fields, "key")
+        keys = self._keys(fields, "named in key")
         index = Index(self.names.new(fields, [self.name, *keys], "key"), keys, unique=True)
         self.indexes.append(index)
         self._unique_index(index)
@@ -206,7 +206,7 @@ class TableBuilder:
             fields, "FOREIGN KEY", "contype", "conname", "pktable", "fk_attrs", "pk_attrs", "fk_matchtype",
             "fk_upd_action", "fk_del_action", "deferrable", "initdeferred", "is_enforced", "initially_valid",
         )  # fmt: skip
-        keys = self._keys(fields, "foreign key constraint", "fk_attrs")
+        keys = self._keys(fields, "referenced in foreign key constraint", "fk_attrs")
         name = self.names.new(fields, [self.name, *keys], "fkey")
         own = Table(self.schema, self.name, "table", self.columns, self.primary_key, (), tuple(self.indexes))
         key = referenced(fields, name, keys, own, self.catalogue)

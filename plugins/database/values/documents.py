@@ -9,7 +9,6 @@ import msgspec
 
 from kernel.contracts.database import DatabaseError
 from plugins.database.values.numbers import parse_numeric, write_numeric
-from plugins.database.values.refusals import invalid_syntax
 
 _DETAIL = "The text is not one well-formed JSON value."
 
@@ -21,7 +20,6 @@ class _Number(str):
 
 
 _exact = msgspec.json.Decoder(float_hook=_Number)
-_check = msgspec.json.Decoder(msgspec.Raw)
 _quote = msgspec.json.Encoder().encode
 
 
@@ -29,7 +27,7 @@ def _decode(text: str) -> Any:
     try:
         return _exact.decode(text)
     except (msgspec.DecodeError, UnicodeEncodeError):
-        raise invalid_syntax("json", text, detail=_DETAIL) from None
+        raise DatabaseError("invalid input syntax for type json", sqlstate="22P02", detail=_DETAIL) from None
     except RecursionError:
         raise DatabaseError("stack depth limit exceeded", sqlstate="54001") from None
 

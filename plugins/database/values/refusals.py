@@ -5,13 +5,9 @@ from __future__ import annotations
 from kernel.contracts.database import DatabaseError
 
 
-def invalid_syntax(
-    type_name: str, text: object, sqlstate: str = "22P02", detail: str | None = None
-) -> DatabaseError:
+def invalid_syntax(type_name: str, text: object, sqlstate: str = "22P02") -> DatabaseError:
     """Return the error for text that does not read as a value of `type_name`."""
-    return DatabaseError(
-        f'invalid input syntax for type {type_name}: "{text}"', sqlstate=sqlstate, detail=detail
-    )
+    return DatabaseError(f'invalid input syntax for type {type_name}: "{text}"', sqlstate=sqlstate)
 
 
 def out_of_range(type_name: str, text: object | None = None) -> DatabaseError:

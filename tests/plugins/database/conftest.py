@@ -6,6 +6,7 @@ import json
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -82,6 +83,15 @@ class PostgreSQL:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """Undo at the block's end what it did."""
+        import psycopg
+
+        with self._connection.transaction():
+            yield
+            raise psycopg.Rollback
+
     def run(self, sql: str) -> list[tuple[Any, ...]]:
         """Run statements and return the last one's rows, in the contract's forms."""
         cursor = self._connection.execute(sql)
@@ -110,10 +120,14 @@ def postgresql_server() -> str:
 def postgresql(postgresql_server: str) -> Iterator[PostgreSQL]:
     """An empty PostgreSQL schema, in a transaction that is rolled back."""
     import psycopg
+    from psycopg.types.json import set_json_loads
 
     with psycopg.connect(postgresql_server) as connection:
+        set_json_loads(lambda text: bytes(text).decode() if not isinstance(text, str) else text, connection)
         connection.execute("set timezone to 'UTC'")
-        connection.execute("create schema oracle")
-        connection.execute("set search_path to oracle")
+        # A name of its own: tests in parallel would wait for one another's uncommitted schema.
+        name = f"oracle_{uuid.uuid4().hex}"
+        connection.execute(f"create schema {name}".encode())
+        connection.execute(f"set search_path to {name}".encode())
         yield PostgreSQL(connection)
         connection.rollback()
