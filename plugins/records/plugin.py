@@ -13,9 +13,11 @@ from kernel.plugin import Plugin, hookimpl
 
 
 class RecordsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Settings of the records plugin: `plan_cache` is how many compiled query shapes each process keeps."""
+    """Settings of the records plugin."""
 
-    plan_cache: Annotated[int, msgspec.Meta(ge=1)] = 1000
+    plan_cache: Annotated[
+        int, msgspec.Meta(ge=1, description="How many compiled query shapes each process keeps.")
+    ] = 1000
 
 
 class RecordsPlugin(Plugin):

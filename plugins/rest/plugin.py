@@ -19,14 +19,18 @@ _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 class RestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Settings of the REST API.
+    """Settings of the REST API."""
 
-    `schemas` are the schemas it shows, the first one by default; `max_rows` is the most rows that one read
-    answers with, whatever it asks for; None is no limit.
-    """
-
-    schemas: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("public",)
-    max_rows: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    schemas: Annotated[
+        tuple[str, ...],
+        msgspec.Meta(
+            min_length=1, description="The schemas it shows; the first one where a request names none."
+        ),
+    ] = ("public",)
+    max_rows: Annotated[
+        Annotated[int, msgspec.Meta(ge=1)] | None,
+        msgspec.Meta(description="The most rows that one read answers with, whatever it asks for."),
+    ] = None
 
 
 class RestPlugin(Plugin):

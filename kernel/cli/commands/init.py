@@ -14,7 +14,7 @@ from kernel.cli import output
 from kernel.cli.base import Command, Project, pass_project
 from kernel.cli.starter import MIGRATIONS, TEMPLATES, write_example
 from kernel.cli.survey import look
-from kernel.config import FILE_NAME, Config
+from kernel.config import FILE_NAME, Config, KernelSettings
 from kernel.errors import KernelError
 
 
@@ -48,7 +48,8 @@ def _write(home: Path) -> Iterator[str]:
         yield str(write_example(home).relative_to(home))
     if _ignore(home / ".gitignore"):
         yield ".gitignore"
-    if not (home / ".env").exists():
+    # Where a server has run, it has made secrets of its own, which tokens in use are signed with.
+    if not (home / ".env").exists() and not (home / KernelSettings().data).exists():
         _write_secrets(home / ".env")
         yield ".env"
     # Last, as its presence says that the project is complete.

@@ -56,9 +56,11 @@ def serve(
     config = project.config()
     settings = config.settings("kernel", KernelSettings)
     disabled = config.settings("plugins", PluginChoice).disable
+    example = None
     if "migrations" not in disabled and starter.is_untouched(project.folder, settings.data):
-        path = starter.write_example(project.folder)
-        output.say(f"No project here yet, so this is its first table: {path.relative_to(project.folder)}")
+        example = starter.write_example(project.folder)
+        output.say(f"No project here yet, so this is its first table: {example.relative_to(project.folder)}")
+        sys.stdout.flush()
     code = run(
         project.folder,
         host=host,
@@ -68,6 +70,10 @@ def serve(
         reload=reload,
         on_ready=announce,
     )
+    if example is not None and not (project.folder / settings.data).exists():
+        # It did not get as far as making anything of it: a port in use, a wrong option.
+        example.unlink()
+        example.parent.rmdir()
     sys.exit(code)
 
 
@@ -109,7 +115,7 @@ def _then(kernel: Kernel) -> list[str]:
         ("kernel plugins list", "what it is made of, and what else there is"),
     ]
     if not kernel.config.file.exists():
-        rows.append(("kernel init", "make this folder a project, with a kernel.toml and fixed secrets"))
+        rows.append(("kernel init", "make this folder a project with a kernel.toml of its own"))
     return [f"{command:<20}  {meaning}" for command, meaning in rows]
 
 

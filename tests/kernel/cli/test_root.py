@@ -86,6 +86,13 @@ def test_a_kernel_error_is_one_line_without_a_traceback(run, project):
     assert result.stderr.count("\n") == 1
 
 
+def test_errors_are_red_on_a_terminal_only_and_only_where_colours_are_welcome(terminal, run, project):
+    (project / "kernel.toml").write_text("[kernel\n")
+    assert terminal("routes").startswith("\x1b[31m\x1b[1merror:\x1b[0m ")
+    assert terminal("routes", NO_COLOR="1").startswith("error: ")
+    assert terminal("routes", TERM="dumb").startswith("error: ")
+
+
 def test_a_project_folder_that_is_not_there_says_how_to_make_it(run):
     result = run("--project", "nowhere", "routes")
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
