@@ -14,8 +14,8 @@ from pathlib import Path
 import apsw
 import msgspec
 
-from kernel.contracts.database import Row
-from plugins.database import functions
+from kernel.contracts.database import DatabaseUnavailable, Row
+from plugins.database import errors, functions
 
 _LARGEST_VALUE = 256 * 1024 * 1024
 _STATEMENTS_KEPT = 512
@@ -113,7 +113,12 @@ class Connections:
         self._opening = threading.Lock()
         self._closed = False
         self._image: bytes | None = None
-        self._folder: weakref.finalize[[str, bool], Connections] | None = None
+        self._remove: weakref.finalize[[str, bool], Connections] | None = None
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the file is, once it is open."""
+        return self._path.parent if self._path is not None else None
 
     @property
     def used(self) -> bool:
@@ -174,23 +179,26 @@ class Connections:
             self._writer = None
         for connection in connections:
             connection.close()
-        if self._folder is not None:
-            self._folder()
+        if self._remove is not None:
+            self._remove()
 
     def _open(self, *, inline: bool, writing: bool) -> Guarded:
         with self._opening:
             if self._closed:
-                raise RuntimeError("the database is closed")
-            connection = apsw.Connection(str(self._file()), statementcachesize=_STATEMENTS_KEPT)
-            self._prepare(connection, inline=inline, writing=writing)
-            self._all.append(connection)
+                raise DatabaseUnavailable("the database is closed", sqlstate="57P01")
+            try:
+                connection = apsw.Connection(str(self._file()), statementcachesize=_STATEMENTS_KEPT)
+                self._all.append(connection)
+                self._prepare(connection, inline=inline, writing=writing)
+            except apsw.Error as error:
+                raise errors.engine_error(error) from error
         return Guarded(connection, self.limits, self._now, self._uuid, inline=inline, writing=writing)
 
     def _file(self) -> Path:
         if self._path is None:
             memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a private folder in it
             folder = tempfile.mkdtemp(prefix="backend-kernel-", dir=memory if memory.is_dir() else None)
-            self._folder = weakref.finalize(self, shutil.rmtree, folder, True)
+            self._remove = weakref.finalize(self, shutil.rmtree, folder, True)
             self._path = Path(folder) / "kernel.db"
             if self._image is not None:
                 self._path.write_bytes(self._image)
@@ -202,7 +210,7 @@ class Connections:
         connection.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
         connection.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
         connection.limit(apsw.SQLITE_LIMIT_LENGTH, _LARGEST_VALUE)
-        if not self._all and connection.readonly("main") is False:
+        if len(self._all) == 1 and not connection.readonly("main"):
             connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", "off" if self.in_memory else "normal")
         connection.pragma("foreign_keys", True)

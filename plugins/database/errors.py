@@ -31,7 +31,7 @@ def translate(error: BaseException, catalogue: Catalogue) -> DatabaseError:
     if isinstance(error, apsw.ConstraintError):
         return _constraint(error, catalogue)
     if isinstance(error, apsw.Error):
-        return _engine(error)
+        return engine_error(error)
     if isinstance(error, OverflowError):
         return DatabaseError("bigint out of range", sqlstate="22003")
     if isinstance(error, UnicodeEncodeError):
@@ -47,7 +47,8 @@ def translate(error: BaseException, catalogue: Catalogue) -> DatabaseError:
     return DatabaseError(f"the statement failed: {type(error).__name__}", sqlstate="XX000")
 
 
-def _engine(error: apsw.Error) -> DatabaseError:
+def engine_error(error: apsw.Error) -> DatabaseError:
+    """Return the error for a failure that no table or constraint has a part in."""
     text = str(error)
     if isinstance(error, apsw.InterruptError):
         return DatabaseUnavailable("canceling statement due to statement timeout", sqlstate="57014")
