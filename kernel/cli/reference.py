@@ -93,18 +93,12 @@ def _settings(records: Sequence[PluginRecord]) -> str:
     sections: dict[str, type[msgspec.Struct]] = {"kernel": KernelSettings, "plugins": PluginChoice}
     sections |= {record.name: record.cls.Settings for record in records}
     for section, kind in sections.items():
-        fields = msgspec.structs.fields(kind)
-        if fields:
-            lines += [
-                f"## `[{section}]`",
-                "",
-                "| setting | type | default | variable | |",
-                "|---|---|---|---|---|",
-            ]
-            lines += [
-                _setting(section, field, hint) for field, hint in zip(fields, _hints(kind), strict=True)
-            ]
-            lines.append("")
+        if msgspec.structs.fields(kind):
+            lines += [f"## `[{section}]`", ""]
+            lines += _table(kind, section)
+            for inner in dict.fromkeys(inner for hint in _hints(kind) for inner in _structs(hint)):
+                lines += [f"### `{inner.__name__}`", "", _paragraphs(inspect.getdoc(inner) or ""), ""]
+                lines += _table(inner, None)
     lines += [
         "## `[provide]`",
         "",
@@ -118,19 +112,30 @@ def _hints(kind: type) -> list[Any]:
     return [hints[field.name] for field in msgspec.structs.fields(kind)]
 
 
-def _setting(section: str, field: Any, hint: Any) -> str:
-    metas = list(_metas(hint))
-    description = " ".join(meta.description for meta in metas if meta.description)
-    limits = [limit for meta in metas for limit in _limits(meta)]
-    kind = ", ".join([_type(hint), *limits])
-    cells = [
-        f"`{field.encode_name}`",
-        kind,
-        _default(field),
-        f"`{variable(section, field.encode_name)}`",
-        description,
-    ]
+def _table(kind: type[msgspec.Struct], section: str | None) -> Iterator[str]:
+    """Describe a struct's fields; those of a `section` have environment variables."""
+    headings = ["setting", "type", "default", *(["variable"] if section else []), ""]
+    yield _cells(headings)
+    yield "|---" * len(headings) + "|"
+    for field, hint in zip(msgspec.structs.fields(kind), _hints(kind), strict=True):
+        metas = list(_metas(hint))
+        limits = [limit for meta in metas for limit in _limits(meta)]
+        cells = [f"`{field.encode_name}`", ", ".join([_type(hint), *limits]), _default(field)]
+        cells += [f"`{variable(section, field.encode_name)}`"] if section else []
+        yield _cells([*cells, " ".join(meta.description for meta in metas if meta.description)])
+    yield ""
+
+
+def _cells(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _structs(hint: Any) -> Iterator[type[msgspec.Struct]]:
+    """Yield the structs that values of a type consist of."""
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        yield hint
+    for argument in get_args(hint):
+        yield from _structs(argument)
 
 
 def _metas(hint: Any) -> Iterator[msgspec.Meta]:
