@@ -84,6 +84,7 @@ class KernelFactory:
         self._folder = folder
         self._images = Images()
         self._bundled: tuple[type[Plugin], ...] | None = None
+        self._named: dict[str, type[Plugin]] = {}
 
     def __call__(
         self,
@@ -121,13 +122,14 @@ class KernelFactory:
         return self._bundled
 
     def _classes(self, given: Sequence[type[Plugin] | str]) -> list[type[Plugin]]:
-        names = tuple(plugin for plugin in given if isinstance(plugin, str))
-        if not names:
-            return [plugin for plugin in given if not isinstance(plugin, str)]
-        bundled = [cls.name for cls in self._default() if cls.name not in names]
-        found = discover(PluginChoice(enable=names, disable=tuple(bundled)), self._folder)
-        by_source = dict(zip(dict.fromkeys(names), found, strict=True))
-        return [by_source[plugin].cls if isinstance(plugin, str) else plugin for plugin in given]
+        return [self._named_class(plugin) if isinstance(plugin, str) else plugin for plugin in given]
+
+    def _named_class(self, name: str) -> type[Plugin]:
+        if name not in self._named:
+            others = tuple(cls.name for cls in self._default() if cls.name != name)
+            (record,) = discover(PluginChoice(enable=(name,), disable=others), self._folder)
+            self._named[name] = record.cls
+        return self._named[name]
 
     def _project(self, migrations: Mapping[str, str]) -> Path:
         """Return a folder that holds just these migrations; the same one for the same migrations."""

@@ -1,0 +1,15 @@
+"""Conformance suites: what every implementation of a contract must do, as pytest classes to subclass.
+
+A subclass overrides the fixture ``kernel_options`` with the plugin that provides the contract:
+
+    class TestMyDatabase(DatabaseContract):
+        @pytest.fixture
+        def kernel_options(self):
+            return {"plugins": [MyDatabasePlugin]}
+"""
+
+from kernel.testing.conformance.database import DatabaseContract
+from kernel.testing.conformance.keys import KeysContract
+from kernel.testing.conformance.signals import SignalsContract
+
+__all__ = ["DatabaseContract", "KeysContract", "SignalsContract"]

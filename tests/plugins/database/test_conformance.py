@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kernel.testing.conformance import DatabaseContract, SignalsContract
+
+
+class TestDatabaseInMemory(DatabaseContract):
+    @pytest.fixture
+    def kernel_options(self) -> dict[str, Any]:
+        return {"plugins": ["database"]}
+
+
+class TestDatabaseOnDisk(DatabaseContract):
+    @pytest.fixture
+    def kernel_options(self, tmp_path: Path) -> dict[str, Any]:
+        return {"plugins": ["database"], "settings": {"database": {"url": f"sqlite:///{tmp_path}/it.db"}}}
+
+
+class TestSignals(SignalsContract):
+    @pytest.fixture
+    def kernel_options(self, tmp_path: Path) -> dict[str, Any]:
+        return {"plugins": ["database"], "settings": {"database": {"url": f"sqlite:///{tmp_path}/it.db"}}}
