@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
 import os
 import signal
@@ -48,8 +49,8 @@ def run(
     *,
     on_ready: Callable[[Kernel], None] | None = None,
     lifeline: socket | None = None,
-) -> int:
-    """Boot a kernel, serve on `listener` until told to stop, and return the exit code.
+) -> NoReturn:
+    """Boot a kernel, serve on `listener` until told to stop, and end this process with an exit code.
 
     SIGTERM and SIGINT stop gracefully, a second one at once. `on_ready` is called when requests are answered.
     `lifeline` connects to a supervisor. Raises `KernelError` where the boot fails.
@@ -61,16 +62,15 @@ def run(
     try:
         kernel.start()
     except _StopBoot:
-        return 0
+        _end(0)
     runner = asyncio.Runner()
     try:
         clean = runner.run(_Process(kernel, granian, listener, lifeline).serve(on_ready))
     finally:
         code = _stop(kernel)
-    if not clean:
-        _exit(code)  # the interpreter would wait for the threads that still run handlers
-    runner.close()
-    return code
+    if clean:
+        runner.close()
+    _end(code)
 
 
 def _stop(kernel: Kernel) -> int:
@@ -165,9 +165,17 @@ def _stop_boot(number: int, frame: FrameType | None) -> NoReturn:
     raise _StopBoot
 
 
+def _end(code: int) -> NoReturn:
+    """End the process without taking the interpreter apart.
+
+    Granian's threads would panic over the objects they still hold (seen with open WebSockets), and threads that
+    outlive the grace period would be waited for.
+    """
+    atexit._run_exitfuncs()
+    _exit(code)
+
+
 def _exit(code: int) -> NoReturn:
-    """End the process although threads are still at work."""
-    logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -8,7 +8,7 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from kernel.config import Config, KernelSettings
 from kernel.errors import KernelError
@@ -31,7 +31,7 @@ def serve(
     reload: bool = False,
     on_ready: OnReady | None = None,
 ) -> int:
-    """Serve the project until told to stop; return the exit code.
+    """Serve the project until told to stop; return the exit code, or end this process with it where it has served.
 
     What is not None overrides the ``[kernel]`` section. A boot that fails is one line on stderr and the code 1.
     `on_ready` is a function at a module's top level; it gets the started kernel and the real address, and runs
@@ -45,7 +45,7 @@ def serve(
         listener = bind(settings.host, settings.port)
         url = address(listener)
         if settings.workers == 1 and not reload:
-            return _serve_here(config, listener, url, on_ready)
+            _serve_here(config, listener, url, on_ready)
         from kernel.serving.lifeline import Orders
         from kernel.serving.reload import watch_project
         from kernel.serving.workers import Workers
@@ -64,10 +64,10 @@ def complain(error: KernelError) -> None:
     sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
 
 
-def _serve_here(config: Config, listener: socket.socket, url: str, on_ready: OnReady | None) -> int:
+def _serve_here(config: Config, listener: socket.socket, url: str, on_ready: OnReady | None) -> NoReturn:
     from kernel.serving.server import run
 
-    return run(config, listener, on_ready=None if on_ready is None else lambda kernel: on_ready(kernel, url))
+    run(config, listener, on_ready=None if on_ready is None else lambda kernel: on_ready(kernel, url))
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
     try:
         config = Config.load(Path(orders.project), os.environ)
         lifeline = socket(fileno=orders.lifeline)
-        return run(config, socket(fileno=orders.listener), on_ready=_announcement(orders), lifeline=lifeline)
+        run(config, socket(fileno=orders.listener), on_ready=_announcement(orders), lifeline=lifeline)
     except KernelError as error:
         complain(error)
         return 1

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -103,18 +103,23 @@ def test_a_live_stream_is_ended(run):
 @pytest.mark.parametrize("path", ["/echo", "/push"])
 def test_sockets_are_told_and_closed(run, path):
     server = run()
-    with connect(f"ws://127.0.0.1:{server.port}{path}", proxy=None) as client:
-        if path == "/echo":
-            client.send("a")
-        client.recv(5)
+    with ExitStack() as stack:
+        clients = [
+            stack.enter_context(connect(f"ws://127.0.0.1:{server.port}{path}", proxy=None)) for _ in range(8)
+        ]
+        for client in clients:
+            if path == "/echo":
+                client.send("a")
+            client.recv(5)
         began = time.monotonic()
         server.popen.send_signal(signal.SIGTERM)
-        with pytest.raises(ConnectionClosed) as closed:
-            client.recv(5)
-        assert closed.value.rcvd is not None, "without a close frame"
+        for client in clients:
+            with pytest.raises(ConnectionClosed) as closed:
+                client.recv(5)
+            assert closed.value.rcvd is not None, "without a close frame"
     assert server.popen.wait(5) == 0
     assert time.monotonic() - began < 3
-    assert server.notes == [f"{path[1:]} ended", "stopped"]
+    assert server.notes == [f"{path[1:]} ended"] * 8 + ["stopped"]
 
 
 def test_a_second_signal_stops_at_once(run):
