@@ -33,12 +33,12 @@ class KeysService:
         self._verified = VerifiedTokens(REMEMBERED)
         self._lock = threading.Lock()
         self._keys: ProjectKeys | None = None
-        self._opaque: tuple[tuple[bytes, Identity], ...] = ()
+        self._opaque: tuple[tuple[Secret, Identity], ...] = ()
         self._tokens: Tokens | None = None
 
     def open(self, keys: ProjectKeys) -> None:
         """Use these secrets from now on, and forget what was verified with others."""
-        opaque = tuple((keys.opaque(role).reveal().encode(), _api_identity(role)) for role in ROLES)
+        opaque = tuple((keys.opaque(role), _api_identity(role)) for role in ROLES)
         with self._lock:
             self._keys, self._opaque, self._tokens = keys, opaque, None
             self._verified.clear()
@@ -95,10 +95,10 @@ class KeysService:
         return self._keys
 
     def _verify_opaque(self, key: str) -> Identity:
-        given, found = key.encode(errors="surrogateescape"), None
+        given, found = key.encode(errors="surrogatepass"), None
         for known, identity in self._opaque:
             # No early end: how long it takes tells nothing about which key comes close.
-            if compare_digest(given, known):
+            if compare_digest(given, known.reveal().encode()):
                 found = identity
         if found is None:
             raise InvalidToken("the API key is not one of this project's")

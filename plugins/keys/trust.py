@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 from joserfc import jws
-from joserfc.errors import JoseError
+from joserfc.errors import JoseError, UnsupportedAlgorithmError
 from joserfc.jwk import ECKey, JWKRegistry, OctKey, OKPKey, RSAKey
 
 from kernel import Secret
@@ -23,9 +23,27 @@ _BY_KIND: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("EC", "P-256"): ("ES256",),
     ("EC", "P-384"): ("ES384",),
     ("EC", "P-521"): ("ES512",),
-    ("OKP", "Ed25519"): ("EdDSA",),
+    ("OKP", "Ed25519"): ("EdDSA", "Ed25519"),
 }
 _MIN_RSA_BITS = 2048
+
+
+class _OneAlgorithm(jws.JWSRegistry):
+    """joserfc's view of a key: its one algorithm, without a warning at each use.
+
+    The warning is about the name EdDSA, for which RFC 9864 has a more exact one; tokens in the wild carry the
+    old. Header parameters we do not know are ignored, as RFC 7515 says; ``crit`` is refused elsewhere.
+    """
+
+    def __init__(self, algorithm: str) -> None:
+        super().__init__(algorithms=[algorithm], strict_check_header=False)
+        self._algorithm = algorithm
+
+    def get_alg(self, name: str) -> Any:
+        """Return the algorithm if that is its name."""
+        if name != self._algorithm:
+            raise UnsupportedAlgorithmError(name)
+        return self.algorithms[name]
 
 
 class BelievedKey:
@@ -37,8 +55,7 @@ class BelievedKey:
         self.key = key
         self.algorithm = algorithm
         self.kid = kid
-        # Header parameters we do not know are ignored, as RFC 7515 says; `crit` is refused elsewhere.
-        self.registry = jws.JWSRegistry(algorithms=[algorithm], strict_check_header=False)
+        self.registry = _OneAlgorithm(algorithm)
 
     def __repr__(self) -> str:
         return f"<BelievedKey {self.algorithm} kid={self.kid!r}>"
@@ -126,8 +143,6 @@ def _key(entry: dict[str, Any], where: str) -> BelievedKey:
     if algorithms is None:
         raise ConfigError(f"{where}: kty and crv are none of RSA, EC P-256/P-384/P-521, OKP Ed25519")
     algorithm = entry.get("alg", algorithms[0])
-    if algorithm == "Ed25519":
-        algorithm = "EdDSA"
     if algorithm not in algorithms:
         raise ConfigError(f"{where}: alg does not fit the key; it can be {', '.join(algorithms)}")
     try:
