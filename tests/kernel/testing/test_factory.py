@@ -67,6 +67,10 @@ def counting(prepared: list[str]) -> type[Plugin]:
                         "insert into seeded values (:id)", {"id": str(self.kernel.ids.uuid())}
                     )
 
+        @hookimpl
+        def kernel_start(self) -> None:
+            self.started_with = self.kernel.ids.token(), self.kernel.random.bytes(4)
+
     return CountingPlugin
 
 
@@ -100,14 +104,19 @@ def test_kernels_from_one_image_do_not_see_one_anothers_rows(make_kernel: MakeKe
     assert texts(make_kernel(migrations=NOTES)) == []
 
 
-def test_a_kernel_from_an_image_is_like_the_first_one(kernel_factory: KernelFactory, tmp_path: Path) -> None:
-    migrations = {"1_fresh.sql": f"create table fresh (id bigint primary key); -- {tmp_path}"}
+def test_a_kernel_from_an_image_is_like_the_first_one(make_kernel: MakeKernel) -> None:
+    prepared: list[str] = []
+    plugin = counting(prepared)
     seen = []
     for _ in range(3):
-        with kernel_factory(migrations=migrations, extra=[ExtraPlugin]) as kernel:
-            catalogue = kernel.services[Database].catalogue
-            drawn = kernel.ids.uuid(), kernel.ids.token(), kernel.random.bytes(8), kernel.random.uniform(0, 1)
-            seen.append((set(catalogue.tables), drawn, kernel.clock.now(), kernel.recorder.event_names))
+        kernel = make_kernel(plugins=["database", plugin])
+        started = kernel.plugins["counting"].started_with
+        drawn = kernel.ids.uuid(), kernel.ids.token(), kernel.random.bytes(8), kernel.random.uniform(0, 1)
+        tables = set(kernel.services[Database].catalogue.tables)
+        seen.append(
+            (tables, started, drawn, kernel.clock.now(), [str(call) for call in kernel.recorder.calls])
+        )
+    assert prepared == ["x"]
     assert seen[0] == seen[1] == seen[2]
 
 
