@@ -85,7 +85,9 @@ def test_a_folder_that_holds_a_project_is_left_as_it_is(project, name):
 
 
 def test_keys_are_not_written_to_the_log_of_a_public_address(project):
-    with served(project, "--host", "0.0.0.0", lines=lambda line: "keys are not" in line) as said:
+    with served(
+        project, "--host", "0.0.0.0", lines=lambda line: "keys are not" in line or shows_first_steps(line)
+    ) as said:
         assert not any("sb_secret" in line or "eyJ" in line for line in said)
 
 
