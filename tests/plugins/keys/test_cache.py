@@ -15,6 +15,7 @@ from kernel.contracts.keys import InvalidToken
 from kernel.contracts.signals import Signals
 from plugins.keys import KeysPlugin
 from plugins.keys.cache import VerifiedTokens
+from plugins.keys.project import generate
 from plugins.keys.tokens import Tokens
 
 ANON = Identity("anon")
@@ -52,6 +53,25 @@ def test_a_refused_token_is_not_remembered(plugin: KeysPlugin) -> None:
     for _ in range(2):
         with pytest.raises(InvalidToken):
             plugin.service.verify(plugin.service.sign({"role": ""}))
+
+
+def test_a_token_verified_while_the_keys_change_is_not_remembered(
+    plugin: KeysPlugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, verify = plugin.service, Tokens.verify
+    text = service.sign({"role": "anon"})
+
+    def slow(self: Tokens, token: str, now: float) -> tuple[Identity, float | None]:
+        result = verify(self, token, now)
+        monkeypatch.undo()
+        service.open(generate(plugin.kernel.random, plugin.kernel.clock.now()))
+        return result
+
+    monkeypatch.setattr(Tokens, "verify", slow)
+    service.verify(text)
+
+    with pytest.raises(InvalidToken):
+        service.verify(text)
 
 
 class SignalsPlugin(Plugin):

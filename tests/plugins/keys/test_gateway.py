@@ -99,6 +99,15 @@ def test_a_bad_credential_is_refused_and_never_anonymous(identify: Identify, hea
     assert ("www-authenticate", 'Bearer error="invalid_token"') in caught.value.headers
 
 
+@pytest.mark.parametrize("scheme", ["Basic", "Token", "Bearer:", ""])
+def test_a_good_credential_under_another_scheme_is_refused(
+    identify: Identify, plugin: KeysPlugin, scheme: str
+) -> None:
+    for credential in (plugin.service.sign({"role": "anon"}), plugin.service.api_key("anon")):
+        with pytest.raises(HTTPError, match="only bearer tokens"):
+            identify(authorization=f"{scheme} {credential}")
+
+
 def test_a_bad_bearer_token_is_refused_beside_a_good_apikey(identify: Identify, plugin: KeysPlugin) -> None:
     with pytest.raises(HTTPError):
         identify(apikey=plugin.service.api_key("service_role"), authorization="Bearer nonsense")
