@@ -203,9 +203,15 @@ class Dispatcher:
                     "format_error failed", extra={"plugin": plugin.name, "error_id": problem.error_id}
                 )
         if response is None:
-            response = problem.response()
+            response = self._rendered(request, problem)
         response.headers.extend(headers)
         return response
+
+    def _rendered(self, request: Request, problem: Problem) -> Response:
+        try:
+            return problem.response()
+        except Exception as error:  # a detail or an extension that JSON cannot hold
+            return self._problem(request, error)[0].response()
 
     def _problem(self, request: Request, error: Exception) -> tuple[Problem, HeaderList]:
         error_id = self._token()
@@ -225,6 +231,7 @@ class Dispatcher:
             try:
                 after(request, response)
             except Exception as error:
+                self._let_go(request, response)
                 response = self._fail(request, route, error)
                 break
         headers = response.headers
@@ -232,15 +239,15 @@ class Dispatcher:
             headers.extend(_deprecation(route))
         if request.method in ("GET", "HEAD") and response.status == 200 and _not_modified(request, response):
             response.status = 304
-            response.body = b""
         origin = request.headers.get("origin")
         if origin is not None:
             self._share(origin, headers)
         headers.append(("x-request-id", request.id))
         if response.status in _BODYLESS:
-            response.body = b""
+            self._let_go(request, response)
         elif request.method == "HEAD":
-            _drop_body(response)
+            _tell_length(response)
+            self._let_go(request, response)
         if self._done:
             seconds = self._monotonic() - request.started
             for done in self._done:
@@ -249,6 +256,16 @@ class Dispatcher:
                 except Exception:
                     _log.exception("kernel_request_done failed", extra={"request": request.id})
         return response
+
+    def _let_go(self, request: Request, response: Response) -> None:
+        """Leave an answer without its body, which no server will close then."""
+        close = getattr(response.body, "close", None)
+        response.body = b""
+        if close is not None:
+            try:
+                close()
+            except Exception:
+                _log.exception("a body failed to close", extra={"request": request.id})
 
     def _share(self, origin: str, headers: HeaderList) -> None:
         if "*" in self._cors:
@@ -299,8 +316,8 @@ def _check_path(path: str) -> None:
         )
 
 
-def _drop_body(response: Response) -> None:
-    """Leave only the headers of an answer, its length among them where it is known."""
+def _tell_length(response: Response) -> None:
+    """Say how long the body is, where that is known."""
     body = response.body
     length = (
         len(body)
@@ -311,7 +328,6 @@ def _drop_body(response: Response) -> None:
     )
     if length is not None and response.header("content-length") is None:
         response.headers.append(("content-length", str(length)))
-    response.body = b""
 
 
 def _not_modified(request: Request, response: Response) -> bool:
