@@ -15,7 +15,16 @@ import pluggy
 
 from kernel.config import Config, KernelSettings, PluginChoice
 from kernel.dispatch import Dispatcher, RequestHooks
-from kernel.errors import ConfigError, HookError, KernelError, PhaseError, RouteError, ServiceError, nearest
+from kernel.errors import (
+    ConfigError,
+    EventError,
+    HookError,
+    KernelError,
+    PhaseError,
+    RouteError,
+    ServiceError,
+    nearest,
+)
 from kernel.events import EventBus
 from kernel.hookspecs import KernelHooks
 from kernel.http import Request, Response
@@ -306,8 +315,11 @@ class Kernel:
     def _phase(self, record: PluginRecord, phase: str) -> Iterator[None]:
         try:
             yield
-        except KernelError:
+        except KernelError as error:
             record.status = "failed"
+            if isinstance(error, ServiceError | EventError):
+                # The kernel's own registries do not know whose call it was.
+                raise PhaseError(record.name, phase, error) from error
             raise
         except Exception as error:
             record.status = "failed"
