@@ -226,6 +226,8 @@ class Client:
             return self.kernel.dispatcher.handle(request, match)
 
     def _body(self, request: Request, route: Route, content: bytes | Iterable[bytes]) -> bytes | Upload:
+        if route.body is None:
+            return b""
         dispatcher = self.kernel.dispatcher
         pieces = _limited(
             [content] if isinstance(content, bytes) else content,

@@ -536,6 +536,65 @@ def test_after_hooks_see_errors_and_refusals_too(make_kernel: MakeKernel) -> Non
         assert reply.header("x-mark") == str(reply.status)
 
 
+def test_a_body_that_is_not_sent_is_closed(make_kernel: MakeKernel, caplog: pytest.LogCaptureFixture) -> None:
+    closed: list[str] = []
+
+    def break_off() -> None:
+        closed.append("broken")
+        raise LookupError("cannot close")
+
+    class FilePlugin(Plugin):
+        name = "file"
+
+        @hookimpl
+        def kernel_routes(self) -> Iterable[Route]:
+            yield Route("GET", "/open", lambda request: self.file(lambda: closed.append(request.method)))
+            yield Route("GET", "/stuck", lambda request: self.file(break_off))
+
+        def file(self, close: Callable[[], None]) -> Response:
+            return Response(FileBody(Path(__file__), 0, 9, close), headers={"etag": '"v1"'})
+
+    client = make(make_kernel, FilePlugin)
+    assert client.get("/open").expect(200).body != b""
+    assert client.head("/open").header("content-length") == "9"
+    client.request("GET", "/open", headers={"if-none-match": "*"}).expect(304)
+    assert closed == ["GET", "HEAD", "GET"]
+    client.head("/stuck").expect(200)
+    assert "LookupError: cannot close" in caplog.text
+
+    def fail(request: Request) -> None:
+        raise LookupError
+
+    failing = make(make_kernel, FilePlugin, hooking("fails", kernel_after_request=fail))
+    failing.get("/open").expect(500)
+    assert closed[-1] == "GET"
+    assert len(closed) == 5
+
+
+def test_an_error_that_json_cannot_hold_is_a_500_with_an_id(
+    make_kernel: MakeKernel, caplog: pytest.LogCaptureFixture
+) -> None:
+    class OddPlugin(Plugin):
+        name = "odd"
+
+        @hookimpl
+        def kernel_routes(self) -> Iterable[Route]:
+            yield Route("GET", "/extension", self.extension)
+            yield Route("GET", "/detail", self.detail)
+
+        def extension(self, request: Request) -> None:
+            raise HTTPError(400, extensions={"odd": object()})
+
+        def detail(self, request: Request) -> None:
+            raise HTTPError(400, "\ud800")
+
+    client = make(make_kernel, OddPlugin)
+    for path in ("/extension", "/detail"):
+        caplog.clear()
+        reply = client.get(path).expect(500)
+        assert reply.json()["error_id"] == vars(caplog.records[-1])["error_id"]
+
+
 def test_a_failing_done_hook_changes_nothing_and_is_logged(
     make_kernel: MakeKernel, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -246,6 +246,33 @@ def test_hooks_of_plugins_are_implemented_by_name_and_optional_ones_may_be_absen
     refused(build, HookError, "'tax' implements 'shop_price', which is not a hook", TaxPlugin)
 
 
+def test_what_the_registries_refuse_names_the_plugin_and_phase(build: Build) -> None:
+    class AskingPlugin(Plugin):
+        name = "asking"
+
+        @hookimpl
+        def kernel_start(self) -> None:
+            _ = self.kernel.services[Store]
+
+    class LatePlugin(Plugin):
+        name = "late"
+
+        @hookimpl
+        def kernel_ready(self) -> None:
+            self.kernel.events.subscribe("first.*", print)
+
+    refused(
+        build, PhaseError, "'asking' failed in kernel_start: no enabled plugin provides Store", AskingPlugin
+    )
+    refused(
+        build,
+        PhaseError,
+        "'late' failed in kernel_ready: cannot subscribe to 'first.*'",
+        FirstPlugin,
+        LatePlugin,
+    )
+
+
 def test_two_plugins_cannot_specify_one_hook(build: Build) -> None:
     class PriceHooks:
         @hookspec
