@@ -7,38 +7,47 @@ libraries that it needs at once.
 
 from __future__ import annotations
 
+import dataclasses
+import re
 import shutil
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import monotonic
+from time import monotonic, sleep
 
-from benchmarks.load import Row, in_turns, middle, print_rows, ratio, running, say
+from benchmarks.load import REPOSITORY, Row, Running, in_turns, middle, print_rows, ratio, running, say
 
 COMMANDS = {
     "kernel": ((sys.executable, "-m", "kernel", "serve", "--port", "{port}"), "/healthz"),
     "pocketbase": (("pocketbase", "serve", "--http=127.0.0.1:{port}"), "/api/health"),
+    "bare": ((sys.executable, "-m", "benchmarks.bare_rsgi", "{port}"), "/"),
 }
-IMPORTS = {
-    "kernel": "from kernel import Event, Kernel, Plugin, Request, Response, Route, hookimpl",
-    "needed": "import msgspec, pluggy",
-    "nothing": "pass",
-}
+NAMES = "from kernel import Event, Kernel, Plugin, Request, Response, Route, hookimpl"
 STARTS = 10
+SETTLED_SECONDS = 2  # a server that has just started may still be at work
 IMPORTED = 40
-MEGABYTE = 1024.0
 MOST_MEGABYTES = 180.0
 BOOT = 1.5
 IMPORT = 1.3
+
+
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """What a process holds, in MB; shared pages count in proportion in one figure, and whole in the other."""
+
+    command: str
+    proportional: float
+    resident: float
 
 
 def measure() -> list[Row]:
     """Return the rows for boot, memory and import."""
     if shutil.which("pocketbase") is None:
         raise SystemExit("needs PocketBase: run this with `uv run --group bench`")
-    return [*starts(), memory(), imports()]
+    return [*starts(), memory(), *imports()]
 
 
 def starts() -> list[Row]:
@@ -50,10 +59,11 @@ def starts() -> list[Row]:
             for name in COMMANDS:
                 start(name, folder)
             taken = in_turns({name: partial(start, name, folder) for name in COMMANDS}, STARTS)
+            ours, theirs, bare = (f"{middle(taken, name) * 1000:.0f} ms" for name in COMMANDS)
             times = ratio(taken, "kernel", "pocketbase")
-            ours, theirs = (f"{middle(taken, name) * 1000:.0f} ms" for name in COMMANDS)
-            what = f"first answer in {kind}: kernel and PocketBase"
-            rows.append(Row(what, ours, theirs, times, f"at most {BOOT}", times <= BOOT))
+            what = f"first answer in {kind}: kernel"
+            rows.append(Row(f"{what} and PocketBase", ours, theirs, times, f"at most {BOOT}", times <= BOOT))
+            rows.append(Row(f"{what} and a bare callable", ours, bare, ratio(taken, "kernel", "bare")))
     return rows
 
 
@@ -63,27 +73,30 @@ def start(name: str, folder: Path | None) -> float:
     with TemporaryDirectory(prefix="boot-") as new:
         home = (folder or Path(new)) / name
         home.mkdir(exist_ok=True)
-        with running(_here(command, home), home, path) as server:
+        with _running(command, path, home) as server:
             return server.seconds
 
 
-def _here(command: tuple[str, ...], home: Path) -> tuple[str, ...]:
-    """PocketBase keeps its data beside its program unless told otherwise."""
-    return (*command, f"--dir={home / 'pb_data'}") if command[0] == "pocketbase" else command
+def _running(command: tuple[str, ...], path: str, home: Path) -> AbstractContextManager[Running]:
+    if command[0] == "pocketbase":  # it keeps its data beside its program unless told otherwise
+        command = (*command, f"--dir={home / 'pb_data'}")
+    return running(command, home, path, environment={"PYTHONPATH": str(REPOSITORY)})
 
 
 def memory() -> Row:
     """Measure what an idle server holds."""
-    say("memory of an idle server, in MB:")
+    say("memory of an idle server, proportional and resident set size in MB:")
     held = {}
-    for name, (command, path) in COMMANDS.items():
+    for name in ("kernel", "pocketbase"):
+        command, path = COMMANDS[name]
         with TemporaryDirectory(prefix="boot-") as new:
             held[name] = _held(command, path, Path(new))
-        for line, size in held[name]:
-            say(f"  {name}: {size:6.1f}  {line}")
-    ours, theirs = (sum(size for _, size in held[name]) for name in COMMANDS)
+        for process in held[name]:
+            say(f"  {name}: {process.proportional:6.1f} {process.resident:6.1f}  {process.command}")
+    ours, theirs = (sum(process.proportional for process in processes) for processes in held.values())
+    count = len(held["kernel"])
     return Row(
-        f"memory, idle ({len(held['kernel'])} process and {len(held['pocketbase'])}): kernel and PocketBase",
+        f"memory of an idle server ({count} process{'es' if count > 1 else ''}): kernel and PocketBase",
         f"{ours:.0f} MB",
         f"{theirs:.0f} MB",
         ours / theirs,
@@ -92,39 +105,56 @@ def memory() -> Row:
     )
 
 
-def _held(command: tuple[str, ...], path: str, home: Path) -> list[tuple[str, float]]:
-    with running(_here(command, home), home, path) as server:
+def _held(command: tuple[str, ...], path: str, home: Path) -> list[Memory]:
+    with _running(command, path, home) as server:
+        sleep(SETTLED_SECONDS)
         return processes(server.process.pid)
 
 
-def processes(pid: int) -> list[tuple[str, float]]:
-    """Return the command line and the proportional set size, in MB, of a process and all below it."""
+def processes(pid: int) -> list[Memory]:
+    """Return what a process and all below it hold."""
     folder = Path("/proc", str(pid))
     line = folder.joinpath("cmdline").read_text().replace("\0", " ")
-    rollup = folder.joinpath("smaps_rollup").read_text().splitlines()
-    size = next(int(entry.split()[1]) for entry in rollup if entry.startswith("Pss:"))
-    found = [(line, size / MEGABYTE)]
+    rollup = folder.joinpath("smaps_rollup").read_text()
+    sizes = {name: int(size) / 1024 for name, size in re.findall(r"^(\w+): +(\d+) kB$", rollup, re.MULTILINE)}
+    found = [Memory(line, sizes["Pss"], sizes["Rss"])]
     for task in folder.joinpath("task").iterdir():
         for child in task.joinpath("children").read_text().split():
             found += processes(int(child))
     return found
 
 
-def imports() -> Row:
-    """Measure importing the names that a plugin imports, by whole processes."""
+def imports() -> list[Row]:
+    """Measure the bare import, and the import of the names that plugins use, by whole processes."""
     say("imports, whole processes, seconds:")
-    taken = in_turns({name: partial(imported, code) for name, code in IMPORTS.items()}, IMPORTED)
-    times = ratio(taken, "kernel", "needed")
-    ours, theirs = (f"{middle(taken, name) * 1000:.1f} ms" for name in ("kernel", "needed"))
-    nothing = f"{middle(taken, 'nothing') * 1000:.1f} ms"
-    return Row(
-        f"importing the public names, and msgspec and pluggy (Python alone {nothing})",
-        ours,
-        theirs,
-        times,
-        f"at most {IMPORT}",
-        times <= IMPORT,
-    )
+    codes = {
+        "kernel": "import kernel",
+        "libraries": "import msgspec, pluggy",
+        "names": NAMES,
+        "needed": f"for name in {needed()}: __import__(name)",
+        "nothing": "pass",
+    }
+    taken = in_turns({name: partial(imported, code) for name, code in codes.items()}, IMPORTED)
+    say(f"  Python alone: {middle(taken, 'nothing') * 1000:.1f} ms, contained in all of these")
+    return [
+        _import_row("import kernel, and its libraries msgspec and pluggy", taken, "kernel", "libraries"),
+        _import_row(
+            "import the kernel's names, and all that they import from elsewhere", taken, "names", "needed"
+        ),
+    ]
+
+
+def _import_row(what: str, taken: list[dict[str, float]], ours: str, theirs: str) -> Row:
+    times = ratio(taken, ours, theirs)
+    first, second = (f"{middle(taken, name) * 1000:.1f} ms" for name in (ours, theirs))
+    return Row(what, first, second, times, f"at most {IMPORT}", times <= IMPORT)
+
+
+def needed() -> list[str]:
+    """Return the modules outside the kernel that its names import."""
+    code = f"{NAMES}; import sys; print(*(name for name in sys.modules if name.split('.')[0] != 'kernel'))"
+    told = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    return told.stdout.split()
 
 
 def imported(code: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -21,6 +22,7 @@ def measure() -> list[Row]:
     """Return the row that sets the later kernels beside the first, which migrates."""
     say("kernels in one process:")
     with TemporaryDirectory(prefix="testkit-") as folder:
+        logging.disable(logging.INFO)  # each kernel says that it is ready
         factory = KernelFactory(Path(folder))
         taken = []
         for _ in range(KERNELS):
