@@ -25,7 +25,11 @@ from plugins.database.values.moments import write_timestamptz
 
 _OPERATORS = {
     "like": "({left} LIKE {right} ESCAPE '\\')",
-    "ilike": "pg_ilike({right}, {left})",
+    # The function in Python is slow, and keeps other threads waiting: only patterns beyond ASCII need it.
+    "ilike": (
+        "CASE WHEN octet_length({right}) = length({right}) AND substr({right}, -1) <> '\\'"
+        " THEN lower({left}) LIKE lower({right}) ESCAPE '\\' ELSE pg_ilike({right}, {left}) END"
+    ),
 }
 
 
