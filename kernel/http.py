@@ -155,7 +155,7 @@ class Response:
         *,
         content_type: str | None = None,
     ) -> None:
-        self.status = status
+        self.status = _final(status)
         self.body = body
         self.headers: HeaderList = (
             [] if headers is None else list(headers.items() if isinstance(headers, Mapping) else headers)
@@ -221,7 +221,7 @@ class HTTPError(Exception):
         extensions: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(detail or title or reason(status))
-        self.status = status
+        self.status = _final(status)
         self.title = title or reason(status)
         self.detail = detail
         self.type = type
@@ -237,6 +237,13 @@ _REASONS = {
     429: "Too Many Requests", 500: "Internal Server Error", 501: "Not Implemented", 502: "Bad Gateway",
     503: "Service Unavailable", 504: "Gateway Timeout",
 }  # fmt: skip
+
+
+def _final(status: int) -> int:
+    """Return the status; a server cannot send, and may not survive, one that is no final response's."""
+    if not 200 <= status <= 599:
+        raise ValueError(f"{status} is not the status of a response; use one from 200 to 599")
+    return status
 
 
 def reason(status: int) -> str:

@@ -8,13 +8,18 @@ import tempfile
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from typing import Any
 
+from granian._granian import RSGIProtocolClosed, RSGIProtocolError
+
 from kernel.http import FileBody, Request, Response
+from kernel.serving.outlet import Outlet
 
 # A body made piece by piece is sent from memory up to here; what is larger is spooled to disk, since Granian
 # would keep all of it in memory for a client that does not read.
 SPOOL_BYTES = 256 * 1024
 # Granian opens a file after the call that names it has returned. It does so at once, whatever the client does.
 OPENED_SECONDS = 5.0
+# So much of a live stream goes out before it is asked whether the client keeps up; most streams never get there.
+AHEAD_BYTES = 64 * 1024
 
 _log = logging.getLogger("kernel.serving")
 
@@ -41,10 +46,12 @@ class Answers:
         if body.close is not None:
             self._loop.call_later(OPENED_SECONDS, body.close)
 
-    async def stream(self, protocol: Any, request: Request, response: Response, refuse: Refuse) -> None:
+    async def stream(
+        self, scope: Any, protocol: Any, request: Request, response: Response, refuse: Refuse
+    ) -> None:
         """Send a body that is made piece by piece."""
         if isinstance(response.body, AsyncIterable):
-            await self._live(protocol, request, response)
+            await self._live(scope, protocol, request, response)
             return
         try:
             made = await self._run(self._spool, response.body)
@@ -93,8 +100,8 @@ class Answers:
             if close is not None:
                 close()
 
-    async def _live(self, protocol: Any, request: Request, response: Response) -> None:
-        stream = asyncio.ensure_future(self._pump(protocol, request, response))
+    async def _live(self, scope: Any, protocol: Any, request: Request, response: Response) -> None:
+        stream = asyncio.ensure_future(self._pump(scope.client, protocol, request, response))
         gone = asyncio.ensure_future(protocol.client_disconnect())
         self._streams.add(stream)
         try:
@@ -105,21 +112,31 @@ class Answers:
             await asyncio.wait((stream,))
             self._streams.discard(stream)
 
-    async def _pump(self, protocol: Any, request: Request, response: Response) -> None:
-        from granian._granian import RSGIProtocolClosed, RSGIProtocolError
-
+    async def _pump(self, client: str, protocol: Any, request: Request, response: Response) -> None:
+        """Send a live stream's pieces as they come, and wait for a client that does not keep up."""
         assert isinstance(response.body, AsyncIterable)  # noqa: S101 - asked by the caller
         iterator = aiter(response.body)
         transport = protocol.response_stream(response.status, response.headers)
+        outlet: Outlet | None = None
+        ahead = 0
         try:
             async for piece in iterator:
-                if piece:
-                    await transport.send_bytes(piece)
+                if not piece:
+                    continue
+                await transport.send_bytes(piece)
+                ahead += len(piece)
+                if ahead > AHEAD_BYTES:
+                    outlet = outlet or await self._run(Outlet.to, client)
+                    if outlet is not None:
+                        await outlet.writable()
+                    ahead = 0
         except (RSGIProtocolClosed, RSGIProtocolError):
-            pass
+            pass  # the client has gone
         except Exception:
             _log.exception("stream failed", extra={"request": request.id})
         finally:
+            if outlet is not None:
+                outlet.close()
             close = getattr(iterator, "aclose", None)
             if close is not None:
                 await close()

@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from typing import Any, BinaryIO
+from contextlib import suppress
+from typing import Any
 
-from kernel.http import HTTPError
+from granian._granian import RSGIProtocolError
 
-# Up to here an upload is kept in memory; what is larger goes to disk.
-SPOOL_BYTES = 256 * 1024
+from kernel.http import HTTPError, Request
+from kernel.serving.uploads import SPOOL_BYTES, SpooledUpload
+
+# A refused body is read on up to here, as long as its pieces come this soon one after another.
+LINGER_BYTES = 4 << 20
+LINGER_SECONDS = 0.2
 
 
 class BodyReader:
@@ -51,6 +56,21 @@ class BodyReader:
         if (received != expected) if expected is not None else (empty != 1):
             raise HTTPError(400, f"the body broke off after {received} bytes")
 
+    async def discard(self, protocol: Any) -> None:
+        """Read what is still to come of a refused body, if that is little and comes soon.
+
+        A connection that is closed with unread data is reset, and the client would lose the answer.
+        """
+        try:
+            iterator = protocol.__aiter__()
+        except RSGIProtocolError:
+            iterator = protocol  # it has been begun
+        left = LINGER_BYTES
+        with suppress(TimeoutError, StopAsyncIteration):
+            while left > 0:
+                async with asyncio.timeout(LINGER_SECONDS):
+                    left -= len(await iterator.__anext__())
+
     async def whole(self, pieces: AsyncIterator[bytes]) -> bytes:
         """Return a whole body."""
         return b"".join([piece async for piece in pieces])
@@ -71,26 +91,10 @@ class BodyReader:
         return SpooledUpload(file)
 
 
-class SpooledUpload:
-    """An upload that is complete, for a plain handler."""
-
-    def __init__(self, file: Any) -> None:
-        self.file: BinaryIO = file
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        raise TypeError("a plain handler reads body.file; only an async handler iterates over the body")
-
-
-class StreamedUpload:
-    """An upload that is still coming in, for an async handler."""
-
-    def __init__(self, pieces: AsyncIterator[bytes]) -> None:
-        self._pieces = pieces
-
-    @property
-    def file(self) -> BinaryIO:
-        """Not for async handlers."""
-        raise TypeError("an async handler iterates over the body; only a plain handler reads body.file")
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._pieces
+def lingers(request: Request) -> bool:
+    """Tell whether a refused request may have a body on its way that is worth reading."""
+    get = request.headers.get
+    length = get("content-length")
+    if get("expect") is not None or (length is None and get("transfer-encoding") is None):
+        return False
+    return length is None or (length.isdecimal() and 0 < int(length[:8]) <= LINGER_BYTES)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kernel.http import FileBody, HTTPError, NotInline, Request, Response, Upload
+from kernel.http import FileBody, HTTPError, NotInline, Problem, Request, Response, Upload
 from kernel.routing import Match, Route
 from kernel.serving.answers import Answers
-from kernel.serving.bodies import BodyReader, SpooledUpload, StreamedUpload
+from kernel.serving.bodies import BodyReader, lingers
+from kernel.serving.uploads import SpooledUpload, StreamedUpload
 from kernel.serving.websocket import Socket
 
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 SOCKET_GRACE_SECONDS = 1.0
 
 _STOPPING = [("connection", "close"), ("retry-after", "1"), ("content-type", "text/plain; charset=utf-8")]
+
+
+_log = logging.getLogger("kernel.serving")
 
 
 class Gateway:
@@ -57,6 +62,10 @@ class Gateway:
                 await self._http(scope, protocol)
             else:
                 await self._websocket(scope, protocol)
+        except Exception:
+            error_id = self._kernel.ids.token()
+            _log.exception("the answer could not be sent", extra={"path": scope.path, "error_id": error_id})
+            _give_up(scope, protocol, error_id)
         finally:
             self._active -= 1
             if self._idle is not None and not self._active:
@@ -87,6 +96,8 @@ class Gateway:
     async def _http(self, scope: Any, protocol: Any) -> None:
         request = _request(scope)
         route, response = await self._answer(request, scope, protocol)
+        if response.status >= 400 and response.status != 408 and lingers(request):
+            await self._bodies.discard(protocol)
         body = response.body
         if isinstance(body, bytes):
             if body:
@@ -96,7 +107,9 @@ class Gateway:
         elif isinstance(body, FileBody):
             self._answers.file(protocol, response, body)
         else:
-            await self._answers.stream(protocol, request, response, partial(self._refuse, request, route))
+            await self._answers.stream(
+                scope, protocol, request, response, partial(self._refuse, request, route)
+            )
         if isinstance(request.body, SpooledUpload):
             request.body.file.close()
 
@@ -184,7 +197,7 @@ def _request(scope: Any) -> Request:
         headers,
         scheme=scope.scheme,
         host=scope.authority or headers.get("host", ""),
-        peer=scope.client.rpartition(":")[0],
+        peer=scope.client.rpartition(":")[0].strip("[]"),
     )
 
 
@@ -193,6 +206,15 @@ def _unread(request: Request, response: Response) -> Response:
     if request.headers.get("content-length", "0") != "0" or request.headers.get("transfer-encoding"):
         response.headers.append(("connection", "close"))
     return response
+
+
+def _give_up(scope: Any, protocol: Any, error_id: str) -> None:
+    """Answer in the plainest way, if there has been no answer yet."""
+    if scope.proto == "http":
+        problem = Problem("Internal Server Error", 500, error_id=error_id).response()
+        protocol.response_bytes(problem.status, problem.headers, problem.body)
+    else:
+        protocol.close(500)
 
 
 def _turn_away(scope: Any, protocol: Any) -> None:

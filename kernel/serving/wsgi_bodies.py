@@ -12,7 +12,7 @@ from typing import Any
 from kernel.dispatch import Dispatcher
 from kernel.http import FileBody, HTTPError, Request, Upload
 from kernel.routing import Route
-from kernel.serving.bodies import SPOOL_BYTES, SpooledUpload, StreamedUpload
+from kernel.serving.uploads import SPOOL_BYTES, SpooledUpload, StreamedUpload
 
 PIECE_BYTES = 64 * 1024
 

@@ -47,6 +47,23 @@ def test_an_exception_is_a_500_that_names_the_log_line_and_nothing_else(server):
     assert "secret text" in server.log
 
 
+@pytest.mark.parametrize("status", [-1, 0, 99, 101, 600, 1000, 70_000])
+def test_a_status_that_is_none_is_an_error_and_no_end_of_the_server(server, status):
+    assert server.get(f"/status?{status}")[0] == 500
+    assert server.get("/status?204")[0] == 204
+
+
+def test_a_header_that_cannot_be_sent_is_an_error(server):
+    status, _, body = server.get("/header?surrogate")
+    assert status == 500
+    assert json.loads(body)["error_id"]
+    assert "the answer could not be sent" in server.log
+
+
+def test_a_header_cannot_hold_another_line(server):
+    assert "x-b" not in server.get("/header?lines")[1]
+
+
 def test_head_has_the_headers_and_no_body(server):
     _, whole, body = server.get("/plain")
     status, headers, none = server.get("/plain", "HEAD")
@@ -110,6 +127,15 @@ def test_a_declared_length_over_the_limit_is_refused_unread(server):
         assert client.recv(65536).startswith(b"HTTP/1.1 413 ")
 
 
+@pytest.mark.parametrize(("path", "status"), [("/nowhere", 404), ("/bytes", 413), ("/plain", 405)])
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+def test_a_refusal_reaches_a_client_that_is_still_sending(server, path, status, chunked):
+    headers = {"transfer_encoding": "chunked"} if chunked else {"content_length": str(3 * MEGABYTE)}
+    for _ in range(5):
+        pieces = (b"x" * 100_000 for _ in range(30)) if chunked else b"x" * 3 * MEGABYTE
+        assert server.get(path, "POST", pieces, **headers)[0] == status
+
+
 def test_a_chunked_body_over_the_limit_is_refused_while_it_comes(server):
     with server.connect() as client:
         client.sendall(b"POST /bytes HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
@@ -170,6 +196,23 @@ def test_a_download_of_100_mb_that_nobody_reads_stays_out_of_memory(server):
     assert stalled.recv(100).startswith(b"HTTP/1.1 200 ")
     assert len(server.get("/many")[2]) == 100 * MEGABYTE
     stalled.close()
+    assert server.peak_kilobytes() - before < ALLOWANCE_KB
+
+
+def test_a_live_stream_waits_for_a_client_that_does_not_read(server):
+    server.get("/plain")
+    before = server.peak_kilobytes()
+    with server.connect() as client:
+        client.sendall(b"GET /flood HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 200 ")
+        for _ in range(50):
+            server.get("/plain")
+        assert "flood over" not in server.notes
+        received = 0
+        while piece := client.recv(1 << 20):
+            received += len(piece)
+    assert received > 200 * MEGABYTE
+    assert "flood over" in server.notes
     assert server.peak_kilobytes() - before < ALLOWANCE_KB
 
 

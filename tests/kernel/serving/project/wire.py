@@ -58,6 +58,9 @@ class WirePlugin(Plugin):
         yield Route("GET", "/breaks-at-once", self.breaks_at_once)
         yield Route("GET", "/breaks-late", self.breaks_late)
         yield Route("GET", "/live", self.live)
+        yield Route("GET", "/flood", self.flood)
+        yield Route("GET", "/status", self.status)
+        yield Route("GET", "/header", self.header)
         yield Route("GET", "/slow", self.slow)
         yield Route("GET", "/slow-on-loop", self.slow_on_loop)
         yield WebSocketRoute("/echo", self.echo)
@@ -156,6 +159,20 @@ class WirePlugin(Plugin):
                 await asyncio.sleep(0.02)
         finally:
             self.note("stream closed")
+
+    async def flood(self, request: Request) -> AsyncIterator[bytes]:
+        async def pieces() -> AsyncIterator[bytes]:
+            for _ in range(3200):
+                yield PIECE
+            self.note("flood over")
+
+        return pieces()
+
+    def status(self, request: Request) -> Response:
+        return Response(status=int(request.query))
+
+    def header(self, request: Request) -> Response:
+        return Response(b"x", headers={"x-a": {"surrogate": "\udc80", "lines": "a\r\nx-b: b"}[request.query]})
 
     def slow(self, request: Request) -> str:
         self.note("slow began")
