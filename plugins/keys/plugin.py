@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import click
 
 TOPIC = "keys"
+WARM_SECONDS = 1.0
 
 
 class KeysPlugin(Plugin):
@@ -35,7 +36,7 @@ class KeysPlugin(Plugin):
         self.service = KeysService(settings, kernel.config.project, kernel.clock)
         self._generated: project.ProjectKeys | None = None
         self._deaf: Callable[[], None] | None = None
-        self._warming: threading.Thread | None = None
+        self._warming: threading.Timer | None = None
 
     @hookimpl
     def kernel_services(self) -> Mapping[type, Any]:
@@ -58,9 +59,10 @@ class KeysPlugin(Plugin):
 
     @hookimpl
     def kernel_ready(self) -> None:
-        """Load the token library on the side, so that neither the boot nor the first token waits for it."""
+        """Load the token library a little later, so that neither the first answer nor the first token waits."""
         if self.kernel.role == "http":
-            self._warming = threading.Thread(target=self.service.warm, name="keys-warm", daemon=True)
+            self._warming = threading.Timer(WARM_SECONDS, self.service.warm)
+            self._warming.daemon = True
             self._warming.start()
 
     @hookimpl
@@ -93,6 +95,7 @@ class KeysPlugin(Plugin):
         if self._deaf is not None:
             self._deaf()
         if self._warming is not None:
+            self._warming.cancel()
             self._warming.join()
 
     def jwks(self, request: Request) -> Response:

@@ -69,10 +69,10 @@ def status_lines(plugin: MigrationsPlugin) -> list[str]:
     files, runner = plugin.files(), plugin.runner()
     record = runner.recorded()
     runner.pending(files)
-    lines = []
+    lines, width = [], max(map(len, files))
     for namespace, migrations in files.items():
         for migration in migrations:
             row = record.get((namespace, migration.order))
             when = f"applied {row.applied_at}" if row is not None else "pending"
-            lines.append(f"{namespace:12} {migration.version}_{migration.name}  {when}")
+            lines.append(f"{namespace:{width}}  {migration.version}_{migration.name}  {when}")
     return lines or ["There are no migrations yet; write one with: kernel migrate new NAME"]
