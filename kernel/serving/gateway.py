@@ -75,19 +75,24 @@ class Gateway:
         """Answer whatever comes from now on with 503."""
         self._turning_away = True
 
-    async def finish(self, seconds: float) -> bool:
-        """End streams, tell sockets, wait for the rest; return whether all ended within `seconds`."""
+    def end_streams(self, seconds: float) -> None:
+        """End live streams and tell sockets; a socket's handler that does not heed it in `seconds` is cancelled."""
         self._answers.close()
         for socket in self._sockets:
             socket.tell()
-        patience = self._loop.call_later(min(SOCKET_GRACE_SECONDS, seconds), self._cancel_sockets)
+        self._loop.call_later(min(SOCKET_GRACE_SECONDS, seconds), self._cancel_sockets)
+
+    async def idle(self, seconds: float) -> bool:
+        """Wait until nothing is in flight; return whether that was within `seconds`."""
         if self._active:
             self._idle = asyncio.Event()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), seconds)
-        patience.cancel()
-        self._pool.shutdown(wait=False, cancel_futures=True)
         return not self._active
+
+    def close(self) -> None:
+        """Let the threads go; nothing more may come in."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _cancel_sockets(self) -> None:
         for task in self._sockets.values():

@@ -20,6 +20,7 @@ from granian.server.embed import Server
 from kernel.config import Config
 from kernel.errors import KernelError
 from kernel.kernel import Kernel
+from kernel.serving.gateway import Gateway
 from kernel.serving.lifeline import READY, RETIRE
 from kernel.serving.supervisor import BACKLOG, complain
 
@@ -96,8 +97,6 @@ class _Process:
 
     async def serve(self, on_ready: Callable[[Kernel], None] | None) -> bool:
         """Serve until told to stop; return whether everything in flight came to its end."""
-        from kernel.serving.gateway import Gateway
-
         gateway = Gateway(self._kernel, threads=self._kernel.settings.threads)
         self._granian.target = gateway
         self._listen()
@@ -110,20 +109,35 @@ class _Process:
                 self._lifeline.send(READY)
         told = asyncio.ensure_future(self._told.wait())
         await asyncio.wait((told, serving), return_when=asyncio.FIRST_COMPLETED)
-        loop = asyncio.get_running_loop()
-        end = loop.time() + self._kernel.settings.grace_seconds
-        if self._retiring:
-            self._granian.stop()
-        else:
-            gateway.turn_away()
         self._listener.close()
-        clean = await gateway.finish(end - loop.time())
+        end = asyncio.get_running_loop().time() + self._kernel.settings.grace_seconds
+        if self._retiring:
+            return await self._retire(gateway, serving, end)
+        return await self._stop(gateway, serving, end)
+
+    async def _stop(self, gateway: Gateway, serving: asyncio.Future[None], end: float) -> bool:
+        """Turn away what still comes, let what is in flight finish until `end`, then close the connections."""
+        loop = asyncio.get_running_loop()
+        gateway.turn_away()
+        gateway.end_streams(end - loop.time())
+        clean = await gateway.idle(end - loop.time())
         self._granian.stop()
-        done, _ = await asyncio.wait((serving,), timeout=max(CLOSING_SECONDS, end - loop.time()))
-        if not (clean and done):
+        return await self._finished(gateway, serving, end) and clean
+
+    async def _retire(self, gateway: Gateway, serving: asyncio.Future[None], end: float) -> bool:
+        """Take no more connections, which a successor does, and answer what comes on the present ones until `end`."""
+        self._granian.stop()
+        gateway.end_streams(end - asyncio.get_running_loop().time())
+        return await self._finished(gateway, serving, end)
+
+    async def _finished(self, gateway: Gateway, serving: asyncio.Future[None], end: float) -> bool:
+        left = end - asyncio.get_running_loop().time()
+        done, _ = await asyncio.wait((serving,), timeout=max(CLOSING_SECONDS, left))
+        gateway.close()
+        if not done:
             _log.warning("not everything in flight came to its end in time")
             await _cancel_others()
-        return clean and bool(done)
+        return bool(done)
 
     def _listen(self) -> None:
         loop = asyncio.get_running_loop()

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from granian._granian import RSGIProtocolClosed, RSGIProtocolError
 
 from kernel.http import Request
 from kernel.sockets import SocketClosed
+
+# So long a client may take to answer a close frame.
+CLOSE_SECONDS = 0.5
 
 _CLOSE = 0
 _GONE = (RSGIProtocolClosed, RSGIProtocolError)
@@ -26,7 +30,6 @@ class Socket:
         self._protocol = protocol
         self._transport = transport
         self._closed = False
-        self._waiting: asyncio.Task[Any] | None = None
 
     @classmethod
     async def accept(cls, request: Request, protocol: Any) -> Socket | None:
@@ -47,35 +50,25 @@ class Socket:
         except Exception:
             _log.exception("socket failed", extra={"request": self.request.id, "error_id": token()})
         finally:
-            self._closed = True
-            self._protocol.close()
+            self.tell()
+            await self._closing()
 
     def tell(self) -> None:
-        """Make `receive` and `send` raise `SocketClosed` from now on."""
+        """Close the connection; `receive` and `send` raise `SocketClosed` from now on."""
         self._closed = True
-        if self._waiting is not None:
-            self._waiting.cancel()
+        self._protocol.close()
 
     async def receive(self) -> str | bytes:
         """Wait for the next message; raises `SocketClosed`."""
         self._check()
-        self._waiting = asyncio.current_task()
         try:
             message = await self._transport.receive()
         except _GONE:
             self._closed = True
             raise SocketClosed from None
-        except asyncio.CancelledError:
-            if not self._closed:
-                raise
-            if self._waiting is not None:
-                self._waiting.uncancel()
-            raise SocketClosed from None
-        finally:
-            self._waiting = None
         if message.kind == _CLOSE:
             self._closed = True
-            raise SocketClosed
+        self._check()
         data: str | bytes = message.data
         return data
 
@@ -90,6 +83,13 @@ class Socket:
         except _GONE:
             self._closed = True
             raise SocketClosed from None
+
+    async def _closing(self) -> None:
+        """Wait until the client has answered the close frame, and so has surely got it."""
+        with suppress(TimeoutError, *_GONE):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                while (await self._transport.receive()).kind != _CLOSE:
+                    pass
 
     def _check(self) -> None:
         if self._closed:

@@ -30,6 +30,14 @@ def pids(server, requests=60):
         return Counter(answer["pid"] for answer in pool.map(lambda _: server.json("/plain"), range(requests)))
 
 
+def version(server):
+    """Ask for the version; a connection that has not sent its request yet may be closed by a retiring worker."""
+    try:
+        return server.json("/version")
+    except OSError:
+        return None
+
+
 def until(condition, seconds=15.0):
     end = time.monotonic() + seconds
     while not condition():
@@ -116,7 +124,7 @@ def test_a_changed_file_is_served_without_dropping_what_is_in_flight(run):
         slow = pool.submit(server.get, "/slow?1.5")
         server.wait_for("slow began")
         source.write_text(source.read_text().replace("VERSION = 1", "VERSION = 2"))
-        until(lambda: server.json("/version") == 2)
+        until(lambda: version(server) == 2)
         assert slow.result()[0] == 200
     assert server.stop() == 0
 
@@ -129,5 +137,5 @@ def test_a_broken_change_leaves_the_version_before_running(run):
     until(lambda: "the one before goes on" in server.log)
     assert server.json("/version") == 1
     source.write_text(text.replace("VERSION = 1", "VERSION = 3"))
-    until(lambda: server.json("/version") == 3)
+    until(lambda: version(server) == 3)
     assert server.stop() == 0
