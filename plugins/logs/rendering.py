@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from plugins.logs.entries import Entry, Line, RequestDone, line_of
-from plugins.logs.redaction import one_line, scrub
+from plugins.logs.redaction import one_line, redacted_query, scrub
 
 Render = Callable[[Entry], str]
 
@@ -21,8 +21,31 @@ _AMBIGUOUS = re.compile(r"[\s=\"']|^$")
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
+class _RequestLine(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A finished request as it is written; as a struct it takes half the time of a dictionary."""
+
+    time: str
+    level: str
+    logger: str
+    event: str
+    method: str
+    path: str
+    status: int
+    ms: float
+    request: str
+    query: str | None = None
+    trace: str | None = None
+    role: str | None = None
+    subject: str | None = None
+
+
 def as_json(entry: Entry) -> str:
     """Render an entry as one line of JSON."""
+    if isinstance(entry, RequestDone):
+        try:
+            return _safe(_encode(_request_line(entry)).decode())
+        except UnicodeEncodeError:
+            pass  # a lone surrogate, which the general way knows how to write
     line = line_of(entry)
     document: dict[str, Any] = {
         "time": line.at.isoformat(timespec="milliseconds"),
@@ -34,10 +57,7 @@ def as_json(entry: Entry) -> str:
     }
     if line.trouble is not None:
         document["exception"] = line.trouble
-    text = _to_json(document)
-    if not text.isascii():
-        text = _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
-    return scrub(text)
+    return _safe(_to_json(document))
 
 
 def pretty(*, colours: bool) -> Render:
@@ -97,6 +117,31 @@ def _request(line: Line) -> tuple[str, dict[str, Any]]:
 def _shown(value: object) -> str:
     text = one_line(", ".join(map(str, value)) if isinstance(value, list) else str(value))
     return f'"{text}"' if _AMBIGUOUS.search(text) else text
+
+
+def _request_line(entry: RequestDone) -> _RequestLine:
+    identity = entry.identity
+    return _RequestLine(
+        entry.at.isoformat(timespec="milliseconds"),
+        entry.level,
+        "kernel.request",
+        "request",
+        entry.method,
+        entry.path,
+        entry.status,
+        round(entry.seconds * 1000, 3),
+        entry.id,
+        redacted_query(entry.query) if entry.query else None,
+        entry.trace,
+        None if identity is None else identity.role,
+        None if identity is None else identity.subject,
+    )
+
+
+def _safe(text: str) -> str:
+    if not text.isascii():
+        text = _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return scrub(text)
 
 
 def _to_json(document: dict[str, Any]) -> str:
