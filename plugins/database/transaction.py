@@ -229,10 +229,9 @@ class SqliteSchemaTransaction(SqliteTransaction):
         for view in self._known().tables.values():
             if view.kind != "view":
                 continue
+            sql = f"SELECT * FROM {quote(engine_name(view.schema, view.name))} LIMIT 0"  # noqa: S608
             try:
-                connection.execute(
-                    f"SELECT * FROM {quote(engine_name(view.schema, view.name))} LIMIT 0"
-                ).fetchall()  # noqa: S608
+                connection.execute(sql).fetchall()
             except apsw.SQLError as error:
                 self._failed = True
                 raise DatabaseError(

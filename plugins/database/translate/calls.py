@@ -46,7 +46,7 @@ _SCALARS: dict[str, tuple[Signature, ...]] = {
     ),
     "strpos": (_S(("text", "text"), "instr({0}, {1})", "integer"),),
     "position": (_S(("text", "text"), "instr({0}, {1})", "integer"),),
-    "replace": (_S(("text", "text", "text"), "replace({0}, {1}, {2})", "text"),),
+    "replace": (_S(("text", "text", "text"), "pg_replace({0}, {1}, {2})", "text"),),
     "left": (_S(("text", "integer"), "pg_left({0}, {1})", "text"),),
     "right": (_S(("text", "integer"), "pg_right({0}, {1})", "text"),),
     "reverse": (_S(("text",), "pg_reverse({0})", "text"),),
@@ -72,7 +72,7 @@ _SCALARS: dict[str, tuple[Signature, ...]] = {
         _S(("numeric",), "pg_numeric_floor({0})", "numeric"),
         _S(("double precision",), "floor({0})", "double precision"),
     ),
-    "mod": (_S(("bigint", "bigint"), "({0} % pg_divisor({1}))", "same"),),
+    "mod": (_S(("bigint", "bigint"), "pg_modulo({0}, {1})", "same"),),
     "power": (_S(("double precision", "double precision"), "power({0}, {1})", "double precision"),),
     "sign": (_S(("double precision",), "CAST(sign({0}) AS REAL)", "double precision"),),
     "sqrt": (_S(("double precision",), "sqrt({0})", "double precision"),),
@@ -244,7 +244,9 @@ def _emit_aggregate(name: str, label: str, fields: Node, scope: Scope) -> Expr:
     else:
         arguments = [expressions.emit(item, scope) for item in fields.get("args", ())]
         _check_order(name, arguments)
-        result = _apply(label, (_AGGREGATES.get(name) or _WINDOW_ONLY[name]), _collate_first(name, arguments))
+        if name in ("min", "max") or fields.get("agg_distinct"):
+            arguments = _collate_first(arguments)
+        result = _apply(label, (_AGGREGATES.get(name) or _WINDOW_ONLY[name]), arguments)
     result = _decorated(result, fields, scope)
     if "agg_filter" in fields:
         test = expressions.condition(fields["agg_filter"], scope, "FILTER")
@@ -268,10 +270,10 @@ def _check_order(name: str, arguments: list[Expr]) -> None:
         raise DatabaseError(f"function {name}({arguments[0].type}) does not exist", sqlstate="42883")
 
 
-def _collate_first(name: str, arguments: list[Expr]) -> list[Expr]:
-    if name not in ("min", "max") or not arguments:
-        return arguments
-    return [arguments[0]._replace(sql=types.collated(arguments[0])), *arguments[1:]]
+def _collate_first(arguments: list[Expr]) -> list[Expr]:
+    """Have an aggregate compare its values as their type does."""
+    first = [item._replace(sql=types.collated(item)) for item in arguments[:1]]
+    return first + arguments[1:]
 
 
 def _decorated(result: Expr, fields: Node, scope: Scope) -> Expr:

@@ -152,11 +152,17 @@ def _in(fields: Node, scope: Scope) -> Expr:
     try:
         target = types.common([left, *items], "IN")
     except DatabaseError:
-        raise operators.missing("=", left, items[0]) from None
+        return _in_one_by_one(left, items, _name_of(fields))
     left = types.coerce(left, target)
     values = ", ".join(types.coerce(item, target).sql for item in items)
     word = "IN" if _name_of(fields) == "=" else "NOT IN"
     return Expr(f"({types.collated(left)} {word} ({values}))", "boolean")
+
+
+def _in_one_by_one(left: Expr, items: list[Expr], name: str) -> Expr:
+    """Compare with each item in a type of its own, where there is none for all of them."""
+    tests = [operators.compare(name, left, item).sql for item in items]
+    return Expr(f"({(' OR ' if name == '=' else ' AND ').join(tests)})", "boolean")
 
 
 def _between(fields: Node, scope: Scope) -> Expr:

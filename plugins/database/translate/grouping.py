@@ -92,13 +92,18 @@ def _group_key(node: Node, scope: Scope, outputs: list[Expr]) -> str:
         if not any(name in item.columns for item in scope.items):
             named = [item for item in outputs if item.name == name]
             if named:
-                return types.collated(named[0])
-    return types.collated(expressions.emit(node, scope))
+                return types.collated(not_a_position(named[0]))
+    return types.collated(not_a_position(expressions.emit(node, scope)))
 
 
 def position(fields: Node, outputs: list[Expr], clause: str) -> Expr:
-    """Return the output that a number in GROUP BY or ORDER BY stands for; raises 42P10."""
+    """Return the key that a number in GROUP BY or ORDER BY stands for; raises 42P10."""
     place: int = fields.get("ival", {}).get("ival", 0)
     if not 1 <= place <= len(outputs):
         raise DatabaseError(f"{clause} position {place} is not in select list", sqlstate="42P10")
-    return outputs[place - 1]
+    return outputs[place - 1]._replace(sql=str(place))
+
+
+def not_a_position(expr: Expr) -> Expr:
+    """Keep SQLite from folding a constant key into a number, which it would take for a column's position."""
+    return expr if '"' in expr.sql else expr._replace(sql=f"iif(1, {expr.sql}, NULL)")

@@ -128,7 +128,8 @@ def _division(name: str, left: Expr, right: Expr, result: str) -> Expr:
         raise missing(name, left, right)
     if right.literal is not None and float(right.literal) not in (0, -1):
         return Expr(f"({left.sql} {name} {right.sql})", result)
-    return _checked(f"({left.sql} {name} pg_divisor({right.sql}))", result)
+    function = "pg_quotient" if name == "/" else "pg_modulo"
+    return _checked(f"{function}({left.sql}, {right.sql})", result)
 
 
 def _checked(sql: str, result: str) -> Expr:

@@ -8,9 +8,15 @@ import msgspec
 
 from kernel.contracts.database import DatabaseError
 from plugins.database.names import quote
-from plugins.database.stored import base_type, fit
+from plugins.database.stored import base_type, fit, form_of
 from plugins.database.translate import expressions, types
-from plugins.database.translate.grouping import check_grouping, emit_grouping, position, watch_grouping
+from plugins.database.translate.grouping import (
+    check_grouping,
+    emit_grouping,
+    not_a_position,
+    position,
+    watch_grouping,
+)
 from plugins.database.translate.nodes import Node, kind_of, only, refused, strings
 from plugins.database.translate.scope import Expr, Scope
 from plugins.database.translate.sources import emit_from, renamed
@@ -183,14 +189,16 @@ def _direction(fields: Node) -> str:
 
 def _sort_key(node: Node, scope: Scope, outputs: list[Expr]) -> Expr:
     kind, fields = kind_of(node)
-    if outputs and kind == "A_Const" and "ival" in fields:
+    if outputs and kind == "A_Const":
+        if "ival" not in fields:
+            raise DatabaseError("non-integer constant in ORDER BY", sqlstate="42601")
         return position(fields, outputs, "ORDER BY")
     if kind == "ColumnRef" and len(fields["fields"]) == 1:
         name = strings(fields["fields"])[0]
-        named = [item for item in outputs if item.name == name]
-        if named:
-            return named[0]
-    return types.settle(expressions.emit(node, scope))
+        places = [place for place, item in enumerate(outputs, 1) if item.name == name]
+        if places:
+            return outputs[places[0] - 1]._replace(sql=str(places[0]))
+    return not_a_position(types.settle(expressions.emit(node, scope)))
 
 
 def _set_order(fields: Node, core: Query) -> str:
@@ -264,25 +272,27 @@ def _set_operation(fields: Node, scope: Scope, expected: Sequence[str | None]) -
         for (_, one), (_, other) in zip(left.columns, right.columns, strict=True)
     ]
     left_sql, right_sql = (
-        _operand(side, operand, targets, first=operand is left)
+        _operand(side, operand, targets, first=operand is left, compared=not fields.get("all"))
         for side, operand in ((fields["larg"], left), (fields["rarg"], right))
     )
     columns = tuple((name, target) for (name, _), target in zip(left.columns, targets, strict=True))
     return Query(f"{left_sql} {word} {right_sql}", columns)
 
 
-def _operand(fields: Node, query: Query, targets: list[str], *, first: bool) -> str:
+def _operand(fields: Node, query: Query, targets: list[str], *, first: bool, compared: bool) -> str:
     """Emit one side of a set operation: SQLite takes no parentheses there, and knows one precedence only."""
     plain = not {"sortClause", "limitCount", "limitOffset", "withClause"} & set(fields)
     nested = fields.get("op", "SETOP_NONE") != "SETOP_NONE"
     same = all(
         base_type(kind) == base_type(target) for (_, kind), target in zip(query.columns, targets, strict=True)
     )
-    if plain and same and (first or not nested) and "valuesLists" not in fields:
+    # The left side's collation decides which rows are equal; UNION ALL compares none.
+    collated = compared and any(form_of(target).collation for target in targets)
+    if plain and same and not collated and (first or not nested) and "valuesLists" not in fields:
         return query.sql
     names = [f"c{place}" for place in range(len(targets))]
     converted = [
-        types.cast(Expr(quote(name), base_type(kind)), target).sql
+        _compared(types.cast(Expr(quote(name), base_type(kind)), target), compared=compared)
         for name, (_, kind), target in zip(names, query.columns, targets, strict=True)
     ]
     listed = ", ".join(
@@ -290,6 +300,10 @@ def _operand(fields: Node, query: Query, targets: list[str], *, first: bool) -> 
     )
     inner = ", ".join(quote(name) for name in names)
     return f"SELECT {listed} FROM (WITH q({inner}) AS ({query.sql}) SELECT * FROM q)"
+
+
+def _compared(expr: Expr, *, compared: bool) -> str:
+    return types.collated(expr) if compared else expr.sql
 
 
 def _windows(clause: Sequence[Node], scope: Scope) -> str:

@@ -67,7 +67,7 @@ def type_name(node: Node) -> str:
     names = [name for name in strings(node["names"]) if name != "pg_catalog"]
     name = ".".join(names)
     if "arrayBounds" in node:
-        raise refused(f"type {name}[]")
+        raise refused(f"type {base_type(name)}[]")
     base = base_type(name)
     if base not in FORMS and base not in SERIALS:
         form_of(name)

@@ -17,11 +17,26 @@ def _division_by_zero() -> DatabaseError:
     return DatabaseError("division by zero", sqlstate="22012")
 
 
-def divisor(value: Any) -> Any:
-    """Return a number to divide by; raises 22012 for zero."""
-    if value == 0:
+def quotient(left: Any, right: Any) -> Any:
+    """Divide whole numbers towards zero, floats as they are; raises 22012 for a divisor of zero."""
+    if left is None or right is None:
+        return None
+    if right == 0:
         raise _division_by_zero()
-    return value
+    if isinstance(left, float) or isinstance(right, float):
+        return left / right
+    whole = abs(left) // abs(right)
+    return whole if (left < 0) == (right < 0) else -whole
+
+
+def modulo(left: Any, right: Any) -> Any:
+    """Return what a division of whole numbers towards zero leaves; raises 22012 for a divisor of zero."""
+    if left is None or right is None:
+        return None
+    if right == 0:
+        raise _division_by_zero()
+    rest = abs(left) % abs(right)
+    return -rest if left < 0 else rest
 
 
 def _scale(number: Decimal) -> int:

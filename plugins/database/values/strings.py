@@ -39,6 +39,13 @@ def right(value: str | None, count: int | None) -> str | None:
     return value[-count:] if count else ""
 
 
+def replace(value: str | None, old: str | None, new: str | None) -> str | None:
+    """Return `value` with every `old` replaced; an empty one is found nowhere."""
+    if value is None or old is None or new is None:
+        return None
+    return value.replace(old, new) if old else value
+
+
 def reverse(value: str | None) -> str | None:
     """Return the characters in reverse."""
     return None if value is None else value[::-1]

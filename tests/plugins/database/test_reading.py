@@ -1,5 +1,7 @@
 """Reads: never waiting for a writer, never writing, never running for ever."""
 
+# ruff: noqa: PT012 - what a transaction refuses, it refuses in or at the end of its block
+
 from __future__ import annotations
 
 import os
@@ -48,7 +50,9 @@ def test_parameters_are_bound_by_name(rows: SqliteDatabase) -> None:
         ({"id": [1]}, "42804"),
     ],
 )
-def test_a_bad_parameter_is_a_clear_error(rows: SqliteDatabase, params: dict[str, Any], sqlstate: str) -> None:
+def test_a_bad_parameter_is_a_clear_error(
+    rows: SqliteDatabase, params: dict[str, Any], sqlstate: str
+) -> None:
     with pytest.raises(DatabaseError) as caught:
         rows.query("select name from t where id = :id", params)
     assert caught.value.sqlstate == sqlstate
@@ -147,7 +151,10 @@ def test_a_file_that_may_not_be_written_is_read_but_not_written(make_database: A
         path.chmod(0o400)
         database = make_database(path)
         assert database.query("select id from t") == [(1,)]
-        with pytest.raises(DatabaseUnavailable, match="read-only") as caught, database.transaction() as transaction:
+        with (
+            pytest.raises(DatabaseUnavailable, match="read-only") as caught,
+            database.transaction() as transaction,
+        ):
             transaction.execute("insert into t values (2)")
         assert caught.value.sqlstate == "25006"
         database.close()
@@ -157,7 +164,10 @@ def test_a_full_disk_is_a_clear_error_and_loses_nothing(make_database: Any, tmp_
     database = make_database(tmp_path / "kernel.db")
     with database.schema_transaction() as transaction:
         transaction.script("create table t (name text); insert into t values ('kept')")
-    with pytest.raises(DatabaseUnavailable, match="disk is full") as caught, database.transaction() as transaction:
+    with (
+        pytest.raises(DatabaseUnavailable, match="disk is full") as caught,
+        database.transaction() as transaction,
+    ):
         database.connections.writer().connection.pragma("max_page_count", 1)
         transaction.execute("insert into t values (:name)", {"name": "x" * 1_000_000})
     assert caught.value.sqlstate == "53100"
@@ -204,7 +214,8 @@ def test_a_database_in_memory_leaves_no_file(make_database: Any) -> None:
     database = make_database()
     database.query("select 1")
     folder = database.connections.folder
-    assert folder is not None and folder.is_dir()
+    assert folder is not None
+    assert folder.is_dir()
     database.close()
     assert not folder.exists()
 

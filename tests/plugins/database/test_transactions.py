@@ -1,5 +1,7 @@
 """Transactions: all or nothing, one at a time, events after the commit."""
 
+# ruff: noqa: PT012 - what a transaction refuses, it refuses in or at the end of its block
+
 from __future__ import annotations
 
 import threading
@@ -121,7 +123,9 @@ def test_events_are_never_published_after_a_rollback(make_database: Any) -> None
 def test_a_deferred_reference_that_is_broken_at_the_commit_rolls_back(database: SqliteDatabase) -> None:
     with_table(database)
     with database.schema_transaction() as transaction:
-        transaction.script("create table c (t_id int, foreign key (t_id) references t deferrable initially deferred)")
+        transaction.script(
+            "create table c (t_id int, foreign key (t_id) references t deferrable initially deferred)"
+        )
     with pytest.raises(DatabaseError) as caught, database.transaction() as transaction:
         transaction.execute("insert into c values (99)")
     assert caught.value.sqlstate == "23503"
@@ -145,10 +149,14 @@ def test_a_script_that_fails_at_its_end_leaves_nothing(database: SqliteDatabase)
         database.query("select * from x")
 
 
-def test_foreign_keys_are_off_within_a_schema_transaction_and_checked_at_its_end(database: SqliteDatabase) -> None:
+def test_foreign_keys_are_off_within_a_schema_transaction_and_checked_at_its_end(
+    database: SqliteDatabase,
+) -> None:
     with_table(database)
     with database.schema_transaction() as transaction:
-        transaction.script("create table c (t_id int references t(id) on delete cascade); insert into c values (1)")
+        transaction.script(
+            "create table c (t_id int references t(id) on delete cascade); insert into c values (1)"
+        )
     with database.schema_transaction() as transaction:
         transaction.script("delete from t; insert into t values (1, 5)")
     assert database.query("select * from c") == [(1,)]
@@ -197,7 +205,11 @@ def test_many_threads_write_without_losing_anything(database: SqliteDatabase) ->
 def test_a_statement_needs_the_rights_of_the_transactions_identity(database: SqliteDatabase) -> None:
     with_table(database)
     anna = Identity(role="authenticated", subject="anna")
-    for statement in ("select * from t", Compiled("SELECT * FROM t"), Compiled("SELECT * FROM t", role="anon")):
+    for statement in (
+        "select * from t",
+        Compiled("SELECT * FROM t"),
+        Compiled("SELECT * FROM t", role="anon"),
+    ):
         with pytest.raises(DatabaseError) as caught, database.transaction(anna) as transaction:
             transaction.query(statement)
         assert caught.value.sqlstate == "42501"

@@ -1,0 +1,163 @@
+"""The translator on arbitrary text: a DatabaseError or SQL that SQLite accepts, never anything else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from kernel.contracts.database import Compiled, DatabaseError
+from plugins.database.database import SqliteDatabase
+from plugins.database.translate import parser
+
+quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+SETUP = (Path(__file__).parent / "cases" / "setup.sql").read_text()
+
+names = st.sampled_from(["id", "name", "n", "price", "ok", "at", "d", "j", "b.label", "nope"])
+literals = st.sampled_from(["1", "2.5", "'x'", "null", "true", "'2024-01-01'", ":p", "now()", "'{}'", "-1"])
+operators = st.sampled_from(
+    ["=", "<", "+", "-", "*", "/", "||", "->", "->>", "and", "or", "like", "is distinct from"]
+)
+calls = st.sampled_from(
+    ["lower", "sum", "count", "coalesce", "abs", "max", "length", "round", "date_trunc", "nope"]
+)
+expressions = st.recursive(
+    names | literals,
+    lambda inner: st.one_of(
+        st.builds("({} {} {})".format, inner, operators, inner),
+        st.builds("{}({})".format, calls, inner),
+        st.builds("{}({}, {})".format, calls, inner, inner),
+        st.builds(
+            "cast({} as {})".format,
+            inner,
+            st.sampled_from(["int", "text", "numeric", "jsonb", "timestamptz"]),
+        ),
+        st.builds("case when {} then {} else {} end".format, inner, inner, inner),
+        st.builds("({} is null)".format, inner),
+        st.builds("({} in ({}, {}))".format, inner, inner, inner),
+        st.builds("(select {} from a limit 1)".format, inner),
+    ),
+    max_leaves=8,
+)
+queries = st.builds(
+    "select {} from a {} where {} {} order by {} limit 3".format,
+    expressions,
+    st.sampled_from(["", "join b using (id)", "left join b on b.a_id = a.id", ", b"]),
+    expressions,
+    st.sampled_from(["", "group by a.id", "group by 1", "group by name having count(*) > 1"]),
+    expressions | st.sampled_from(["1", "2 desc"]),
+)
+
+
+@pytest.fixture(scope="module")
+def image() -> bytes:
+    from kernel.sources import SystemClock, SystemIds
+    from plugins.database.connections import Limits
+
+    database = SqliteDatabase(None, Limits(10.0, 1.0, 1000), SystemClock(), SystemIds(), lambda _: None)
+    with database.schema_transaction() as transaction:
+        transaction.script(SETUP)
+    found = database.image()
+    database.close()
+    return found
+
+
+@pytest.fixture
+def filled(database: SqliteDatabase, image: bytes) -> SqliteDatabase:
+    database.load(image)
+    return database
+
+
+@quick
+@given(text=st.text())
+@example("select :a::int, ':b', $$:c$$, \":d\", e'\\':e', a[1:2] /* :f /* :g */ */ -- :h\n")
+@example("((((((((((" * 1000)
+@example("select " + "-" * 5000 + " 1")
+@example("select " + "(" * 3000 + "1" + ")" * 3000)
+@example("select " + "1+" * 5000 + "1")
+def test_any_text_is_parsed_or_refused(filled: SqliteDatabase, text: str) -> None:
+    try:
+        plan = filled.translate(text, filled.catalogue)
+    except DatabaseError:
+        return
+    assert plan.kind in ("read", "write", "schema")
+
+
+@quick
+@given(query=queries)
+def test_what_is_translated_is_sql_that_sqlite_prepares(filled: SqliteDatabase, query: str) -> None:
+    try:
+        plan = filled.translate(query, filled.catalogue)
+    except DatabaseError:
+        return
+    filled.query(Compiled("EXPLAIN " + plan.sql), {"p": None})
+
+
+def test_parameters_are_found_where_they_are_and_nowhere_else() -> None:
+    text = "select :a::int, ':b', $$:c$$, \":d\", e'\\':e', :a, :Ab_1 /* :f /* :g */ */ -- :h\n"
+    parsed = parser.parse(text)
+    assert parsed.parameters == ("a", "Ab_1")
+    assert parsed.source.decode().startswith("select $1::int, ':b'")
+
+
+def test_positional_parameters_are_refused(filled: SqliteDatabase) -> None:
+    with pytest.raises(DatabaseError, match="parameters are written :name"):
+        filled.query("select $1")
+
+
+@pytest.mark.parametrize(
+    ("statement", "feature"),
+    [
+        ("select distinct on (id) id from a", "DISTINCT ON"),
+        ("select id from a for update", "lockingClause"),
+        ("select * from a, lateral (select 1) x", "lateral"),
+        ("select * from generate_series(1, 3)", "RangeFunction"),
+        ("select sum(n) from a group by rollup (id)", "GROUPING SETS"),
+        ("select array[1]", "A_ArrayExpr"),
+        ("select j @> '{}' from a", "operator @>"),
+        ("select name ~ 'x' from a", "operator ~"),
+        ("select interval '1 day'", "type interval"),
+        ("select id from a tablesample system (10)", "RangeTableSample"),
+        ("insert into a values (1) returning (select 1 for share)", "lockingClause"),
+        ("merge into a using b on true when matched then delete", "MERGE"),
+        ("create table x (a int) partition by range (a)", "partspec"),
+        ("create table x (like a)", "TableLikeClause"),
+        ("create table x (a int) inherits (a)", "inhRelations"),
+        ("create temp table x (a int)", "temporary"),
+        ("create table x as select 1", "CREATE TABLE AS"),
+        ("create table x (a int generated always as (1) virtual)", "virtual"),
+        ('create table x (a text collate "de-DE")', "COLLATE"),
+        ("create table x (a timestamptz(3))", "timestamp with time zone(3)"),
+        ("create table x (a int[] )", "integer[]"),
+        ('create table "A" (a int)', "differ in case"),
+        ('create table "x.y" (a int)', "holds a dot"),
+        ("create index on a using gin (j)", "gin"),
+        ("create index on a (name text_pattern_ops)", "opclass"),
+        ("create unique index on a (name) nulls not distinct", "nulls_not_distinct"),
+        ("create materialized view x as select 1", "CREATE TABLE AS"),
+        ("create view x as select 1 with check option", "WITH CHECK OPTION"),
+        ("create extension postgis", "extension"),
+        ("create function f() returns int language sql as 'select 1'", "CREATE FUNCTION"),
+        ("create trigger t after insert on a execute function f()", "CREATE TRIG"),
+        ("create policy p on a using (true)", "CREATE POLICY"),
+        ("grant select on a to anon", "GRANT"),
+        ("alter table a enable row level security", "EnableRowSecurity"),
+        ("alter table a alter column n type bigint", "AlterColumnType"),
+        ("alter table b add constraint f foreign key (id) references a(id)", "foreign"),
+        ("drop table a cascade", "CASCADE"),
+        ("comment on schema public is 'x'", "COMMENT ON SCHEMA"),
+        ("begin", "TRANSACTION"),
+        ("vacuum", "VACUUM"),
+    ],
+)
+def test_what_sqlite_cannot_do_is_refused_by_name(
+    filled: SqliteDatabase, statement: str, feature: str
+) -> None:
+    with pytest.raises(DatabaseError) as caught:
+        filled.translate(statement, filled.catalogue)
+    assert caught.value.sqlstate in ("0A000", "42601")
+    assert feature in caught.value.message
+    assert caught.value.sqlstate != "0A000" or statement[:20] in (caught.value.detail or "")
