@@ -14,20 +14,30 @@ def elements(literal: str) -> list[str | None]:
     """Return the elements of a one-dimensional array literal; raises `DatabaseError` 22P02."""
     text = literal.strip()
     if len(text) < 2 or text[0] != "{" or text[-1] != "}":
-        raise DatabaseError(f'malformed array literal: "{literal}"', sqlstate="22P02")
+        raise _malformed(literal)
     inner = text[1:-1]
+    if not inner.strip():
+        return []
     found: list[str | None] = []
     position = 0
-    while position < len(inner) or (found and inner.endswith(",") and position == len(inner)):
+    separator = ","
+    while separator:
         match = _ELEMENT.match(inner, position)
         if match is None:
-            if not inner.strip():
-                break
-            raise DatabaseError(f'malformed array literal: "{literal}"', sqlstate="22P02")
-        if match[1] is not None:
-            found.append(_ESCAPE.sub(r"\1", match[1]))
-        else:
-            word = match[2].strip()
-            found.append(None if word.upper() == "NULL" else _ESCAPE.sub(r"\1", word))
-        position = match.end()
+            raise _malformed(literal)
+        found.append(_element(match, literal))
+        position, separator = match.end(), match[3]
     return found
+
+
+def _element(match: re.Match[str], literal: str) -> str | None:
+    if match[1] is not None:
+        return _ESCAPE.sub(r"\1", match[1])
+    word = match[2].strip()
+    if not word:
+        raise _malformed(literal)
+    return None if word.upper() == "NULL" else _ESCAPE.sub(r"\1", word)
+
+
+def _malformed(literal: str) -> DatabaseError:
+    return DatabaseError(f'malformed array literal: "{literal}"', sqlstate="22P02")

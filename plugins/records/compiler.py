@@ -35,6 +35,9 @@ from plugins.records.plans import Plan, Prepare
 MAX_MEMBERS = 1664
 """How many members an answer's object may have; PostgreSQL's own limit."""
 
+# Engines limit the columns of a result: PostgreSQL to 1,664, SQLite to 2,000.
+_MAX_CHECKS = 1_000
+
 _SYMBOLS = {
     "eq": "=",
     "neq": "<>",
@@ -74,6 +77,7 @@ class Compiler:
         self._table = table
         self._slots: list[tuple[str, Prepare | None]] = []
         self._constants: dict[str, str] = {}
+        self._checks: list[str] = []
 
     def select(self, query: Select) -> Plan:
         """Compile a read."""
@@ -113,7 +117,8 @@ class Compiler:
         return self._plan(self._dialect.delete(self._table, where, self._returning(delete.returning)))
 
     def _plan(self, sql: str) -> Plan:
-        return Plan(Compiled(sql), tuple(self._slots), self._constants)
+        check = Compiled(f"SELECT {', '.join(self._checks[:_MAX_CHECKS])}") if self._checks else None
+        return Plan(Compiled(sql), tuple(self._slots), self._constants, check)
 
     # Members of the answer
 
@@ -202,22 +207,28 @@ class Compiler:
 
     def _comparison(self, comparison: Comparison) -> str:
         operand = self._comparable(comparison.field, comparison.operator)
+        read = operand.stored.from_text
         if comparison.operator in _PATTERNS:
-            left = _fill(operand.stored.to_text, operand.sql)
+            left, read = _fill(operand.stored.to_text, operand.sql), "{}"
             template = self._database.operator(_PATTERNS[comparison.operator])
             test = template.replace("{left}", left).replace("{right}", "{}")
         else:
             left = operand.sql
-            test = f"{left} {_SYMBOLS[comparison.operator]} {operand.stored.from_text}"
+            test = f"{left} {_SYMBOLS[comparison.operator]} {read}"
         if comparison.quantifier is None:
-            return _fill(test, self._slot())
+            value = self._slot()
+            self._check(read, _fill(read, value))
+            return _fill(test, value)
         values = self._slot(_array)
+        self._check(read, self._dialect.read_all(read, values))
         quantify = self._dialect.any_of if comparison.quantifier == "any" else self._dialect.all_of
         return quantify(left, test, values)
 
     def _membership(self, membership: Membership) -> str:
         operand = self._comparable(membership.field, "eq")
-        return self._dialect.member_of(operand.sql, operand.stored.from_text, self._slot(_list))
+        read, values = operand.stored.from_text, self._slot(_list)
+        self._check(read, self._dialect.read_all(read, values))
+        return self._dialect.member_of(operand.sql, read, values)
 
     def _comparable(self, field: Field, operator: str) -> Operand:
         """Return the operand; refuse it, as PostgreSQL does, where its type has no such operator."""
@@ -245,6 +256,10 @@ class Compiler:
             )
             raise DatabaseError(message, sqlstate="42804")
         return f"{operand.sql} {_TESTS[test.value]}"
+
+    def _check(self, read: str, check: str) -> None:
+        if read != "{}":  # any text is one
+            self._checks.append(check)
 
     def _slot(self, prepare: Prepare | None = None) -> str:
         name = f"v{len(self._slots)}"

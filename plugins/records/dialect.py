@@ -61,6 +61,9 @@ class Dialect(Protocol):
         `template` reads one text.
         """
 
+    def read_all(self, template: str, values: str) -> str:
+        """Read every one of `values`, a parameter holding a JSON array of texts, for the errors' sake."""
+
     def any_of(self, left: str, test: str, values: str) -> str:
         """Test whether `test` holds for any element of `values`; in it ``{}`` is the element."""
 

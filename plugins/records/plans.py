@@ -26,11 +26,14 @@ class Plan(msgspec.Struct, frozen=True):
 
     `slots` name the parameters of a query's values, in the order in which `shape_of` finds them, each with
     the function that prepares a value or None; `constants` are the parameters that the shape itself decides.
+    `check` reads the values as the types of their columns: an engine that does so only for the rows it looks at
+    needs it to refuse a bad value where there are none.
     """
 
     statement: Compiled
     slots: tuple[tuple[str, Prepare | None], ...] = ()
     constants: Mapping[str, str] = {}
+    check: Compiled | None = None
 
     def params(self, values: list[Any]) -> dict[str, Any]:
         """Return the parameters for one query's values."""

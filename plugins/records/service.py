@@ -70,6 +70,8 @@ class TableRecords:
             params["limit"] = -1 if query.limit is None else query.limit
             params["offset"] = query.offset
         row = self._database.query(plan.statement, params, identity=identity, inline=inline)[0]
+        if row[0] == 0 and plan.check is not None:
+            self._database.query(plan.check, params, identity=identity, inline=inline)
         total = (row[2] if ranged else row[0]) if query.counted else None
         return Page(row[1].encode(), row[0], total)
 
@@ -173,6 +175,8 @@ class _Tally:
             rows = transaction.query(plan.statement, params)
             self.count += len(rows)
             self._rows.extend(row[0] for row in rows)
+        if self.count == 0 and plan.check is not None:
+            transaction.query(plan.check, params)
 
     def check(self, single: bool, most: int | None) -> None:
         """Raise where the count is not what was allowed."""

@@ -56,6 +56,10 @@ class SQLite:
         """Test whether `left` equals one of `values`."""
         return f"{left} IN (SELECT {_fill(template, _VALUE)} FROM json_each({values}) AS {_EACH})"
 
+    def read_all(self, template: str, values: str) -> str:
+        """Read every one of `values`, for the errors' sake."""
+        return f"(SELECT max({_fill(template, _VALUE)}) FROM json_each({values}) AS {_EACH})"
+
     def any_of(self, left: str, test: str, values: str) -> str:
         """Test whether `test` holds for any element of `values`; NULL where `left` is."""
         found = f"EXISTS (SELECT 1 FROM json_each({values}) AS {_EACH} WHERE {_fill(test, _VALUE)})"

@@ -42,6 +42,8 @@ def _operation(s: Scanner, field: Field, *, in_tree: bool) -> Condition:
     negated = s.text.startswith("not.", s.pos)
     if negated:
         s.pos += 4
+    elif s.text.startswith("not", s.pos):
+        s.miss("delimiter (.)", at=s.pos + 3)
     else:
         s.miss_word("not")
     before = s.pos

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable
 from typing import TypeVar
@@ -86,10 +87,9 @@ class Scanner:
 
     def miss_word(self, word: str) -> None:
         """Record that `word` was expected here and something else was found."""
-        offset = 0
-        while self.text[self.pos + offset : self.pos + offset + 1] == word[offset : offset + 1]:
-            offset += 1
-        self.miss(_quoted(word), offset=offset)
+        found = self.text[self.pos : self.pos + len(word)]
+        same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(found, word, strict=False))
+        self.miss(_quoted(word), offset=sum(1 for _ in same))
 
     def expect(self, token: str) -> None:
         """Read `token` or give up."""

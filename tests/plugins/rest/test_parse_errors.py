@@ -30,6 +30,10 @@ AFTER_NAME = 'letter, digit, "-", "->>", "->"'
         ("order=id.asc.x", "order (id.asc.x)", 8, '"x" expecting "nullsfirst" or "nullslast"'),
         ("id=0", "filter (0)", 1, '"0" expecting "not" or operator (eq, gt, ...)'),
         ("id=noop.0", "filter (noop.0)", 1, '"o" expecting "not" or operator (eq, gt, ...)'),
+        ("id=not", "filter (not)", 4, "end of input expecting delimiter (.)"),
+        ("id=notx.eq", "filter (notx.eq)", 4, '"x" expecting delimiter (.)'),
+        ("id=n", "filter (n)", 1, 'end of input expecting "not" or operator (eq, gt, ...)'),
+        ("id=", "filter ()", 1, 'end of input expecting "not" or operator (eq, gt, ...)'),
         ("id=is.x", "filter (is.x)", 4, '"x" expecting isVal: (null, not_null, true, false, unknown)'),
         ("select=:", "select parameter (:)", 1, f'":" expecting {FIELD}'),
         (
