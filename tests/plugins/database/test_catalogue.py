@@ -1,0 +1,158 @@
+"""The catalogue: PostgreSQL's names and types, cached, and never out of date for long."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kernel.contracts.catalogue import Column, ForeignKey, Index
+from plugins.database.database import SqliteDatabase
+
+SCHEMA = """
+create schema auth;
+create table auth.users (id uuid primary key default gen_random_uuid(), email varchar(50) not null unique);
+create table todos (
+    id bigint generated always as identity primary key,
+    owner uuid references auth.users on delete cascade,
+    title text not null default 'it''s', -- a comment, with a comma
+    price numeric(10,2) default (1 + 1) check (price > 0),
+    done bool not null default false,
+    made timestamptz default now(),
+    shout text generated always as (upper(title)) stored,
+    n smallint,
+    unique (owner, title)
+);
+"""
+
+
+def changed(database: SqliteDatabase, sql: str) -> SqliteDatabase:
+    with database.schema_transaction() as transaction:
+        transaction.script(sql)
+    return database
+
+
+def with_schema(database: SqliteDatabase) -> SqliteDatabase:
+    return changed(database, SCHEMA)
+
+
+def test_columns_keep_the_declared_types_defaults_and_order(database: SqliteDatabase) -> None:
+    table = with_schema(database).catalogue.table("todos")
+    assert table is not None
+    assert list(table.columns.values()) == [
+        Column(name="id", type="bigint", nullable=False, generated=True, identity=True),
+        Column(name="owner", type="uuid"),
+        Column(name="title", type="text", nullable=False, default="'it''s'"),
+        Column(name="price", type="numeric(10,2)", default="(1 + 1)"),
+        Column(name="done", type="boolean", nullable=False, default="false"),
+        Column(name="made", type="timestamp with time zone", default="now()"),
+        Column(name="shout", type="text", generated=True),
+        Column(name="n", type="smallint"),
+    ]
+
+
+def test_keys_and_indexes_have_postgresqls_names(database: SqliteDatabase) -> None:
+    changed(with_schema(database), "create index on todos (lower(title), done) where done")
+    table = database.catalogue.table("todos")
+    assert table is not None
+    assert table.primary_key == ("id",)
+    assert table.foreign_keys == (
+        ForeignKey("todos_owner_fkey", ("owner",), "auth", "users", ("id",), on_delete="cascade"),
+    )
+    assert table.indexes == (
+        Index("todos_pkey", ("id",), unique=True),
+        Index("todos_owner_title_key", ("owner", "title"), unique=True),
+        Index("todos_lower_done_idx", (None, "done"), partial=True),
+    )
+
+
+def test_names_are_shortened_and_numbered_as_postgresql_does(
+    database: SqliteDatabase, postgresql: Any
+) -> None:
+    script = f"""
+    create table {"t" * 40} ({"c" * 40} int unique, {"d" * 10} int unique);
+    create table b (a int, b int, unique (a), unique (a, b));
+    create index on b (a);
+    create index on b (a);
+    create index on b ((a + 1), (a + 2));
+    """
+    changed(database, script)
+    postgresql.run(script)
+    theirs = {
+        row[0]
+        for row in postgresql.run("select indexname from pg_indexes where schemaname = current_schema()")
+    }
+    assert {index.name for table in database.catalogue.tables.values() for index in table.indexes} == theirs
+
+
+def test_a_views_columns_have_types(database: SqliteDatabase) -> None:
+    changed(
+        with_schema(database),
+        "create view totals as select u.email, count(*), sum(t.price) as total, max(t.made)"
+        " from auth.users u join todos t on t.owner = u.id group by u.email",
+    )
+    view = database.catalogue.table("totals")
+    assert view is not None
+    assert view.kind == "view"
+    assert {name: column.type for name, column in view.columns.items()} == {
+        "email": "character varying(50)",
+        "count": "bigint",
+        "total": "numeric",
+        "max": "timestamp with time zone",
+    }
+
+
+def test_the_same_object_is_returned_until_the_schema_changes(database: SqliteDatabase) -> None:
+    before = with_schema(database).catalogue
+    with database.transaction() as transaction:
+        transaction.execute("insert into auth.users (email) values ('a@b')")
+    assert database.catalogue is before
+    changed(database, "comment on column todos.title is 'what to do'; comment on table todos is 'things'")
+    after = database.catalogue
+    assert after is not before
+    assert after.version > before.version
+    table = after.table("todos")
+    assert table is not None
+    assert (table.comment, table.columns["title"].comment) == ("things", "what to do")
+
+
+def test_kernels_own_tables_are_not_in_it(database: SqliteDatabase) -> None:
+    assert set(with_schema(database).catalogue.tables) == {("auth", "users"), ("public", "todos")}
+    assert database.catalogue.schemas == {"public", "kernel", "auth"}
+
+
+def test_renames_and_drops_reach_the_references_of_other_tables(database: SqliteDatabase) -> None:
+    changed(
+        with_schema(database),
+        "alter table auth.users rename column id to key; alter table todos drop column price",
+    )
+    changed(database, "alter table auth.users rename to people")
+    table = database.catalogue.table("todos")
+    assert table is not None
+    assert "price" not in table.columns
+    assert (table.foreign_keys[0].referenced_table, table.foreign_keys[0].referenced_columns) == (
+        "people",
+        ("key",),
+    )
+    with database.transaction() as transaction:
+        transaction.execute("insert into auth.people (email) values ('a@b')")
+        transaction.execute("insert into todos (title, owner) select 'x', key from auth.people")
+        assert transaction.query("delete from auth.people returning email") == [("a@b",)]
+        assert transaction.query("select count(*) from todos") == [(0,)]
+
+
+def test_another_process_sees_a_change_of_the_schema_soon(make_database: Any, tmp_path: Path) -> None:
+    path = tmp_path / "kernel.db"
+    one, other = make_database(path), make_database(path)
+    with_schema(one)
+    assert other.catalogue.table("todos") is not None
+    changed(one, "create table more (id int)")
+    other.forget_catalogue()  # what a tenth of a second does
+    assert other.catalogue.table("more") is not None
+    assert other.query("select * from more") == []
+
+
+def test_names_that_differ_in_quotes_only_are_told_apart_or_refused(database: SqliteDatabase) -> None:
+    changed(database, 'create table "Quoted Name" ("a""b" int, "Select" text)')
+    with database.transaction() as transaction:
+        transaction.execute("insert into \"Quoted Name\" values (1, 'x')")
+        assert transaction.query('select "a""b", "Select" from "Quoted Name"') == [(1, "x")]
