@@ -10,7 +10,6 @@ from kernel.contracts.catalogue import Catalogue, Column, ForeignKey, Index, Tab
 from kernel.contracts.database import DatabaseError
 from plugins.database.names import engine_name, quote
 from plugins.database.statements import Change, Plan
-from plugins.database.translate.constraints import foreign_key_sql
 from plugins.database.translate.nodes import Node, only, refused
 from plugins.database.translate.parser import Parsed
 from plugins.database.translate.scope import Scope, check_name, file_name
@@ -97,20 +96,13 @@ def _add_column(command: Node, table: Table, parsed: Parsed, catalogue: Catalogu
         )
     builder = TableBuilder(table.schema, table.name, parsed, catalogue, table)
     name = builder.add_column(fields)
-    definition = builder.column_sql(name)
+    if any(constraint["contype"] == "CONSTR_PRIMARY" for constraint in builder.constraints):
+        raise refused("ADD COLUMN with PRIMARY KEY", hint=_REBUILD)
+    beside = [sql for sql in map(builder.add_constraint, builder.constraints) if sql]
+    definition = " ".join([builder.column_sql(name), *beside])
     if "AUTOINCREMENT" in definition:
         raise refused("ADD COLUMN with an identity or serial column", hint=_REBUILD)
-    inline = []
-    for constraint in builder.constraints:
-        kind = constraint["contype"]
-        if kind == "CONSTR_PRIMARY":
-            raise refused("ADD COLUMN with PRIMARY KEY", hint=_REBUILD)
-        if kind == "CONSTR_FOREIGN":
-            builder.add_constraint(constraint)
-            inline.append(foreign_key_sql(builder.foreign_keys[-1], inline=True))
-        else:
-            inline += filter(None, [builder.add_constraint(constraint)])
-    sql = f"ALTER TABLE {file_name(table)} ADD COLUMN {' '.join([definition, *inline])}"
+    sql = f"ALTER TABLE {file_name(table)} ADD COLUMN {definition}"
     return [sql, *builder.after], msgspec.structs.replace(builder.table(), comment=table.comment)
 
 
@@ -120,8 +112,12 @@ def _drop_column(command: Node, table: Table, parsed: Parsed, catalogue: Catalog
     if name not in table.columns and command.get("missing_ok"):
         return [], table
     _column(table, name)
-    if name in table.primary_key or any(name in key.columns for key in table.foreign_keys):
-        raise refused("DROP COLUMN of a column in a primary or foreign key", hint=_REBUILD)
+    if name in table.primary_key or any(
+        name in key.columns and len(key.columns) > 1 for key in table.foreign_keys
+    ):
+        raise refused(
+            "DROP COLUMN of a column in a primary key or in a foreign key with others", hint=_REBUILD
+        )
     for other, key in dependents(catalogue, table):
         if name in key.referenced_columns:
             raise DatabaseError(
@@ -135,6 +131,7 @@ def _drop_column(command: Node, table: Table, parsed: Parsed, catalogue: Catalog
     after = msgspec.structs.replace(
         table,
         columns={other: column for other, column in table.columns.items() if other != name},
+        foreign_keys=tuple(key for key in table.foreign_keys if name not in key.columns),
         indexes=tuple(index for index in table.indexes if index not in gone),
     )
     return pieces, after
@@ -164,8 +161,11 @@ def _add_constraint(command: Node, table: Table, parsed: Parsed, catalogue: Cata
         kind = fields["contype"].removeprefix("CONSTR_").lower()
         raise refused(f"ADD CONSTRAINT of kind {kind} to a table that exists", hint=_REBUILD)
     builder = TableBuilder(table.schema, table.name, parsed, catalogue, table)
-    made = builder.add_constraint(fields)
-    pieces = [f"ALTER TABLE {file_name(table)} ADD {made}"] if made else []
+    if fields["contype"] == "CONSTR_CHECK":
+        pieces = [f"ALTER TABLE {file_name(table)} ADD {builder.check(fields)}"]
+    else:
+        builder.add_constraint(fields)
+        pieces = []
     return [*pieces, *builder.after], msgspec.structs.replace(builder.table(), comment=table.comment)
 
 

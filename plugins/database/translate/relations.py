@@ -39,7 +39,7 @@ def create_index(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
         Item(table.name, {name: column.type for name, column in table.columns.items()}, qualified=False)
     )
     keys = [_index_key(item["IndexElem"], scope) for item in fields["indexParams"]]
-    parts = [table.name, *(name or label for _, name, label in keys)]
+    parts = [table.name, *_numbered([name or label for _, name, label in keys])]
     index = Index(
         name=Names(catalogue, table.schema).new(fields, parts, "idx"),
         columns=tuple(name for _, name, _ in keys),
@@ -69,6 +69,18 @@ def _index_key(fields: Node, scope: Scope) -> tuple[str, str | None, str]:
     direction = " DESC" if fields["ordering"] == "SORTBY_DESC" else ""
     label = expr.name if expr.name != "?column?" else "expr"
     return types.collated(expr) + direction, fields.get("name"), label
+
+
+def _numbered(labels: list[str]) -> list[str]:
+    """Tell equal parts of an index's name apart, as PostgreSQL does: ``expr``, ``expr1``."""
+    result: list[str] = []
+    for label in labels:
+        name, count = label, 0
+        while name in result:
+            count += 1
+            name = f"{label}{count}"
+        result.append(name)
+    return result
 
 
 def create_view(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:

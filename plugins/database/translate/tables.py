@@ -73,6 +73,7 @@ class TableBuilder:
         self.primary_key: tuple[str, ...] = table.primary_key if table else ()
         self.names = Names(catalogue, schema, table)
         self.after: list[str] = []
+        self.inline: dict[str, list[str]] = {}
         self._generated: dict[str, Node] = {}
         self._numbered: str | None = None
 
@@ -148,7 +149,10 @@ class TableBuilder:
             raise refused(f"a column with {kind.removeprefix('CONSTR_').lower()}")
 
     def add_constraint(self, fields: Node) -> str | None:
-        """Read a table's constraint; returns its SQL where it stands inside CREATE TABLE."""
+        """Read a table's constraint; returns its SQL where it stands by itself inside CREATE TABLE.
+
+        What concerns one column stands with it, in `inline`: SQLite then drops both together.
+        """
         kind = fields["contype"]
         if kind == "CONSTR_PRIMARY":
             return self._primary(fields)
@@ -158,7 +162,8 @@ class TableBuilder:
         if kind == "CONSTR_FOREIGN":
             return self._foreign(fields)
         if kind == "CONSTR_CHECK":
-            return self.check(fields)
+            used = columns_in(fields["raw_expr"])
+            return self._placed(self.check(fields), tuple(used))
         raise refused(f"a constraint of kind {kind.removeprefix('CONSTR_').lower()}")
 
     def _keys(self, fields: Node, feature: str, key: str = "keys") -> tuple[str, ...]:
@@ -201,7 +206,7 @@ class TableBuilder:
             f"CREATE UNIQUE INDEX {quote(engine_name(self.schema, index.name))} ON {self.file_name} ({listed})"
         )
 
-    def _foreign(self, fields: Node) -> str:
+    def _foreign(self, fields: Node) -> str | None:
         only(
             fields, "FOREIGN KEY", "contype", "conname", "pktable", "fk_attrs", "pk_attrs", "fk_matchtype",
             "fk_upd_action", "fk_del_action", "deferrable", "initdeferred", "is_enforced", "initially_valid",
@@ -211,7 +216,14 @@ class TableBuilder:
         own = Table(self.schema, self.name, "table", self.columns, self.primary_key, (), tuple(self.indexes))
         key = referenced(fields, name, keys, own, self.catalogue)
         self.foreign_keys.append(key)
-        return foreign_key_sql(key, deferred=bool(fields.get("initdeferred")))
+        sql = foreign_key_sql(key, deferred=bool(fields.get("initdeferred")), inline=len(keys) == 1)
+        return self._placed(sql, keys)
+
+    def _placed(self, sql: str, columns: tuple[str, ...]) -> str | None:
+        if len(columns) != 1:
+            return sql
+        self.inline.setdefault(columns[0], []).append(sql)
+        return None
 
     def scope(self) -> Scope:
         """Return the scope of checks and generated columns: this table's bare columns."""
@@ -263,6 +275,7 @@ class TableBuilder:
         if form.check is not None:
             label = quote(f"{RANGE_CHECK}{base_type(column.type)}")
             parts.append(f"CONSTRAINT {label} CHECK ({form.check.replace('{}', quote(name))})")
+        parts += self.inline.get(name, ())
         return " ".join(parts)
 
     def table(self) -> Table:
