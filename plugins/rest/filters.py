@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 from kernel.contracts.records import Comparison, Condition, Field, Is, Logic, Membership, Operator
 from plugins.rest import grammar
 from plugins.rest.errors import RestError, not_implemented
-from plugins.rest.scanner import Scanner, parse
+from plugins.rest.scanner import Scanner, parse, parse_beginning
 
 MAX_DEPTH = 50
 """How deep logic trees may nest."""
@@ -111,9 +111,12 @@ def _truth(s: Scanner) -> Any:
 
 
 def logic(name: str, negated: bool, value: str) -> Logic:
-    """Return the tree that a parameter ``and``, ``or``, ``not.and`` or ``not.or`` holds."""
+    """Return the tree that a parameter ``and``, ``or``, ``not.and`` or ``not.or`` holds.
+
+    As in PostgREST, the operator counts in an error's position, and what follows the tree is ignored.
+    """
     prefix = f"not.{name}" if negated else name
-    return parse(value, "logic tree", _logic, prefix)
+    return parse_beginning(prefix, value, "logic tree", _logic)
 
 
 def _logic(s: Scanner) -> Logic:

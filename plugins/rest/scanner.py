@@ -147,15 +147,24 @@ def _listed(labels: list[str]) -> str:
     return f"{', '.join(labels[:-1])} or {labels[-1]}"
 
 
-def parse(text: str, what: str, rule: Callable[[Scanner], T], prefix: str = "") -> T:
-    """Parse all of `text` by `rule`; raises `RestError` PGRST100.
-
-    `prefix` is put before the text and counts in the positions, as PostgREST has it for logic trees.
-    """
-    scanner = Scanner(prefix + text)
+def parse(text: str, what: str, rule: Callable[[Scanner], T]) -> T:
+    """Parse all of `text` by `rule`; raises `RestError` PGRST100."""
+    scanner = Scanner(text)
     try:
         result = rule(scanner)
         scanner.end()
     except Backtrack:
-        raise scanner.error(what, len(prefix)) from None
+        raise scanner.error(what) from None
     return result
+
+
+def parse_beginning(prefix: str, text: str, what: str, rule: Callable[[Scanner], T]) -> T:
+    """Parse by `rule` what `prefix` and `text` begin with; what follows is ignored. Raises as `parse` does.
+
+    The prefix counts in the positions.
+    """
+    scanner = Scanner(prefix + text)
+    try:
+        return rule(scanner)
+    except Backtrack:
+        raise scanner.error(what, len(prefix)) from None

@@ -67,9 +67,14 @@ def test_positions_count_lines() -> None:
         QueryParser().parse('select="a%0Ab"!')
 
 
-def test_what_follows_a_complete_value_is_an_error_too() -> None:
-    with pytest.raises(RestError, match="logic tree"):
-        QueryParser().parse("or=(a.eq.1)x")
+@pytest.mark.parametrize("text", ['columns="a"b', 'select="a"b', "order=a)", '"a"b=eq.1', "id=in.(1)x"])
+def test_what_follows_a_complete_value_is_an_error_too(text: str) -> None:
+    with pytest.raises(RestError, match="failed to parse"):
+        QueryParser().parse(text)
+
+
+def test_but_behind_a_logic_tree_it_is_ignored() -> None:
+    assert QueryParser().parse("or=(a.eq.1))x").query == QueryParser().parse("or=(a.eq.1)").query
 
 
 def test_deep_trees_are_refused_not_recursed_into() -> None:
