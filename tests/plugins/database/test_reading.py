@@ -1,7 +1,5 @@
 """Reads: never waiting for a writer, never writing, never running for ever."""
 
-# ruff: noqa: PT012 - what a transaction refuses, it refuses in or at the end of its block
-
 from __future__ import annotations
 
 import os

@@ -1,7 +1,5 @@
 """Transactions: all or nothing, one at a time, events after the commit."""
 
-# ruff: noqa: PT012 - what a transaction refuses, it refuses in or at the end of its block
-
 from __future__ import annotations
 
 import threading
