@@ -116,6 +116,7 @@ def test_workers_that_cannot_start_any_more_end_the_server(two):
     assert "Traceback" not in two.log
 
 
+@pytest.mark.long
 def test_a_changed_file_is_served_without_dropping_what_is_in_flight(run):
     server = run(*SERVE, "--reload")
     source = server.project / "wire.py"
@@ -129,6 +130,7 @@ def test_a_changed_file_is_served_without_dropping_what_is_in_flight(run):
     assert server.stop() == 0
 
 
+@pytest.mark.long
 def test_a_broken_change_leaves_the_version_before_running(run):
     server = run(*SERVE, "--reload")
     source = server.project / "wire.py"
