@@ -14,7 +14,7 @@ from pathlib import Path
 import apsw
 import msgspec
 
-from kernel.contracts.database import DatabaseUnavailable, Row
+from kernel.contracts.database import DatabaseError, DatabaseUnavailable, Params, Row
 from plugins.database import errors, functions
 
 _LARGEST_VALUE = 256 * 1024 * 1024
@@ -69,11 +69,11 @@ class Guarded:
         self._moment = None
         self.start()
 
-    def start(self) -> None:
-        """Begin a new statement's time; outside a transaction that is also a new ``now()``."""
+    def start(self, seconds: float | None = None) -> None:
+        """Begin a new statement's time, or `seconds`; outside a transaction that is also a new ``now()``."""
         if not self._writing:
             self._moment = None
-        self._deadline = time.monotonic() + self.limits.statement_timeout
+        self._deadline = time.monotonic() + (self.limits.statement_timeout if seconds is None else seconds)
         self._ticks = 0
 
     def _now(self) -> str:
@@ -220,11 +220,17 @@ class Connections:
             connection.pragma("query_only", True)
 
 
-def run(guarded: Guarded, sql: str, params: object) -> list[Row]:
-    """Run one statement to its end and return its rows; the cursor is closed whatever happens."""
+def run(guarded: Guarded, sql: str, params: Params) -> list[Row]:
+    """Run one statement to its end and return its rows; the cursor is closed whatever happens.
+
+    Raises `DatabaseError` (22021) for a NUL character in a parameter, which PostgreSQL's text cannot hold.
+    """
+    for value in params.values():
+        if type(value) is str and "\x00" in value:
+            raise DatabaseError('invalid byte sequence for encoding "UTF8": 0x00', sqlstate="22021")
     guarded.start()
     cursor = guarded.connection.cursor()
     try:
-        return cursor.execute(sql, params).fetchall()  # type: ignore[arg-type]
+        return cursor.execute(sql, params or None).fetchall()
     finally:
         cursor.close(True)

@@ -18,7 +18,6 @@ from kernel.sources import Clock, Ids
 from plugins.database import catalogue as catalogues
 from plugins.database import errors, rights, stored
 from plugins.database.connections import Connections, Limits, run
-from plugins.database.parameters import checked
 from plugins.database.statements import Plan, Plans
 from plugins.database.transaction import SqliteSchemaTransaction, SqliteTransaction
 from plugins.database.values.moments import write_timestamptz
@@ -174,7 +173,7 @@ class SqliteDatabase:
         connections = self.connections
         reader = connections.reader()
         try:
-            return run(reader, sql, checked(params))
+            return run(reader, sql, params)
         except Exception as error:
             raise self._refusal(error, sql) from error
         finally:
@@ -184,7 +183,7 @@ class SqliteDatabase:
         connections = self.connections
         reader = connections.inline_reader()
         try:
-            return run(reader, sql, checked(params))
+            return run(reader, sql, params)
         except (apsw.InterruptError, apsw.BusyError, apsw.LockedError) as error:
             raise NotInline("the statement is too large for the event loop, or would have to wait") from error
         except Exception as error:

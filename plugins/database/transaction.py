@@ -13,14 +13,17 @@ from kernel.contracts.database import NO_PARAMS, Compiled, DatabaseError, Databa
 from kernel.events import Event
 from kernel.identity import Identity
 from plugins.database import catalogue as catalogues
-from plugins.database import duplicates, errors, references, rights
+from plugins.database import errors, rights, violations
 from plugins.database.connections import Guarded, run
 from plugins.database.names import engine_name, quote
-from plugins.database.parameters import checked
 from plugins.database.statements import Plan
 
 if TYPE_CHECKING:
     from plugins.database.database import SqliteDatabase
+
+
+# Naming a violated key may mean looking through a large table, with everyone else's writes waiting.
+_EXPLAINING_SECONDS = 0.25
 
 
 class SqliteTransaction:
@@ -172,18 +175,18 @@ class SqliteTransaction:
 
     def _refusal(self, error: Exception, writer: Guarded, sql: str, params: Params) -> DatabaseError:
         catalogue = self._known()
-        writer.start()
-        if references.is_violation(error):
-            return references.explain(error, writer.connection, catalogue, sql, params)
+        writer.start(_EXPLAINING_SECONDS)
+        if violations.is_reference(error):
+            return violations.broken_reference(error, writer.connection, catalogue, sql, params)
         refusal = errors.translate(error, catalogue)
         if refusal.sqlstate == "23505":
-            duplicates.complete(refusal, writer.connection, catalogue, sql, params)
+            violations.name_the_key(refusal, writer.connection, catalogue, sql, params)
         return refusal
 
 
 def _execute(writer: Guarded, sql: str, params: Params) -> tuple[list[Row], int]:
     before = writer.connection.total_changes()
-    rows = run(writer, sql, checked(params))
+    rows = run(writer, sql, params)
     wrote = writer.connection.total_changes() != before
     return rows, writer.connection.changes() if wrote else len(rows)
 
@@ -244,7 +247,7 @@ class SqliteSchemaTransaction(SqliteTransaction):
     def _before_commit(self, connection: apsw.Connection) -> None:
         broken = connection.execute("PRAGMA foreign_key_check").fetchall()
         if broken:
-            raise references.missing(broken[0], connection, self._known())
+            raise violations.missing_row(broken[0], connection, self._known())
         catalogues.bump(connection)
 
     def _release(self) -> None:

@@ -68,3 +68,11 @@ def test_importing_the_plugin_imports_no_engine() -> None:
         [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
     )
     assert found.stdout.strip() == "[]"
+
+
+def test_the_readmes_example_gives_what_it_says(kernel_factory: Any) -> None:
+    text = (Path(__file__).parents[3] / "plugins" / "database" / "README.md").read_text()
+    code = text.split("```python\n")[1].split("```")[0]
+    namespace: dict[str, Any] = {}
+    exec(compile(code, "README.md", "exec", dont_inherit=True), namespace)
+    assert namespace["example"](kernel_factory) == [("Write the README", "2024-05-01T10:00:00+00:00")]

@@ -1,4 +1,8 @@
-"""Foreign keys: SQLite says only that one failed; this finds out which, and says so as PostgreSQL does."""
+"""Violations of keys, explained: SQLite says too little about them, this finds out the rest.
+
+The transaction is lost anyway when a statement violates a key, so the statement runs once more in a way that
+shows what stands in its way: unique keys as INSERT OR REPLACE, foreign keys with their checks put off.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +17,71 @@ from plugins.database.errors import extended, translate
 from plugins.database.names import engine_name, quote, split_name
 
 
-def is_violation(error: BaseException) -> bool:
+def name_the_key(
+    error: DatabaseError,
+    connection: apsw.Connection,
+    catalogue: Catalogue,
+    sql: str,
+    params: Mapping[str, Any],
+) -> None:
+    """Give a unique violation the detail that names the key and its values."""
+    table = catalogue.table(error.table or "", error.schema or "")
+    if table is None:
+        return
+    index = next((index for index in table.indexes if index.name == error.constraint), None)
+    row = _conflicting_row(connection, sql, params, table)
+    if index is None or row is None or None in index.columns:
+        return
+    columns = [name for name in index.columns if name is not None]
+    values = ", ".join(str(row[name]) for name in columns)
+    error.detail = f"Key ({', '.join(columns)})=({values}) already exists."
+
+
+def _conflicting_row(
+    connection: apsw.Connection, sql: str, params: Mapping[str, Any], table: Table
+) -> dict[str, Any] | None:
+    """Return the row that stands in the way of `sql`, or None where it does not show.
+
+    The transaction is lost anyway, so the statement runs once more as INSERT OR REPLACE: what SQLite would
+    replace is the row looked for.
+    """
+    replacing = _replacing(sql)
+    if replacing is None:
+        return None
+    name = engine_name(table.schema, table.name)
+    found: list[tuple[Any, ...]] = []
+
+    def watch(change: apsw.PreUpdate) -> None:
+        if not found and change.op == "DELETE" and change.table_name == name and change.old is not None:
+            found.append(tuple(change.old))
+
+    connection.preupdate_hook(watch)
+    try:
+        connection.execute(replacing, params or None).fetchall()
+    except apsw.Error:
+        # A foreign key may forbid the replacing; the row has shown itself before that.
+        pass
+    finally:
+        connection.preupdate_hook(None)
+    if not found or len(found[0]) != len(table.columns):
+        return None
+    return dict(zip(table.columns, found[0], strict=True))
+
+
+def _replacing(sql: str) -> str | None:
+    for verb in ("INSERT INTO ", "UPDATE "):
+        if sql.startswith(verb):
+            first, rest = sql.split(" ", 1)
+            return f"{first} OR REPLACE {rest}"
+    return None
+
+
+def is_reference(error: BaseException) -> bool:
     """Tell whether a statement failed because of a foreign key."""
     return isinstance(error, apsw.ConstraintError) and extended(error) == apsw.SQLITE_CONSTRAINT_FOREIGNKEY
 
 
-def explain(
+def broken_reference(
     error: Exception, connection: apsw.Connection, catalogue: Catalogue, sql: str, params: Mapping[str, Any]
 ) -> DatabaseError:
     """Return an error that names the constraint `sql` violated.
@@ -44,7 +107,7 @@ def explain(
         return unnamed
 
 
-def missing(row: tuple[Any, ...], connection: apsw.Connection, catalogue: Catalogue) -> DatabaseError:
+def missing_row(row: tuple[Any, ...], connection: apsw.Connection, catalogue: Catalogue) -> DatabaseError:
     """Return the error for one row of ``PRAGMA foreign_key_check``."""
     child, rowid, parent, position = row
     try:
