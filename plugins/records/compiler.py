@@ -315,9 +315,7 @@ class Compiler:
         if not self._is_unique(target):
             message = "there is no unique or exclusion constraint matching the ON CONFLICT specification"
             raise DatabaseError(message, sqlstate="42P10")
-        if conflict.action == "ignore":
-            return Upsert(target, ())
-        return Upsert(target, tuple(name for name in columns if name not in target) or columns)
+        return Upsert(target, columns if conflict.action == "merge" else ())
 
     def _is_unique(self, columns: tuple[str, ...]) -> bool:
         wanted = set(columns)

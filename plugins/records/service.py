@@ -25,7 +25,6 @@ from kernel.contracts.records import (
 from kernel.identity import Identity
 from plugins.records.compiler import Compiler
 from plugins.records.dialect import Dialect
-from plugins.records.explain import explain
 from plugins.records.plans import Plan, PlanCache, shape_of
 from plugins.records.sqlite import SQLite
 
@@ -78,14 +77,7 @@ class TableRecords:
     def insert(self, insert: Insert, identity: Identity | None) -> Written:
         """Write new rows, all or none."""
         _allow(identity, insert.table)
-        table = self._writable(insert.table, insert.schema)
-        try:
-            return self._insert(insert, identity)
-        except DatabaseError as error:
-            explain(error, insert, table)
-            raise
-
-    def _insert(self, insert: Insert, identity: Identity | None) -> Written:
+        self._check_writable(insert.table, insert.schema)
         written = _Tally(insert.returning is not None)
         inserted = True
         with self._database.transaction(identity) as transaction:
@@ -101,7 +93,7 @@ class TableRecords:
     def update(self, update: Update, identity: Identity | None) -> Written:
         """Change rows, all or none."""
         _allow(identity, update.table)
-        self._writable(update.table, update.schema)
+        self._check_writable(update.table, update.schema)
         values: list[Any] = []
         where = shape_of(update.where, values)
         key = ("update", update.schema, update.table, update.columns, where, update.returning)
@@ -118,7 +110,7 @@ class TableRecords:
     def delete(self, delete: Delete, identity: Identity | None) -> Written:
         """Delete rows, all or none."""
         _allow(identity, delete.table)
-        self._writable(delete.table, delete.schema)
+        self._check_writable(delete.table, delete.schema)
         values: list[Any] = []
         key = ("delete", delete.schema, delete.table, shape_of(delete.where, values), delete.returning)
         plan = self._plan(key, delete.schema, delete.table, lambda compiler: compiler.delete(delete))
@@ -153,11 +145,9 @@ class TableRecords:
         dialect = _DIALECTS[self._database.engine]()
         return Compiler(self._database, dialect, self._table(table, schema))
 
-    def _writable(self, table: str, schema: str) -> Table:
-        found = self._table(table, schema)
-        if found.kind == "view":
+    def _check_writable(self, table: str, schema: str) -> None:
+        if self._table(table, schema).kind == "view":
             raise Unsupported(f"The view '{table}' cannot be written to.")
-        return found
 
 
 class _Tally:

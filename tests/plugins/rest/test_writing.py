@@ -79,6 +79,18 @@ def test_numbers_keep_their_digits(api: Any) -> None:
     )
 
 
+def test_names_that_need_quoting_are_written_too(api: Any) -> None:
+    path = "/rest/v1/odd%20%22table'"
+    row = {"id": 2, "sel ect": "p", 'a"b': "q", "it's": "r", "c\\d": "s"}
+    assert api.client.post(path, json=row, headers=MERGE).expect(201).json() == [row]
+    changed = {"sel ect": "1", 'a"b': "2", "it's": "3", "c\\d": "4"}
+    reply = api.client.patch(path, query='"a\\"b"=eq.q&id=eq.2', json=changed, headers=REPRESENTATION)
+    assert reply.expect(200).json() == [{"id": 2, **changed}]
+    assert api.client.post(path, json={**row, 'a"b': "z"}, headers=MERGE).expect(200).json() == [
+        {**row, 'a"b': "z"}
+    ]
+
+
 def test_headers_only_says_where_the_row_is(api: Any) -> None:
     headers = {"prefer": "return=headers-only"}
     assert (
