@@ -20,7 +20,7 @@ _VALUES: dict[str, tuple[str, ...] | None] = {
 }
 
 
-class Preferences(msgspec.Struct, frozen=True, rename={"returns": "return"}):
+class Preferences(msgspec.Struct, frozen=True):
     """The preferences that are understood; of a repeated one the first counts.
 
     ``count=planned`` and ``count=estimated`` are answered with the exact count, and ``tx`` is not obeyed.
