@@ -1,8 +1,9 @@
 """Every hook the kernel calls, in the order of a life.
 
-Where several plugins implement one, they are called in dependency order (a plugin after all it requires), unless
-``tryfirst`` or ``trylast`` bends it. Hooks are synchronous. A hook raises to stop what is going on; nothing is
-swallowed, except where a hook's own text says so.
+Where several plugins implement one, they are called in dependency order (a plugin after all it requires).
+``tryfirst`` and ``trylast`` bend that for the request hooks and for plugins' own hooks, not for the hooks of the
+lifecycle. Hooks are synchronous. A hook raises to stop what is going on; nothing is swallowed, except where a
+hook's own text says so.
 """
 
 from __future__ import annotations

@@ -173,6 +173,7 @@ class Kernel:
             return
         self.ready = False
         self.stopping.set()
+        _log.info("stopping", extra={"role": self.role})
         failures: list[KernelError] = []
         for record in reversed(self.records):
             if record.status not in ("prepared", "started", "failed"):
@@ -186,7 +187,6 @@ class Kernel:
                 failures.append(error)
         if self._temporary is not None:
             self._temporary.cleanup()
-        _log.info("stopped", extra={"role": self.role})
         if failures:
             raise failures[0]
 

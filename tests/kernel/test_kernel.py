@@ -485,14 +485,14 @@ def test_a_served_data_folder_is_private(tmp_path: Path) -> None:
         assert kernel.data.stat().st_mode & 0o777 == 0o700
 
 
-def test_ready_and_stopped_are_logged_with_plugins_and_role(
+def test_ready_and_stopping_are_logged_with_plugins_and_role(
     build: Build, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, "kernel"), build(FirstPlugin):
         pass
-    ready, stopped = caplog.records
+    ready, stopping = caplog.records
     assert (ready.message, vars(ready)["plugins"], vars(ready)["role"]) == ("ready", ["first"], "test")
-    assert stopped.message == "stopped"
+    assert (stopping.message, vars(stopping)["role"]) == ("stopping", "test")
 
 
 def test_every_public_name_is_there_and_no_other() -> None:

@@ -52,9 +52,9 @@ class Logged:
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        """The JSON lines, without the kernel's own "ready" and "stopped"."""
+        """The JSON lines, without the kernel's own "ready" and "stopping"."""
         lines = [json.loads(line) for line in self.text.splitlines()]
-        return [line for line in lines if line["event"] not in ("ready", "stopped")]
+        return [line for line in lines if line["event"] not in ("ready", "stopping")]
 
 
 @pytest.fixture
