@@ -223,7 +223,7 @@ class Tables:
         return profile, [("content-profile", profile)]
 
 
-_CHANGED = ("missing", "return", "count", "handling", "max-affected")
+_CHANGED = ("return", "count", "handling", "max-affected")
 
 
 class _Write(msgspec.Struct, frozen=True):

@@ -72,6 +72,14 @@ def test_missing_members_are_null_or_with_a_preference_default(api: Any) -> None
     assert reply.header("preference-applied") == "missing=default, return=representation"
 
 
+def test_a_preference_that_an_update_does_not_keep_is_not_said_to_be_applied(api: Any) -> None:
+    reply = api.patch(
+        "items?id=eq.1", json={"name": "x"}, headers={"prefer": "return=minimal,missing=default"}
+    )
+
+    assert reply.header("preference-applied") == "return=minimal"
+
+
 def test_numbers_keep_their_digits(api: Any) -> None:
     body = '[{"id":9,"name":"x","price":12345678.90,"meta":{"n":1.10,"big":123456789012345678901234567890}}]'
     assert api.post("items?select=price,meta", body=body, headers=REPRESENTATION).expect(201).text == (
