@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -23,7 +24,7 @@ class Writer:
     """
 
     def __init__(self, stream: TextIO, make_render: Callable[[], Render], *, limit: int) -> None:
-        self._stream = stream
+        self._write = _writing_to(stream)
         self._make_render = make_render
         self._limit = limit
         self._waiting: deque[Entry] = deque()
@@ -73,8 +74,7 @@ class Writer:
             return
         text = "".join(f"{_rendered(render, entry)}\n" for entry in entries)
         try:
-            self._stream.write(text)
-            self._stream.flush()
+            self._write(text)
         except (OSError, ValueError):
             # The stream is closed or full. There is nowhere to say so until it takes text again.
             self._drop(dropped + len(entries) - bool(dropped))
@@ -87,6 +87,29 @@ class Writer:
         with self._counting:
             dropped, self._dropped = self._dropped, 0
         return dropped
+
+
+def _writing_to(stream: TextIO) -> Callable[[str], None]:
+    """Return what writes a text to a stream's file, around the stream where it can.
+
+    An interpreter that ends flushes stderr, and would wait for ever for a thread that is stuck in writing to it.
+    """
+    try:
+        descriptor = stream.fileno()
+    except (OSError, ValueError):
+
+        def through(text: str) -> None:
+            stream.write(text)
+            stream.flush()
+
+        return through
+
+    def around(text: str) -> None:
+        left = memoryview(text.encode("utf-8", "backslashreplace"))
+        while left:
+            left = left[os.write(descriptor, left) :]
+
+    return around
 
 
 def _rendered(render: Render, entry: Entry) -> str:
