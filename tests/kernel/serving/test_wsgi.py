@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import select
 import socket
 import sys
 from pathlib import Path
@@ -100,7 +101,11 @@ def test_a_body_that_breaks_off_reaches_no_handler(wsgi, path, head):
 def test_a_body_over_the_limit_is_refused(wsgi):
     with wsgi.connect() as client:
         client.sendall(b"POST /bytes HTTP/1.1\r\nhost: a\r\ncontent-length: 1048577\r\n\r\n")
-        client.sendall(b"x" * 1_048_577)
+        # Some servers ask the application at once, and close on a client that goes on sending; waitress reads the
+        # body first.
+        answered, _, _ = select.select([client], [], [], 3)
+        if not answered:
+            client.sendall(b"x" * 1_048_577)
         assert b" 413 " in client.recv(65536)
 
 
