@@ -145,6 +145,10 @@ def _generated_kind(column: Column) -> str:
 def _value(node: Node, column: Column, table: Table, scope: Scope) -> Expr:
     if "SetToDefault" in node:
         return default_value(column, scope.catalogue)
+    return _given(node, column, table, scope)
+
+
+def _given(node: Node, column: Column, table: Table, scope: Scope) -> Expr:
     try:
         expr = _stored(expressions.emit(node, scope), column)
     except DatabaseError as error:
@@ -264,15 +268,7 @@ def _assigned(node: Node, column: Column, table: Table, scope: Scope) -> Expr:
             detail=f'Column "{column.name}" is {_generated_kind(column)}.',
             column=column.name,
         )
-    try:
-        expr = _stored(expressions.emit(node, scope), column)
-    except DatabaseError as error:
-        raise _mismatch(error, column) from error
-    if makes_own_value(column) and expr.literal is None:
-        return expr._replace(
-            sql=f"pg_given({expr.sql}, {text_literal(table.name)}, {text_literal(column.name)})"
-        )
-    return expr
+    return _given(node, column, table, scope)
 
 
 def emit_update(fields: Node, scope: Scope) -> Plan:
