@@ -13,8 +13,8 @@ from kernel.errors import ConfigError
 from kernel.plugin import Plugin, hookimpl
 
 if TYPE_CHECKING:
-    from plugins.database.database import SqliteDatabase
-    from plugins.database.signals import SqliteSignals
+    from plugins.database.sqlite.database import SqliteDatabase
+    from plugins.database.sqlite.signals import SqliteSignals
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True):
@@ -56,9 +56,9 @@ class DatabasePlugin(Plugin):
     @hookimpl
     def kernel_services(self) -> Mapping[type, Any]:
         """Offer the database and its signals; nothing is opened before first use."""
-        from plugins.database.connections import Limits
-        from plugins.database.database import SqliteDatabase, path_of
-        from plugins.database.signals import SqliteSignals
+        from plugins.database.sqlite.connections import Limits
+        from plugins.database.sqlite.database import SqliteDatabase, path_of
+        from plugins.database.sqlite.signals import SqliteSignals
 
         settings: DatabaseSettings = self.settings
         if not settings.url.startswith("sqlite:///"):

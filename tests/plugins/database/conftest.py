@@ -16,8 +16,8 @@ import pytest
 
 from kernel.events import Event
 from kernel.sources import SystemClock, SystemIds
-from plugins.database.connections import Limits
-from plugins.database.database import SqliteDatabase
+from plugins.database.sqlite.connections import Limits
+from plugins.database.sqlite.database import SqliteDatabase
 
 LIMITS = Limits(statement_timeout=10.0, busy_timeout=5.0, inline_steps=20_000)
 

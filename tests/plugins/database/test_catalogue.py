@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kernel.contracts.catalogue import Column, ForeignKey, Index
-from plugins.database.database import SqliteDatabase
+from plugins.database.sqlite.database import SqliteDatabase
 
 SCHEMA = """
 create schema auth;

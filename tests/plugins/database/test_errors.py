@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from kernel.contracts.database import Compiled, DatabaseError
-from plugins.database import transaction as transactions
-from plugins.database.database import SqliteDatabase
+from plugins.database.sqlite import transaction as transactions
+from plugins.database.sqlite.database import SqliteDatabase
 
 SCHEMA = """
 create schema shop;

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from kernel.contracts.database import Compiled, DatabaseError
-from plugins.database.database import SqliteDatabase
-from plugins.database.translate import parser
+from plugins.database.sqlite.database import SqliteDatabase
+from plugins.database.sqlite.translate import parser
 
 quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -55,7 +55,7 @@ queries = st.builds(
 @pytest.fixture(scope="module")
 def image() -> bytes:
     from kernel.sources import SystemClock, SystemIds
-    from plugins.database.connections import Limits
+    from plugins.database.sqlite.connections import Limits
 
     database = SqliteDatabase(None, Limits(10.0, 1.0, 1000), SystemClock(), SystemIds(), lambda _: None)
     with database.schema_transaction() as transaction:

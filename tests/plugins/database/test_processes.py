@@ -17,8 +17,8 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from kernel.sources import SystemClock, SystemIds
-from plugins.database.connections import Limits
-from plugins.database.database import SqliteDatabase
+from plugins.database.sqlite.connections import Limits
+from plugins.database.sqlite.database import SqliteDatabase
 
 database = SqliteDatabase(Path(sys.argv[1]), Limits(10.0, 30.0, 1000), SystemClock(), SystemIds(), print)
 """

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from kernel.contracts.database import Compiled, DatabaseError, DatabaseUnavailable, NotInline
-from plugins.database.connections import Limits
-from plugins.database.database import SqliteDatabase, path_of
+from plugins.database.sqlite.connections import Limits
+from plugins.database.sqlite.database import SqliteDatabase, path_of
 
 LONG = "with recursive t(i) as (select 1 union all select i + 1 from t where i < 100000000) select count(*) from t"
 

@@ -10,8 +10,8 @@ import pytest
 from kernel.contracts.database import Compiled, DatabaseError, DatabaseUnavailable
 from kernel.events import Event
 from kernel.identity import Identity
-from plugins.database.connections import Limits
-from plugins.database.database import SqliteDatabase
+from plugins.database.sqlite.connections import Limits
+from plugins.database.sqlite.database import SqliteDatabase
 
 
 class Happened(Event, frozen=True):

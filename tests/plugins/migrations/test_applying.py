@@ -50,7 +50,7 @@ def test_a_second_boot_applies_what_is_new_only(project: Any) -> None:
 
 
 def test_a_boot_with_nothing_new_begins_no_transaction(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from plugins.database.database import SqliteDatabase
+    from plugins.database.sqlite.database import SqliteDatabase
 
     project.write("1_notes.sql", NOTES)
     project.boot()
@@ -251,7 +251,7 @@ from plugins.database import DatabasePlugin
 from plugins.migrations import MigrationsPlugin
 import logging
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
-import plugins.database.database, plugins.database.translate, plugins.migrations.runner
+import plugins.database.sqlite.database, plugins.database.sqlite.translate, plugins.migrations.runner
 config = Config({"kernel": {"data": "data"}}, project=Path(sys.argv[1]))
 kernel = Kernel(config, plugins=[DatabasePlugin, MigrationsPlugin], role="test")
 print("waiting", flush=True)

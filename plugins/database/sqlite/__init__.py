@@ -1,0 +1,1 @@
+"""The Database contract on SQLite: one file, PostgreSQL's SQL translated."""

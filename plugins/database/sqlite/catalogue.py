@@ -1,0 +1,129 @@
+"""The catalogue in the file: each table's definition in PostgreSQL's terms, in our own table beside it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from types import MappingProxyType
+from typing import Any
+
+import apsw
+import msgspec
+
+from kernel.contracts.catalogue import Catalogue, Table
+from plugins.database.sqlite.statements import Change
+
+_CREATE = """
+CREATE TABLE IF NOT EXISTS "kernel.catalogue" (
+    "schema" TEXT NOT NULL, "name" TEXT NOT NULL, "kind" TEXT NOT NULL, "definition" TEXT,
+    PRIMARY KEY ("schema", "name")
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS "kernel.signals" (
+    "id" INTEGER PRIMARY KEY AUTOINCREMENT, "topic" TEXT NOT NULL, "payload" TEXT NOT NULL, "sent" REAL NOT NULL
+) STRICT
+"""
+BUILT_IN_SCHEMAS = frozenset({"public", "kernel"})
+EMPTY = Catalogue(version=0, tables=MappingProxyType({}), schemas=BUILT_IN_SCHEMAS)
+
+_STALE_AFTER = 0.1
+
+
+def create(connection: apsw.Connection) -> None:
+    """Create our own tables in a file that does not have them; the caller is in a transaction."""
+    connection.execute(_CREATE)
+
+
+def exists(connection: apsw.Connection) -> bool:
+    """Tell whether the file has our tables."""
+    found = connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'kernel.signals'").get
+    return bool(found)
+
+
+def version(connection: apsw.Connection) -> int:
+    """Return the catalogue's version, kept in the file's header."""
+    return int(connection.pragma("user_version"))
+
+
+def bump(connection: apsw.Connection) -> None:
+    """Give the catalogue its next version; the caller is in a transaction."""
+    connection.pragma("user_version", version(connection) + 1)
+
+
+def read(connection: apsw.Connection) -> Catalogue:
+    """Read the catalogue as of one moment."""
+    connection.execute("BEGIN")
+    try:
+        return read_within(connection)
+    finally:
+        connection.execute("COMMIT")
+
+
+def read_within(connection: apsw.Connection) -> Catalogue:
+    """Read the catalogue as the transaction in progress sees it."""
+    if not exists(connection):
+        return EMPTY
+    found = version(connection)
+    cursor = connection.execute('SELECT "schema", "name", "kind", "definition" FROM "kernel.catalogue"')
+    rows: list[Any] = cursor.fetchall()
+    decode = msgspec.json.Decoder(Table).decode
+    tables = {(schema, name): decode(text) for schema, name, kind, text in rows if kind != "schema"}
+    schemas = BUILT_IN_SCHEMAS | {schema for schema, _, kind, _ in rows if kind == "schema"}
+    return Catalogue(version=found, tables=MappingProxyType(tables), schemas=schemas)
+
+
+def apply(catalogue: Catalogue, changes: Iterable[Change]) -> Catalogue:
+    """Return `catalogue` after `changes`."""
+    tables, schemas = dict(catalogue.tables), set(catalogue.schemas)
+    for change in changes:
+        if change.is_schema:
+            schemas.add(change.schema)
+        elif change.table is None:
+            tables.pop((change.schema, change.name), None)
+        else:
+            tables[change.schema, change.name] = change.table
+    return Catalogue(catalogue.version, MappingProxyType(tables), frozenset(schemas))
+
+
+def write(connection: apsw.Connection, changes: Iterable[Change]) -> None:
+    """Keep `changes` in the file; the caller is in a transaction."""
+    for change in changes:
+        key = (change.schema, change.name)
+        if change.table is None and not change.is_schema:
+            connection.execute('DELETE FROM "kernel.catalogue" WHERE "schema" = ? AND "name" = ?', key)
+            continue
+        kind = change.table.kind if change.table else "schema"
+        text = msgspec.json.encode(change.table).decode() if change.table else None
+        connection.execute(
+            'INSERT OR REPLACE INTO "kernel.catalogue" VALUES (?, ?, ?, ?)', (*key, kind, text)
+        )
+
+
+class CatalogueCache:
+    """The catalogue as this process knows it.
+
+    A change made here is seen at once; one made by another process within a tenth of a second, for the price of
+    reading the file's header that often.
+    """
+
+    def __init__(self) -> None:
+        self._current = EMPTY
+        self._looked = float("-inf")
+        self._lock = threading.Lock()
+
+    def fresh(self) -> Catalogue | None:
+        """Return the catalogue if it was looked at recently."""
+        return self._current if time.monotonic() - self._looked < _STALE_AFTER else None
+
+    def refresh(self, connection: apsw.Connection) -> Catalogue:
+        """Look at the file's version and read the catalogue again if it has changed."""
+        with self._lock:
+            looked = time.monotonic()
+            if version(connection) != self._current.version or self._current is EMPTY:
+                self._current = read(connection)
+            self._looked = looked
+            return self._current
+
+    def forget(self) -> None:
+        """Look again at the next use."""
+        self._looked = float("-inf")

@@ -1,0 +1,236 @@
+"""Connections to one SQLite file: how they are opened, guarded and lent out."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+import msgspec
+
+from kernel.contracts.database import DatabaseError, DatabaseUnavailable, Params, Row
+from plugins.database.sqlite import errors, functions
+
+_LARGEST_VALUE = 256 * 1024 * 1024
+_STATEMENTS_KEPT = 512
+_STEPS_BETWEEN_CLOCKS = 10_000
+_TICKS_IN_BUDGET = 8
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How long statements may take: seconds for clocks, steps of SQLite's virtual machine for inline reads."""
+
+    statement_timeout: float
+    busy_timeout: float
+    inline_steps: int
+
+
+class Guarded:
+    """A connection whose statements are interrupted when they take too long.
+
+    It counts or looks at the clock every so many steps of SQLite's virtual machine. The counter of a cached
+    statement runs on from one execution to the next, so a single callback at the budget's end would fire at
+    random; several short ticks keep the error within one of them.
+    """
+
+    __slots__ = ("_clock", "_deadline", "_moment", "_ticks", "_writing", "connection", "limits")
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        limits: Limits,
+        now: Callable[[], str],
+        uuid: Callable[[], str],
+        *,
+        inline: bool,
+        writing: bool,
+    ) -> None:
+        self.connection = connection
+        self.limits = limits
+        self._clock = now
+        self._moment: str | None = None
+        self._writing = writing
+        functions.register(connection, self._now, uuid)
+        self._deadline = 0.0
+        self._ticks = 0
+        if inline:
+            connection.set_progress_handler(self._tick, max(1, limits.inline_steps // _TICKS_IN_BUDGET))
+        else:
+            connection.set_progress_handler(self._late, _STEPS_BETWEEN_CLOCKS)
+
+    def begin(self) -> None:
+        """Begin a transaction: ``now()`` stays the same until the next."""
+        self._moment = None
+        self.start()
+
+    def start(self, seconds: float | None = None) -> None:
+        """Begin a new statement's time, or `seconds`; outside a transaction that is also a new ``now()``."""
+        if not self._writing:
+            self._moment = None
+        self._deadline = time.monotonic() + (self.limits.statement_timeout if seconds is None else seconds)
+        self._ticks = 0
+
+    def _now(self) -> str:
+        if self._moment is None:
+            self._moment = self._clock()
+        return self._moment
+
+    def _late(self) -> bool:
+        return time.monotonic() > self._deadline
+
+    def _tick(self) -> bool:
+        self._ticks += 1
+        return self._ticks > _TICKS_IN_BUDGET
+
+
+class Connections:
+    """All connections of one process to one database.
+
+    Readers and inline readers are lent from two pools that grow with use; the writer is one, behind a lock.
+    A database in memory is a file in WAL mode in a private folder of the machine's memory (or its temporary
+    folder): shared by one kernel's connections with the same locking as on disk, and gone when it closes.
+    """
+
+    def __init__(
+        self, path: Path | None, limits: Limits, now: Callable[[], str], uuid: Callable[[], str]
+    ) -> None:
+        self.in_memory = path is None
+        self.limits = limits
+        self.write_lock = threading.Lock()
+        self._now = now
+        self._uuid = uuid
+        self._path = path
+        self._readers: deque[Guarded] = deque()
+        self._inline: deque[Guarded] = deque()
+        self._writer: Guarded | None = None
+        self._all: list[apsw.Connection] = []
+        self._opening = threading.Lock()
+        self._closed = False
+        self._image: bytes | None = None
+        self._remove: weakref.finalize[[str, bool], Connections] | None = None
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the file is, once it is open."""
+        return self._path.parent if self._path is not None else None
+
+    @property
+    def used(self) -> bool:
+        """Whether a connection has been opened."""
+        return bool(self._all)
+
+    def load(self, image: bytes) -> None:
+        """Start from the bytes of a database file."""
+        if self.used or not self.in_memory:
+            raise RuntimeError("an image can only be loaded into a database in memory, before its first use")
+        self._image = image
+
+    def reader(self) -> Guarded:
+        """Lend a reading connection; give it back with `returned`."""
+        try:
+            return self._readers.pop()
+        except IndexError:
+            return self._open(inline=False, writing=False)
+
+    def returned(self, guarded: Guarded) -> None:
+        """Take a reading connection back."""
+        if self._closed:
+            guarded.connection.close()
+        else:
+            self._readers.append(guarded)
+
+    def inline_reader(self) -> Guarded:
+        """Lend a connection that never waits; give it back with `inline_returned`."""
+        try:
+            return self._inline.pop()
+        except IndexError:
+            return self._open(inline=True, writing=False)
+
+    def inline_returned(self, guarded: Guarded) -> None:
+        """Take an inline connection back."""
+        if self._closed:
+            guarded.connection.close()
+        else:
+            self._inline.append(guarded)
+
+    def writer(self) -> Guarded:
+        """Return the writing connection; the caller holds `write_lock`."""
+        if self._writer is None:
+            self._writer = self._open(inline=False, writing=True)
+        return self._writer
+
+    def separate(self) -> apsw.Connection:
+        """Open a reading connection that its user keeps to itself and closes."""
+        return self._open(inline=False, writing=False).connection
+
+    def close(self) -> None:
+        """Close every connection; the last one to close a file folds its log into it."""
+        with self._opening:
+            self._closed = True
+            connections, self._all = self._all, []
+            self._readers.clear()
+            self._inline.clear()
+            self._writer = None
+        for connection in connections:
+            connection.close()
+        if self._remove is not None:
+            self._remove()
+
+    def _open(self, *, inline: bool, writing: bool) -> Guarded:
+        with self._opening:
+            if self._closed:
+                raise DatabaseUnavailable("the database is closed", sqlstate="57P01")
+            try:
+                connection = apsw.Connection(str(self._file()), statementcachesize=_STATEMENTS_KEPT)
+                self._all.append(connection)
+                self._prepare(connection, inline=inline, writing=writing)
+            except apsw.Error as error:
+                raise errors.engine_error(error) from error
+        return Guarded(connection, self.limits, self._now, self._uuid, inline=inline, writing=writing)
+
+    def _file(self) -> Path:
+        if self._path is None:
+            memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a private folder in it
+            folder = tempfile.mkdtemp(prefix="backend-kernel-", dir=memory if memory.is_dir() else None)
+            self._remove = weakref.finalize(self, shutil.rmtree, folder, True)
+            self._path = Path(folder) / "kernel.db"
+            if self._image is not None:
+                self._path.write_bytes(self._image)
+                self._image = None
+        return self._path
+
+    def _prepare(self, connection: apsw.Connection, *, inline: bool, writing: bool) -> None:
+        connection.set_busy_timeout(0 if inline else round(self.limits.busy_timeout * 1000))
+        connection.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
+        connection.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
+        connection.limit(apsw.SQLITE_LIMIT_LENGTH, _LARGEST_VALUE)
+        if len(self._all) == 1 and not connection.readonly("main"):
+            connection.pragma("journal_mode", "wal")
+        connection.pragma("synchronous", "off" if self.in_memory else "normal")
+        connection.pragma("foreign_keys", True)
+        connection.pragma("case_sensitive_like", True)
+        connection.pragma("recursive_triggers", True)
+        if not writing:
+            connection.pragma("query_only", True)
+
+
+def run(guarded: Guarded, sql: str, params: Params) -> list[Row]:
+    """Run one statement to its end and return its rows; the cursor is closed whatever happens.
+
+    Raises `DatabaseError` (22021) for a NUL character in a parameter, which PostgreSQL's text cannot hold.
+    """
+    for value in params.values():
+        if type(value) is str and "\x00" in value:
+            raise DatabaseError('invalid byte sequence for encoding "UTF8": 0x00', sqlstate="22021")
+    guarded.start()
+    cursor = guarded.connection.cursor()
+    try:
+        return cursor.execute(sql, params or None).fetchall()
+    finally:
+        cursor.close(True)

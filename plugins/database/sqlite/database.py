@@ -1,0 +1,209 @@
+"""The Database contract on SQLite."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import apsw
+
+from kernel.contracts.catalogue import Catalogue
+from kernel.contracts.database import NO_PARAMS, Compiled, DatabaseError, NotInline, Params, Row
+from kernel.contracts.stored import StoredType
+from kernel.events import Event
+from kernel.identity import Identity
+from kernel.sources import Clock, Ids
+from plugins.database.sqlite import catalogue as catalogues
+from plugins.database.sqlite import errors, rights, stored
+from plugins.database.sqlite.connections import Connections, Limits, run
+from plugins.database.sqlite.statements import Plan, Plans
+from plugins.database.sqlite.transaction import SqliteSchemaTransaction, SqliteTransaction
+from plugins.database.sqlite.values.moments import write_timestamptz
+
+_OPERATORS = {
+    "like": "({left} LIKE {right} ESCAPE '\\')",
+    # The function in Python is slow, and keeps other threads waiting: only patterns beyond ASCII need it.
+    "ilike": (
+        "CASE WHEN octet_length({right}) = length({right}) AND substr({right}, -1) <> '\\'"
+        " THEN lower({left}) LIKE lower({right}) ESCAPE '\\' ELSE pg_ilike({right}, {left}) END"
+    ),
+}
+
+
+class SqliteDatabase:
+    """One SQLite file (`path`), or a database in memory (None); opened on first use, closed once.
+
+    `publish` delivers the events of a committed transaction.
+    """
+
+    engine: Literal["sqlite", "postgresql"] = "sqlite"
+
+    def __init__(
+        self,
+        path: Path | None,
+        limits: Limits,
+        clock: Clock,
+        ids: Ids,
+        publish: Callable[[Event], None],
+    ) -> None:
+        self.connections = Connections(
+            path, limits, lambda: write_timestamptz(clock.now()), lambda: str(ids.uuid())
+        )
+        self.plans = Plans(self.translate)
+        self.writing_thread: int | None = None
+        self._publish = publish
+        self._catalogue = catalogues.CatalogueCache()
+        self._describe = functools.lru_cache(maxsize=1000)(stored.describe)
+        self._has_tables = False
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the database lives in memory."""
+        return self.connections.in_memory
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The tables and views as they are now."""
+        fresh = self._catalogue.fresh()
+        if fresh is not None:
+            return fresh
+        reader = self.connections.reader()
+        try:
+            return self._catalogue.refresh(reader.connection)
+        except apsw.Error as error:
+            raise errors.translate(error, catalogues.EMPTY) from error
+        finally:
+            self.connections.returned(reader)
+
+    def query(
+        self,
+        statement: str | Compiled,
+        params: Params = NO_PARAMS,
+        *,
+        identity: Identity | None = None,
+        inline: bool = False,
+    ) -> list[Row]:
+        """Run one reading statement and return its rows."""
+        if identity is not None:
+            rights.check(statement, identity)
+        if isinstance(statement, Compiled):
+            sql, tag = statement.sql, ""
+        else:
+            plan = self.plans.plan(statement, self.catalogue)
+            sql, tag = plan.sql, plan.tag
+            if plan.kind != "read":
+                raise _read_only(tag)
+        return self._inline(sql, params) if inline else self._read(sql, params)
+
+    def transaction(self, identity: Identity | None = None) -> SqliteTransaction:
+        """Begin a writing transaction."""
+        return SqliteTransaction(self, identity)
+
+    def schema_transaction(self) -> SqliteSchemaTransaction:
+        """Begin a transaction that changes the schema."""
+        return SqliteSchemaTransaction(self)
+
+    def stored(self, type: str) -> StoredType:  # noqa: A002 - what PostgreSQL calls it
+        """Return how a declared type is kept."""
+        return self._describe(type)
+
+    def operator(self, name: str) -> str:
+        """Return engine SQL for an operator on text."""
+        try:
+            return _OPERATORS[name]
+        except KeyError:
+            raise DatabaseError(f"the operator {name} is not supported on SQLite", sqlstate="0A000") from None
+
+    def image(self) -> bytes:
+        """Return the database as committed now, as the bytes of a file."""
+        reader = self.connections.reader()
+        try:
+            return reader.connection.serialize("main")
+        finally:
+            self.connections.returned(reader)
+
+    def load(self, image: bytes) -> None:
+        """Start from the bytes of `image`."""
+        self.connections.load(image)
+
+    def translate(self, text: str, catalogue: Catalogue) -> Plan:
+        """Return one statement of PostgreSQL's SQL as SQLite's."""
+        from plugins.database.sqlite.translate import translate
+
+        return translate(text, catalogue)
+
+    def split(self, sql: str) -> list[str]:
+        """Return the statements of a script, each as its own text."""
+        from plugins.database.sqlite.translate import split
+
+        return split(sql)
+
+    def prepare_file(self) -> None:
+        """Give a new file our own tables; the caller holds the write lock."""
+        if self._has_tables:
+            return
+        connection = self.connections.writer().connection
+        if not catalogues.exists(connection):
+            with connection:
+                catalogues.create(connection)
+        self._has_tables = True
+
+    def create_tables(self) -> None:
+        """Give a new file our own tables, so that readers find them."""
+        if not self._has_tables:
+            with self.transaction():
+                pass
+
+    def publish(self, events: Iterable[Event]) -> None:
+        """Deliver events whose transaction has been committed."""
+        for event in events:
+            self._publish(event)
+
+    def forget_catalogue(self) -> None:
+        """Look at the catalogue again at its next use."""
+        self._catalogue.forget()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.connections.close()
+
+    def _read(self, sql: str, params: Params) -> list[Row]:
+        connections = self.connections
+        reader = connections.reader()
+        try:
+            return run(reader, sql, params)
+        except Exception as error:
+            raise self._refusal(error, sql) from error
+        finally:
+            connections.returned(reader)
+
+    def _inline(self, sql: str, params: Params) -> list[Row]:
+        connections = self.connections
+        reader = connections.inline_reader()
+        try:
+            return run(reader, sql, params)
+        except (apsw.InterruptError, apsw.BusyError, apsw.LockedError) as error:
+            raise NotInline("the statement is too large for the event loop, or would have to wait") from error
+        except Exception as error:
+            raise self._refusal(error, sql) from error
+        finally:
+            connections.inline_returned(reader)
+
+    def _refusal(self, error: Exception, sql: str) -> DatabaseError:
+        if isinstance(error, apsw.ReadOnlyError):
+            return _read_only(sql.split(None, 1)[0].upper())
+        return errors.translate(error, self.catalogue)
+
+
+def _read_only(tag: str) -> DatabaseError:
+    return DatabaseError(
+        f"cannot execute {tag} in a read-only transaction", sqlstate="25006", hint="Write in a transaction()."
+    )
+
+
+def path_of(url: str, data: Callable[[], Path]) -> Path | None:
+    """Return the file that a ``sqlite:///`` URL names, relative to the data folder; None for one in memory."""
+    name: Any = url.removeprefix("sqlite:///")
+    return None if name == ":memory:" else data() / name

@@ -1,0 +1,108 @@
+"""The SQL functions and collations that every connection carries; translated statements call them by ``pg_`` names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import random
+from typing import Any
+
+import apsw
+
+from plugins.database.sqlite.values import arithmetic, documents, moments, numbers, strings, texts
+from plugins.database.sqlite.values.arithmetic import NumericSum
+
+
+def _lower(value: Any) -> str | None:
+    return None if value is None else str(value).lower()
+
+
+def _upper(value: Any) -> str | None:
+    return None if value is None else str(value).upper()
+
+
+def _initcap(value: Any) -> str | None:
+    return None if value is None else str(value).title()
+
+
+def _round_half_even(value: float | None) -> float | None:
+    return None if value is None else float(round(value))
+
+
+# name, number of arguments, function; all of them give the same result for the same arguments.
+FUNCTIONS: tuple[tuple[str, int, Callable[..., Any]], ...] = (
+    ("pg_bool", 1, numbers.read_boolean),
+    ("pg_int2", 1, numbers.integer_reader("smallint")),
+    ("pg_int4", 1, numbers.integer_reader("integer")),
+    ("pg_int8", 1, numbers.integer_reader("bigint")),
+    ("pg_numeric_int", 2, numbers.numeric_to_integer),
+    ("pg_float4", 1, numbers.read_real),
+    ("pg_float8", 1, numbers.read_double),
+    ("pg_float_text", 1, numbers.write_double),
+    ("pg_real_text", 1, numbers.write_real),
+    ("pg_numeric", 1, numbers.read_numeric),
+    ("pg_numeric_fit", 3, numbers.fit_numeric),
+    ("pg_uuid", 1, texts.read_uuid),
+    ("pg_varchar", 2, texts.fit_varchar),
+    ("pg_bytea", 1, texts.read_bytea),
+    ("pg_bytea_text", 1, texts.write_bytea),
+    ("pg_ilike", 2, texts.matches_like_ignoring_case),
+    ("pg_date", 1, moments.read_date),
+    ("pg_time", 1, moments.read_time),
+    ("pg_timestamp", 1, moments.read_timestamp),
+    ("pg_timestamptz", 1, moments.read_timestamptz),
+    ("pg_json", 1, documents.read_json),
+    ("pg_jsonb", 1, documents.read_jsonb),
+    ("pg_jsonb_text", 1, documents.write_jsonb),
+    ("pg_json_text", 1, documents.json_to_text),
+    ("pg_lower", 1, _lower),
+    ("pg_upper", 1, _upper),
+    ("pg_initcap", 1, _initcap),
+    ("pg_quotient", 2, arithmetic.quotient),
+    ("pg_modulo", 2, arithmetic.modulo),
+    ("pg_numeric_add", 2, arithmetic.add),
+    ("pg_numeric_subtract", 2, arithmetic.subtract),
+    ("pg_numeric_multiply", 2, arithmetic.multiply),
+    ("pg_numeric_divide", 2, arithmetic.divide),
+    ("pg_numeric_remainder", 2, arithmetic.remainder),
+    ("pg_numeric_abs", 1, arithmetic.absolute),
+    ("pg_numeric_round", 2, arithmetic.round_to),
+    ("pg_numeric_ceil", 1, arithmetic.ceiling),
+    ("pg_numeric_floor", 1, arithmetic.floor),
+    ("pg_numeric_trunc", 2, arithmetic.truncate),
+    ("pg_float_round", 1, _round_half_even),
+    ("pg_substring", -1, strings.substring),
+    ("pg_left", 2, strings.left),
+    ("pg_right", 2, strings.right),
+    ("pg_replace", 3, strings.replace),
+    ("pg_reverse", 1, strings.reverse),
+    ("pg_repeat", 2, strings.repeat),
+    ("pg_split_part", 3, strings.split_part),
+    ("pg_md5", 1, strings.md5),
+    ("pg_json_path", 1, strings.json_path),
+    ("pg_greatest", -1, strings.greatest),
+    ("pg_least", -1, strings.least),
+    ("pg_greatest_numeric", -1, strings.greatest_numeric),
+    ("pg_least_numeric", -1, strings.least_numeric),
+    ("pg_count", 2, strings.row_count),
+    ("pg_given", 3, strings.given),
+    ("pg_too_many", 0, strings.too_many_rows),
+    ("pg_date_trunc", 2, strings.date_trunc),
+    ("pg_extract", 2, strings.extract),
+)
+
+
+def _window(value: Callable[[NumericSum], str | None]) -> Callable[[], Any]:
+    """Return the factory of a window function: its state and four functions on it."""
+    return lambda: (NumericSum(), NumericSum.step, value, value, NumericSum.inverse)
+
+
+def register(connection: apsw.Connection, now: Callable[[], str], uuid: Callable[[], str]) -> None:
+    """Give `connection` the functions; `now` and `uuid` are read at each call, so they follow the kernel's."""
+    for name, arguments, function in FUNCTIONS:
+        connection.create_scalar_function(name, function, arguments, deterministic=True)
+    connection.create_scalar_function("pg_now", lambda *_: now(), 0)
+    connection.create_scalar_function("pg_new_uuid", lambda *_: uuid(), 0)
+    connection.create_scalar_function("pg_random", lambda *_: random(), 0)  # noqa: S311 - SQL's random() is no secret
+    for name, value in (("pg_numeric_sum", NumericSum.sum), ("pg_numeric_avg", NumericSum.average)):
+        connection.create_window_function(name, _window(value), 1)
+    connection.create_collation("pg_numeric", numbers.compare_numeric)

@@ -1,0 +1,32 @@
+"""PostgreSQL's SQL to SQLite's: parsed with PostgreSQL's own grammar, emitted from an allow-list.
+
+A node or a field that no function here knows is a refusal (SQLSTATE 0A000) that names the statement and the
+feature; nothing is dropped silently. Names are resolved against the catalogue, so every expression has a
+PostgreSQL type, and literals and parameters take the stored form of what they are compared with.
+"""
+
+from __future__ import annotations
+
+from kernel.contracts.catalogue import Catalogue
+from kernel.contracts.database import DatabaseError
+from plugins.database.sqlite.statements import Plan
+from plugins.database.sqlite.translate import parser
+from plugins.database.sqlite.translate.statements import emit_statement
+
+
+def translate(text: str, catalogue: Catalogue) -> Plan:
+    """Return the one statement in `text` as a plan; raises `DatabaseError` for none, several, or a wrong one."""
+    parsed = parser.parse(text)
+    if len(parsed.statements) != 1:
+        count = len(parsed.statements)
+        message = "an empty statement" if not count else f"{count} statements where one is expected"
+        raise DatabaseError(message, sqlstate="42601", hint="Use Transaction.script for several statements.")
+    try:
+        return emit_statement(parsed.statements[0], parsed, catalogue)
+    except RecursionError:
+        raise DatabaseError("stack depth limit exceeded", sqlstate="54001") from None
+
+
+def split(sql: str) -> list[str]:
+    """Return the statements of a script, each as its own text; raises `DatabaseError` (42601) on a syntax error."""
+    return parser.split(sql)

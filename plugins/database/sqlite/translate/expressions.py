@@ -1,0 +1,358 @@
+"""Expressions: a table from the node's kind to the function that emits it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from kernel.contracts.catalogue import Table
+from kernel.contracts.database import DatabaseError
+from plugins.database.sqlite.names import text_literal
+from plugins.database.sqlite.stored import base_type, form_of
+from plugins.database.sqlite.translate import operators, types
+from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
+from plugins.database.sqlite.translate.scope import Expr, Scope
+
+if TYPE_CHECKING:
+    from plugins.database.sqlite.translate.queries.select import Query
+
+
+def emit(node: Node, scope: Scope) -> Expr:
+    """Emit one expression; raises `DatabaseError` for one that is wrong or not supported."""
+    kind, fields = kind_of(node)
+    function = _EMIT.get(kind)
+    if function is None:
+        raise refused(f"the expression {kind}")
+    if scope.grouped and fingerprint(node) in scope.grouped:
+        scope.inside += 1
+        try:
+            return function(fields, scope)
+        finally:
+            scope.inside -= 1
+    return function(fields, scope)
+
+
+def fingerprint(node: Node) -> bytes:
+    """Return bytes that are equal for expressions that read the same, wherever they stand."""
+    return msgspec.json.encode(_without_places(node))
+
+
+def _without_places(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_places(item) for key, item in value.items() if key != "location"}
+    return [_without_places(item) for item in value] if isinstance(value, list) else value
+
+
+def condition(node: Node, scope: Scope, clause: str) -> str:
+    """Emit an expression that must be boolean, for WHERE, HAVING, ON and CHECK."""
+    expr = emit(node, scope)
+    if expr.type not in (None, "boolean"):
+        raise DatabaseError(
+            f"argument of {clause} must be type boolean, not type {expr.type}", sqlstate="42804"
+        )
+    return types.coerce(expr, "boolean").sql
+
+
+def _constant(fields: Node, scope: Scope) -> Expr:
+    if fields.get("isnull"):
+        return Expr("NULL", is_null=True)
+    if "ival" in fields:
+        return operators.number(str(fields["ival"].get("ival", 0)))
+    if "fval" in fields:
+        return operators.number(str(fields["fval"]["fval"]))
+    if "boolval" in fields:
+        return Expr("1" if fields["boolval"].get("boolval") else "0", "boolean", name="bool")
+    if "sval" in fields:
+        text = fields["sval"].get("sval", "")
+        return Expr(text_literal(text), literal=text)
+    raise refused("a bit string")
+
+
+def _column(fields: Node, scope: Scope) -> Expr:
+    only(fields, "a column", "fields")
+    parts = fields["fields"]
+    if any("A_Star" in part for part in parts):
+        raise refused("a * outside a select list")
+    names = strings(parts)
+    if len(names) == 1:
+        return scope.column(names[0])
+    if len(names) == 2:
+        return scope.qualified(names[0], names[1])
+    if len(names) == 3 and _is_in(scope.item(names[1]).table, names[0]):
+        return scope.qualified(names[1], names[2])
+    raise DatabaseError(f"missing FROM-clause entry for {'.'.join(names[:-1])}", sqlstate="42P01")
+
+
+def _is_in(table: Table | None, schema: str) -> bool:
+    return table is not None and table.schema == schema
+
+
+def _parameter(fields: Node, scope: Scope) -> Expr:
+    number = fields.get("number", 0)
+    if not 0 < number <= len(scope.parameters):
+        raise DatabaseError(
+            f"there is no parameter ${number}: parameters are written :name", sqlstate="42P02"
+        )
+    return Expr(":" + scope.parameters[number - 1])
+
+
+def _operator(fields: Node, scope: Scope) -> Expr:
+    only(fields, "an operator", "kind", "name", "lexpr", "rexpr")
+    return _OPERATORS.get(fields["kind"], _refuse_operator)(fields, scope)
+
+
+def _refuse_operator(fields: Node, scope: Scope) -> Expr:
+    raise refused(f"the operator {' '.join(strings(fields['name']))} as {fields['kind']}")
+
+
+def _name_of(fields: Node) -> str:
+    names = strings(fields["name"])
+    if len(names) > 1 and names[0] != "pg_catalog":
+        raise refused(f"the operator {'.'.join(names)}")
+    return names[-1]
+
+
+def _plain(fields: Node, scope: Scope) -> Expr:
+    name = _name_of(fields)
+    if "lexpr" not in fields:
+        return operators.prefix(name, emit(fields["rexpr"], scope))
+    if "RowExpr" in fields["lexpr"]:
+        return _rows(name, fields, scope)
+    return operators.binary(name, emit(fields["lexpr"], scope), emit(fields["rexpr"], scope))
+
+
+def _rows(name: str, fields: Node, scope: Scope) -> Expr:
+    left, right = (_row_items(fields[side]) for side in ("lexpr", "rexpr"))
+    if name not in ("=", "<>") or len(left) != len(right):
+        raise refused(f"a comparison of rows by {name}")
+    pairs = [
+        operators.compare("=", emit(one, scope), emit(other, scope)).sql
+        for one, other in zip(left, right, strict=True)
+    ]
+    sql = f"({' AND '.join(pairs)})"
+    return Expr(sql if name == "=" else f"(NOT {sql})", "boolean")
+
+
+def _row_items(node: Node) -> list[Node]:
+    kind, fields = kind_of(node)
+    if kind != "RowExpr":
+        raise refused(f"a comparison of a row with {kind}")
+    only(fields, "a row", "args", "row_format")
+    return list(fields.get("args", ()))
+
+
+def _in(fields: Node, scope: Scope) -> Expr:
+    kind, listed = kind_of(fields["rexpr"])
+    if kind != "List":
+        raise refused(f"IN with {kind}")
+    left = emit(fields["lexpr"], scope)
+    items = [emit(item, scope) for item in listed["items"]]
+    try:
+        target = types.common([left, *items], "IN")
+    except DatabaseError:
+        return _in_one_by_one(left, items, _name_of(fields))
+    left = types.coerce(left, target)
+    values = ", ".join(types.coerce(item, target).sql for item in items)
+    word = "IN" if _name_of(fields) == "=" else "NOT IN"
+    return Expr(f"({types.collated(left)} {word} ({values}))", "boolean")
+
+
+def _in_one_by_one(left: Expr, items: list[Expr], name: str) -> Expr:
+    """Compare with each item in a type of its own, where there is none for all of them."""
+    tests = [operators.compare(name, left, item).sql for item in items]
+    return Expr(f"({(' OR ' if name == '=' else ' AND ').join(tests)})", "boolean")
+
+
+def _between(fields: Node, scope: Scope) -> Expr:
+    value = emit(fields["lexpr"], scope)
+    low, high = (emit(item, scope) for item in fields["rexpr"]["List"]["items"])
+    both = f"({operators.compare('>=', value, low).sql} AND {operators.compare('<=', value, high).sql})"
+    negated = fields["kind"] == "AEXPR_NOT_BETWEEN"
+    return Expr(f"(NOT {both})" if negated else both, "boolean")
+
+
+def _distinct(fields: Node, scope: Scope) -> Expr:
+    left, right = emit(fields["lexpr"], scope), emit(fields["rexpr"], scope)
+    return operators.distinct(left, right, negated=fields["kind"] == "AEXPR_NOT_DISTINCT")
+
+
+def _nullif(fields: Node, scope: Scope) -> Expr:
+    left, right = operators.matched("=", emit(fields["lexpr"], scope), emit(fields["rexpr"], scope))
+    return Expr(f"nullif({types.collated(left)}, {right.sql})", left.type, name="nullif")
+
+
+def _like(fields: Node, scope: Scope) -> Expr:
+    left, right = emit(fields["lexpr"], scope), emit(fields["rexpr"], scope)
+    ignoring_case = fields["kind"] == "AEXPR_ILIKE"
+    return operators.like(left, right, negated=_name_of(fields).startswith("!"), ignoring_case=ignoring_case)
+
+
+def _boolean(fields: Node, scope: Scope) -> Expr:
+    only(fields, "a boolean expression", "boolop", "args")
+    word = {"AND_EXPR": "AND", "OR_EXPR": "OR", "NOT_EXPR": "NOT"}[fields["boolop"]]
+    parts = [condition(item, scope, word) for item in fields["args"]]
+    sql = f"(NOT {parts[0]})" if word == "NOT" else f"({f' {word} '.join(parts)})"
+    return Expr(sql, "boolean")
+
+
+def _null_test(fields: Node, scope: Scope) -> Expr:
+    only(fields, "a test for null", "arg", "nulltesttype")
+    word = "IS NULL" if fields["nulltesttype"] == "IS_NULL" else "IS NOT NULL"
+    return Expr(f"({emit(fields['arg'], scope).sql} {word})", "boolean")
+
+
+def _boolean_test(fields: Node, scope: Scope) -> Expr:
+    only(fields, "a test for a truth value", "arg", "booltesttype")
+    words = fields["booltesttype"].replace("_", " ").replace("UNKNOWN", "NULL")
+    return Expr(f"({condition(fields['arg'], scope, words)} {words})", "boolean")
+
+
+def _cast(fields: Node, scope: Scope) -> Expr:
+    only(fields, "a cast", "arg", "typeName")
+    target = types.type_name(fields["typeName"])
+    expr = emit(fields["arg"], scope)
+    name = expr.name if expr.name != "?column?" else type_label(target)
+    return types.cast(expr, target)._replace(name=name, literal=None, is_null=expr.is_null)
+
+
+def type_label(target: str) -> str:
+    """Return the name that PostgreSQL gives to a column that is a cast of something nameless."""
+    labels = {"integer": "int4", "bigint": "int8", "smallint": "int2", "boolean": "bool", "double precision": "float8",
+              "real": "float4", "character varying": "varchar", "timestamp with time zone": "timestamptz",
+              "timestamp without time zone": "timestamp", "time without time zone": "time"}  # fmt: skip
+    base = base_type(target)
+    return labels.get(base, base)
+
+
+def _case(fields: Node, scope: Scope) -> Expr:
+    only(fields, "CASE", "arg", "args", "defresult")
+    whens = [item["CaseWhen"] for item in fields["args"]]
+    results = [emit(when["result"], scope) for when in whens]
+    other = emit(fields["defresult"], scope) if "defresult" in fields else None
+    target = types.common([*results, other] if other else results, "CASE")
+    subject = emit(fields["arg"], scope) if "arg" in fields else None
+    parts = ["CASE"]
+    for when, result in zip(whens, results, strict=True):
+        if subject is None:
+            test = condition(when["expr"], scope, "CASE/WHEN")
+        else:
+            test = operators.compare("=", subject, emit(when["expr"], scope)).sql
+        parts.append(f"WHEN {test} THEN {types.coerce(result, target).sql}")
+    if other is not None:
+        parts.append(f"ELSE {types.coerce(other, target).sql}")
+    return Expr(" ".join([*parts, "END"]), target, name="case")
+
+
+def _coalesce(fields: Node, scope: Scope) -> Expr:
+    only(fields, "COALESCE", "args")
+    items = [emit(item, scope) for item in fields["args"]]
+    target = types.common(items, "COALESCE")
+    values = [types.coerce(item, target).sql for item in items]
+    sql = f"coalesce({', '.join(values)})" if len(values) > 1 else values[0]
+    return Expr(sql, target, name="coalesce")
+
+
+def _extreme(fields: Node, scope: Scope) -> Expr:
+    only(fields, "GREATEST", "op", "args")
+    items = [emit(item, scope) for item in fields["args"]]
+    target = types.common(items, "GREATEST")
+    word = "greatest" if fields["op"] == "IS_GREATEST" else "least"
+    values = ", ".join(types.coerce(item, target).sql for item in items)
+    types.ordered(Expr("", target), word)
+    collation = form_of(target).collation
+    return Expr(f"pg_{word}{'_numeric' if collation else ''}({values})", target, name=word)
+
+
+def _value_function(fields: Node, scope: Scope) -> Expr:
+    only(fields, "a value function", "op", "typmod")
+    found = _VALUE_FUNCTIONS.get(fields["op"])
+    if found is None or fields.get("typmod", -1) != -1:
+        raise refused(f"the function {fields['op'].removeprefix('SVFOP_').lower()}")
+    return found
+
+
+def _sublink(fields: Node, scope: Scope) -> Expr:
+    only(fields, "a subquery", "subLinkType", "testexpr", "operName", "subselect")
+    kind = fields["subLinkType"]
+    query = _query(fields["subselect"], scope)
+    if kind == "EXISTS_SUBLINK":
+        return Expr(f"EXISTS ({query.sql})", "boolean", name="exists")
+    if len(query.columns) != 1:
+        raise DatabaseError("subquery must return only one column", sqlstate="42601")
+    if kind == "EXPR_SUBLINK":
+        ((name, declared),) = query.columns
+        return Expr(_single(query), base_type(declared), name=name)
+    if kind == "ANY_SUBLINK" and strings(fields.get("operName", [])) in ([], ["="]):
+        left = emit(fields["testexpr"], scope)
+        ((_, declared),) = query.columns
+        left, _ = operators.matched("=", left, Expr("", base_type(declared)))
+        return Expr(f"({types.collated(left)} IN ({query.sql}))", "boolean")
+    raise refused(f"a subquery as {kind}")
+
+
+def _single(query: Query) -> str:
+    """Have a scalar subquery refuse a second row, which SQLite would not look for."""
+    if query.single:
+        return f"({query.sql})"
+    rows = f"SELECT c FROM (WITH q(c) AS ({query.sql}) SELECT c FROM q) LIMIT 2"
+    return f"(SELECT CASE WHEN count(*) < 2 THEN min(c) ELSE pg_too_many() END FROM ({rows}))"
+
+
+def _query(node: Node, scope: Scope) -> Query:
+    from plugins.database.sqlite.translate.queries.select import emit_query
+
+    return emit_query(kind_of(node)[1], scope.nested())
+
+
+def _call(fields: Node, scope: Scope) -> Expr:
+    from plugins.database.sqlite.translate.calls import emit_call
+
+    return emit_call(fields, scope)
+
+
+def _collate(fields: Node, scope: Scope) -> Expr:
+    only(fields, "COLLATE", "arg", "collname")
+    if strings(fields["collname"])[-1] not in ("C", "POSIX", "default"):
+        raise refused(f"the collation {'.'.join(strings(fields['collname']))}")
+    return types.settle(emit(fields["arg"], scope))
+
+
+_VALUE_FUNCTIONS = {
+    "SVFOP_CURRENT_TIMESTAMP": Expr("pg_now()", "timestamp with time zone", name="current_timestamp"),
+    "SVFOP_LOCALTIMESTAMP": Expr(
+        "replace(pg_now(), '+00:00', '')", "timestamp without time zone", name="localtimestamp"
+    ),
+    "SVFOP_CURRENT_DATE": Expr("substr(pg_now(), 1, 10)", "date", name="current_date"),
+}
+
+_OPERATORS: dict[str, Callable[[Node, Scope], Expr]] = {
+    "AEXPR_OP": _plain,
+    "AEXPR_IN": _in,
+    "AEXPR_BETWEEN": _between,
+    "AEXPR_NOT_BETWEEN": _between,
+    "AEXPR_DISTINCT": _distinct,
+    "AEXPR_NOT_DISTINCT": _distinct,
+    "AEXPR_NULLIF": _nullif,
+    "AEXPR_LIKE": _like,
+    "AEXPR_ILIKE": _like,
+}
+
+_EMIT: dict[str, Callable[[Node, Scope], Expr]] = {
+    "A_Const": _constant,
+    "A_Expr": _operator,
+    "BoolExpr": _boolean,
+    "BooleanTest": _boolean_test,
+    "CaseExpr": _case,
+    "CoalesceExpr": _coalesce,
+    "CollateClause": _collate,
+    "ColumnRef": _column,
+    "FuncCall": _call,
+    "MinMaxExpr": _extreme,
+    "NullTest": _null_test,
+    "ParamRef": _parameter,
+    "SQLValueFunction": _value_function,
+    "SubLink": _sublink,
+    "TypeCast": _cast,
+}

@@ -1,0 +1,315 @@
+"""Queries: SELECT and VALUES, set operations, WITH, and what stands in FROM."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from kernel.contracts.database import DatabaseError
+from plugins.database.sqlite.names import quote
+from plugins.database.sqlite.stored import base_type, fit, form_of
+from plugins.database.sqlite.translate import expressions, types
+from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
+from plugins.database.sqlite.translate.queries.grouping import (
+    check_grouping,
+    emit_grouping,
+    not_a_position,
+    position,
+    watch_grouping,
+)
+from plugins.database.sqlite.translate.queries.sources import emit_from, renamed
+from plugins.database.sqlite.translate.queries.windows import emit_definition
+from plugins.database.sqlite.translate.scope import Expr, Scope
+
+_FIELDS = (
+    "distinctClause", "targetList", "fromClause", "whereClause", "groupClause", "havingClause", "windowClause",
+    "valuesLists", "sortClause", "limitOffset", "limitCount", "limitOption", "withClause", "op", "all", "larg",
+    "rarg", "groupDistinct",
+)  # fmt: skip
+_SET_OPERATIONS = {"SETOP_UNION": "UNION", "SETOP_INTERSECT": "INTERSECT", "SETOP_EXCEPT": "EXCEPT"}
+
+
+class Query(msgspec.Struct, frozen=True):
+    """An emitted query: its SQL, and its columns' names and declared types in order.
+
+    `single` tells that it cannot give more than one row.
+    """
+
+    sql: str
+    columns: tuple[tuple[str, str], ...]
+    single: bool = False
+
+
+def emit_query(fields: Node, scope: Scope, expected: Sequence[str | None] = ()) -> Query:
+    """Emit a SELECT; `expected` are the column types its output is assigned to, where there are any."""
+    only(fields, "SELECT", *_FIELDS)
+    if fields.get("limitOption", "LIMIT_OPTION_DEFAULT") == "LIMIT_OPTION_WITH_TIES":
+        raise refused("FETCH FIRST WITH TIES")
+    with_sql = emit_with(fields["withClause"], scope) if "withClause" in fields else ""
+    if fields.get("op", "SETOP_NONE") != "SETOP_NONE":
+        core = _set_operation(fields, scope, expected)
+        order = _set_order(fields, core)
+    elif "valuesLists" in fields:
+        core = _values(fields, scope, expected)
+        order = _set_order(fields, core)
+    else:
+        core, outputs = _select(fields, scope, expected)
+        order = emit_order(fields["sortClause"], scope, outputs) if "sortClause" in fields else ""
+    parts = [with_sql, core.sql, f" ORDER BY {order}" if order else "", _limit(fields, scope)]
+    check_grouping(fields, scope)
+    single = core.single or fields.get("limitCount", {}).get("A_Const", {}).get("ival") == {"ival": 1}
+    return Query("".join(parts), core.columns, single)
+
+
+def emit_with(fields: Node, scope: Scope) -> str:
+    """Emit a WITH clause and make its names visible."""
+    only(fields, "WITH", "ctes", "recursive")
+    recursive = bool(fields.get("recursive"))
+    pieces = []
+    for item in fields["ctes"]:
+        pieces.append(_common_table(item["CommonTableExpr"], scope, recursive=recursive))
+    return f"WITH {'RECURSIVE ' if recursive else ''}{', '.join(pieces)} "
+
+
+def _common_table(fields: Node, scope: Scope, *, recursive: bool) -> str:
+    only(fields, "WITH", "ctename", "aliascolnames", "ctematerialized", "ctequery")
+    kind, query_fields = kind_of(fields["ctequery"])
+    if kind != "SelectStmt":
+        raise refused("WITH over a statement that writes")
+    name, inner = fields["ctename"], scope.nested()
+    names = strings(fields.get("aliascolnames", []))
+    if recursive and "larg" in query_fields:
+        first = emit_query(query_fields["larg"], inner.nested())
+        columns = renamed(first.columns, names)
+        inner.ctes[name] = dict(columns)
+    query = emit_query(query_fields, inner)
+    columns = renamed(query.columns, names)
+    scope.ctes[name] = dict(columns)
+    words = {"CTEMaterializeAlways": " MATERIALIZED", "CTEMaterializeNever": " NOT MATERIALIZED"}
+    hint = words.get(fields.get("ctematerialized", ""), "")
+    listed = ", ".join(quote(column) for column, _ in columns)
+    return f"{quote(name)}({listed}) AS{hint} ({query.sql})"
+
+
+def _select(fields: Node, scope: Scope, expected: Sequence[str | None]) -> tuple[Query, list[Expr]]:
+    from_sql = (
+        " FROM " + ", ".join(emit_from(item, scope) for item in fields["fromClause"])
+        if ("fromClause" in fields)
+        else ""
+    )
+    where = ""
+    if "whereClause" in fields:
+        where = f" WHERE {expressions.condition(fields['whereClause'], scope, 'WHERE')}"
+    watch_grouping(fields, scope)
+    window_sql = _windows(fields.get("windowClause", ()), scope)
+    outputs = emit_targets(fields.get("targetList", ()), scope, expected)
+    if not outputs:
+        raise refused("SELECT without columns")
+    distinct = _distinct(fields)
+    targets = ", ".join(f"{_output(item, distinct)} AS {quote(item.name)}" for item in outputs)
+    group = emit_grouping(fields, scope, outputs)
+    sql = f"SELECT {distinct}{targets}{from_sql}{where}{group}{window_sql}"
+    return Query(sql, _columns(outputs), scope.aggregated and "groupClause" not in fields), outputs
+
+
+def _columns(outputs: list[Expr]) -> tuple[tuple[str, str], ...]:
+    return tuple((item.name, item.modified or item.type or "text") for item in outputs)
+
+
+def _output(item: Expr, distinct: str) -> str:
+    return types.collated(item) if distinct else item.sql
+
+
+def _distinct(fields: Node) -> str:
+    if "distinctClause" not in fields:
+        return ""
+    if any(fields["distinctClause"]):
+        raise refused("DISTINCT ON")
+    return "DISTINCT "
+
+
+def emit_targets(targets: Sequence[Node], scope: Scope, expected: Sequence[str | None] = ()) -> list[Expr]:
+    """Emit a select list: stars spread out, every column with its name and type."""
+    outputs: list[Expr] = []
+    for target in targets:
+        fields = target["ResTarget"]
+        only(fields, "a select list", "name", "val")
+        kind, value = kind_of(fields["val"])
+        if kind == "ColumnRef" and "A_Star" in value["fields"][-1]:
+            outputs += _star(strings(value["fields"][:-1]), scope)
+            continue
+        expr = expressions.emit(fields["val"], scope)
+        if "name" in fields:
+            expr = expr._replace(name=fields["name"])
+        outputs.append(expr)
+    wanted = [*expected, *[None] * (len(outputs) - len(expected))]
+    return [
+        types.settle(expr) if target is None else _assigned(expr, target)
+        for expr, target in zip(outputs, wanted, strict=False)
+    ]
+
+
+def _assigned(expr: Expr, target: str) -> Expr:
+    converted = types.coerce(expr, target, assign=True)
+    return converted._replace(sql=fit(target, converted.sql), name=expr.name)
+
+
+def _star(qualifier: list[str], scope: Scope) -> list[Expr]:
+    if len(qualifier) > 1:
+        qualifier = qualifier[-1:]
+    items = [scope.item(qualifier[0])] if qualifier else scope.items
+    if not items:
+        raise DatabaseError("SELECT * with no tables specified is not valid", sqlstate="42601")
+    merged = [] if qualifier else [expr._replace(name=name) for name, expr in scope.merged.items()]
+    names = () if qualifier else scope.merged
+    return merged + [item.column(name) for item in items for name in item.columns if name not in names]
+
+
+def emit_order(clause: Sequence[Node], scope: Scope, outputs: list[Expr]) -> str:
+    """Emit ORDER BY with NULLS made plain: last when ascending and first when descending, unless said."""
+    return ", ".join(_sort(item["SortBy"], scope, outputs) for item in clause)
+
+
+def _sort(fields: Node, scope: Scope, outputs: list[Expr]) -> str:
+    only(fields, "ORDER BY", "node", "sortby_dir", "sortby_nulls")
+    if fields["sortby_dir"] == "SORTBY_USING":
+        raise refused("ORDER BY USING")
+    expr = _sort_key(fields["node"], scope, outputs)
+    return types.ordered(expr, "ORDER BY") + _direction(fields)
+
+
+def _direction(fields: Node) -> str:
+    descending = fields["sortby_dir"] == "SORTBY_DESC"
+    first = fields["sortby_nulls"] == "SORTBY_NULLS_FIRST" or (
+        descending and fields["sortby_nulls"] == "SORTBY_NULLS_DEFAULT"
+    )
+    return f" {'DESC' if descending else 'ASC'} NULLS {'FIRST' if first else 'LAST'}"
+
+
+def _sort_key(node: Node, scope: Scope, outputs: list[Expr]) -> Expr:
+    kind, fields = kind_of(node)
+    if outputs and kind == "A_Const":
+        if "ival" not in fields:
+            raise DatabaseError("non-integer constant in ORDER BY", sqlstate="42601")
+        return position(fields, outputs, "ORDER BY")
+    if kind == "ColumnRef" and len(fields["fields"]) == 1:
+        name = strings(fields["fields"])[0]
+        places = [place for place, item in enumerate(outputs, 1) if item.name == name]
+        if places:
+            return outputs[places[0] - 1]._replace(sql=str(places[0]))
+    return not_a_position(types.settle(expressions.emit(node, scope)))
+
+
+def _set_order(fields: Node, core: Query) -> str:
+    """Emit ORDER BY over a set operation: only its columns' names and positions are there."""
+    pieces = []
+    for item in fields.get("sortClause", ()):
+        sort = item["SortBy"]
+        kind, key = kind_of(sort["node"])
+        names = [name for name, _ in core.columns]
+        outputs = [Expr(quote(name), base_type(declared), name=name) for name, declared in core.columns]
+        if kind == "A_Const":
+            expr = position(key, outputs, "ORDER BY")
+        elif kind == "ColumnRef" and len(key["fields"]) == 1 and strings(key["fields"])[0] in names:
+            expr = outputs[names.index(strings(key["fields"])[0])]
+        else:
+            raise DatabaseError(
+                "ORDER BY over a set operation takes only its columns' names", sqlstate="0A000"
+            )
+        pieces.append(types.ordered(expr, "ORDER BY") + _direction(sort))
+    return ", ".join(pieces)
+
+
+def _limit(fields: Node, scope: Scope) -> str:
+    if "limitCount" not in fields and "limitOffset" not in fields:
+        return ""
+    count = _count(fields["limitCount"], scope, "LIMIT") if "limitCount" in fields else "-1"
+    offset = f" OFFSET {_count(fields['limitOffset'], scope, 'OFFSET')}" if "limitOffset" in fields else ""
+    return f" LIMIT {count}{offset}"
+
+
+def _count(node: Node, scope: Scope, clause: str) -> str:
+    expr = expressions.emit(node, Scope(scope.catalogue, scope.parameters))
+    if expr.literal is not None and expr.literal.isdigit():
+        return expr.sql
+    nothing = "-1" if clause == "LIMIT" else "0"
+    return f"coalesce(pg_count({types.coerce(expr, 'bigint', assign=True).sql}, '{clause}'), {nothing})"
+
+
+def _values(fields: Node, scope: Scope, expected: Sequence[str | None]) -> Query:
+    rows = [[expressions.emit(item, scope) for item in row["List"]["items"]] for row in fields["valuesLists"]]
+    if len({len(row) for row in rows}) != 1:
+        raise DatabaseError("VALUES lists must all be the same length", sqlstate="42601")
+    columns = list(zip(*rows, strict=True))
+    wanted = [*expected, *[None] * len(columns)]
+    targets = [wanted[place] or types.common(list(column), "VALUES") for place, column in enumerate(columns)]
+    listed = [
+        ", ".join(
+            (_assigned(expr, target) if wanted[place] else types.coerce(expr, target)).sql
+            for place, (expr, target) in enumerate(zip(row, targets, strict=True))
+        )
+        for row in rows
+    ]
+    sql = "VALUES " + ", ".join(f"({row})" for row in listed)
+    return Query(sql, tuple((f"column{place}", target) for place, target in enumerate(targets, 1)))
+
+
+def _set_operation(fields: Node, scope: Scope, expected: Sequence[str | None]) -> Query:
+    word = _SET_OPERATIONS[fields["op"]]
+    if fields.get("all"):
+        if word != "UNION":
+            raise refused(f"{word} ALL")
+        word = "UNION ALL"
+    left = emit_query(fields["larg"], scope.nested(), expected)
+    right = emit_query(fields["rarg"], scope.nested(), expected)
+    if len(left.columns) != len(right.columns):
+        raise DatabaseError(f"each {word} query must have the same number of columns", sqlstate="42601")
+    targets = [
+        types.common([Expr("", base_type(one)), Expr("", base_type(other))], word)
+        if base_type(one) != base_type(other)
+        else one
+        for (_, one), (_, other) in zip(left.columns, right.columns, strict=True)
+    ]
+    left_sql, right_sql = (
+        _operand(side, operand, targets, first=operand is left, compared=not fields.get("all"))
+        for side, operand in ((fields["larg"], left), (fields["rarg"], right))
+    )
+    columns = tuple((name, target) for (name, _), target in zip(left.columns, targets, strict=True))
+    return Query(f"{left_sql} {word} {right_sql}", columns)
+
+
+def _operand(fields: Node, query: Query, targets: list[str], *, first: bool, compared: bool) -> str:
+    """Emit one side of a set operation: SQLite takes no parentheses there, and knows one precedence only."""
+    plain = not {"sortClause", "limitCount", "limitOffset", "withClause"} & set(fields)
+    nested = fields.get("op", "SETOP_NONE") != "SETOP_NONE"
+    same = all(
+        base_type(kind) == base_type(target) for (_, kind), target in zip(query.columns, targets, strict=True)
+    )
+    # The left side's collation decides which rows are equal; UNION ALL compares none.
+    collated = compared and any(form_of(target).collation for target in targets)
+    if plain and same and not collated and (first or not nested) and "valuesLists" not in fields:
+        return query.sql
+    names = [f"c{place}" for place in range(len(targets))]
+    converted = [
+        _compared(types.cast(Expr(quote(name), base_type(kind)), target), compared=compared)
+        for name, (_, kind), target in zip(names, query.columns, targets, strict=True)
+    ]
+    listed = ", ".join(
+        f"{sql} AS {quote(column)}" for sql, (column, _) in zip(converted, query.columns, strict=True)
+    )
+    inner = ", ".join(quote(name) for name in names)
+    return f"SELECT {listed} FROM (WITH q({inner}) AS ({query.sql}) SELECT * FROM q)"
+
+
+def _compared(expr: Expr, *, compared: bool) -> str:
+    return types.collated(expr) if compared else expr.sql
+
+
+def _windows(clause: Sequence[Node], scope: Scope) -> str:
+    pieces = []
+    for item in clause:
+        fields = item["WindowDef"]
+        pieces.append(f"{quote(fields['name'])} AS {emit_definition(fields, scope)}")
+        scope.windows.add(fields["name"])
+    return f" WINDOW {', '.join(pieces)}" if pieces else ""

@@ -1,0 +1,113 @@
+"""FROM: tables, subqueries and joins."""
+
+from __future__ import annotations
+
+from kernel.contracts.database import DatabaseError
+from plugins.database.sqlite.names import quote
+from plugins.database.sqlite.translate import expressions
+from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
+from plugins.database.sqlite.translate.scope import Item, Scope, file_name
+
+_JOINS = {
+    "JOIN_INNER": "JOIN",
+    "JOIN_LEFT": "LEFT JOIN",
+    "JOIN_RIGHT": "RIGHT JOIN",
+    "JOIN_FULL": "FULL JOIN",
+}
+
+
+def renamed(columns: tuple[tuple[str, str], ...], names: list[str]) -> tuple[tuple[str, str], ...]:
+    """Return columns under the names an alias gives them; raises 42P10 for more names than columns."""
+    if len(names) > len(columns):
+        raise DatabaseError("more column names than columns", sqlstate="42P10")
+    return tuple(zip(names, (kind for _, kind in columns), strict=False)) + columns[len(names) :]
+
+
+def emit_from(node: Node, scope: Scope) -> str:
+    """Emit one entry of FROM and make its names visible."""
+    kind, fields = kind_of(node)
+    if kind == "RangeVar":
+        return emit_relation(fields, scope)
+    if kind == "RangeSubselect":
+        return _subselect(fields, scope)
+    if kind == "JoinExpr":
+        return _join(fields, scope)
+    raise refused(f"{kind} in FROM")
+
+
+def emit_relation(fields: Node, scope: Scope, *, qualified: bool = True) -> str:
+    """Emit a table, a view or a WITH query by name."""
+    only(fields, "a table", "catalogname", "schemaname", "relname", "inh", "relpersistence", "alias")
+    alias_fields = fields.get("alias", {})
+    only(alias_fields, "an alias of a table", "aliasname")
+    alias = alias_fields.get("aliasname", fields["relname"])
+    common = scope.ctes.get(fields["relname"]) if "schemaname" not in fields else None
+    if common is not None:
+        scope.add(Item(alias, common))
+        return f"{quote(fields['relname'])} AS {quote(alias)}"
+    table = scope.table(fields)
+    columns = {name: column.type for name, column in table.columns.items()}
+    scope.add(Item(alias, columns, qualified=qualified, table=table))
+    return f"{file_name(table)} AS {quote(alias)}"
+
+
+def _subselect(fields: Node, scope: Scope) -> str:
+    from plugins.database.sqlite.translate.queries.select import emit_query
+
+    only(fields, "a subquery in FROM", "subquery", "alias")
+    outer = Scope(scope.catalogue, scope.parameters, scope.parent)
+    outer.ctes = dict(scope.ctes)
+    query = emit_query(kind_of(fields["subquery"])[1], outer)
+    alias = fields.get("alias", {})
+    only(alias, "an alias of a subquery", "aliasname", "colnames")
+    name = alias.get("aliasname", f"unnamed_{len(scope.items)}")
+    names = strings(alias.get("colnames", []))
+    columns = renamed(query.columns, names)
+    scope.add(Item(name, dict(columns)))
+    if not names:
+        return f"({query.sql}) AS {quote(name)}"
+    listed = ", ".join(quote(column) for column, _ in columns)
+    return f"(WITH q({listed}) AS ({query.sql}) SELECT * FROM q) AS {quote(name)}"
+
+
+def _join(fields: Node, scope: Scope) -> str:
+    only(fields, "JOIN", "jointype", "isNatural", "larg", "rarg", "usingClause", "quals")
+    word = _JOINS.get(fields["jointype"])
+    if word is None:
+        raise refused(f"{fields['jointype']}")
+    left = emit_from(fields["larg"], scope)
+    before = list(scope.items)
+    right = emit_from(fields["rarg"], scope)
+    if "JoinExpr" in fields["rarg"]:
+        right = f"({right})"
+    added = [item for item in scope.items if item not in before]
+    names = _shared(fields, before, added)
+    if names:
+        for name in names:
+            one, other = (
+                next(item for item in side if name in item.columns).column(name) for side in (before, added)
+            )
+            both = (
+                f"coalesce({one.sql}, {other.sql})"
+                if word == "FULL JOIN"
+                else (other.sql if word == "RIGHT JOIN" else one.sql)
+            )
+            scope.merged[name] = one._replace(sql=both)
+        return f"{left} {word} {right} USING ({', '.join(quote(name) for name in names)})"
+    if "quals" in fields:
+        return f"{left} {word} {right} ON {expressions.condition(fields['quals'], scope, 'JOIN/ON')}"
+    return f"{left} CROSS JOIN {right}"
+
+
+def _shared(fields: Node, before: list[Item], added: list[Item]) -> list[str]:
+    left = {name for item in before for name in item.columns}
+    right = {name for item in added for name in item.columns}
+    names = strings(fields["usingClause"]) if "usingClause" in fields else []
+    for name in names:
+        if name not in left or name not in right:
+            raise DatabaseError(
+                f'column "{name}" specified in USING clause does not exist', sqlstate="42703", column=name
+            )
+    if fields.get("isNatural"):
+        return [name for item in before for name in item.columns if name in right]
+    return names

@@ -1,0 +1,45 @@
+"""Defaults: the text a column keeps of its own, and the value it stands for."""
+
+from __future__ import annotations
+
+from kernel.contracts.catalogue import Catalogue, Column
+from plugins.database.sqlite.stored import base_type, fit
+from plugins.database.sqlite.translate import expressions, parser, types
+from plugins.database.sqlite.translate.nodes import kind_of
+from plugins.database.sqlite.translate.parser import Parsed
+from plugins.database.sqlite.translate.scope import Expr, Scope
+
+# Words that end a default's expression (a restricted one, without these at its top level).
+_ENDS = frozenset({
+    "not", "null", "constraint", "primary", "unique", "check", "references", "generated", "collate", "deferrable",
+    "initially", ",", ")", ";",
+})  # fmt: skip
+
+
+def makes_own_value(column: Column) -> bool:
+    """Tell whether a column numbers its rows by itself: an identity or a serial column."""
+    return column.identity or (column.default or "").startswith("nextval(")
+
+
+def default_value(column: Column, catalogue: Catalogue) -> Expr:
+    """Return the value that DEFAULT stands for in a statement."""
+    if makes_own_value(column) or column.default is None:
+        return Expr("NULL", base_type(column.type), literal="")
+    tree = parser.parse(f"SELECT {column.default}").statements[0]
+    node = kind_of(tree)[1]["targetList"][0]["ResTarget"]["val"]
+    expr = types.coerce(expressions.emit(node, Scope(catalogue, ())), column.type, assign=True)
+    return expr._replace(sql=fit(column.type, expr.sql))
+
+
+def default_text(parsed: Parsed, location: int) -> str:
+    """Return the text of the default whose DEFAULT stands at `location`."""
+    found = [token for token in parser.tokens(parsed.source) if token.start > location]
+    depth = 0
+    end = found[0].end
+    for place, token in enumerate(found):
+        word = parsed.text(token.start, token.end).lower()
+        if depth == 0 and place and word in _ENDS:
+            break
+        depth += (word in "([") - (word in ")]")
+        end = token.end
+    return parsed.text(found[0].start, end)

@@ -1,0 +1,162 @@
+"""What names mean at one place of a statement: tables, columns and the types they have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from kernel.contracts.catalogue import Catalogue, Table
+from kernel.contracts.database import DatabaseError
+from plugins.database.sqlite.names import engine_name, quote
+from plugins.database.sqlite.stored import base_type
+
+
+class Expr(NamedTuple):
+    """An emitted expression: its SQL, its base type (None while unknown, as of a literal or a parameter).
+
+    `literal` holds the text of an untyped string or of a number, so that it can take another type's form;
+    `name` is what PostgreSQL would call the column in a select list; `modified` is the declared type, with its
+    modifier, of a plain column.
+    """
+
+    sql: str
+    type: str | None = None
+    literal: str | None = None
+    name: str = "?column?"
+    modified: str | None = None
+    is_null: bool = False
+
+
+class Item(msgspec.Struct, frozen=True):
+    """One entry of a FROM clause: the name it goes by and its columns' types.
+
+    `qualified` is false where SQLite wants bare column names, as in RETURNING; `table` is what it stands for, if
+    that is a table or a view.
+    """
+
+    alias: str
+    columns: Mapping[str, str]
+    qualified: bool = True
+    table: Table | None = None
+
+    def column(self, name: str) -> Expr:
+        """Return a column of this entry as an expression."""
+        sql = f"{quote(self.alias)}.{quote(name)}" if self.qualified else quote(name)
+        declared = self.columns[name]
+        return Expr(sql, base_type(declared), name=name, modified=declared)
+
+
+class Scope:
+    """The names visible in one query, and those of the queries around it.
+
+    `inside` counts the aggregates and GROUP BY expressions being emitted, `bare` the columns outside of them.
+    """
+
+    def __init__(
+        self, catalogue: Catalogue, parameters: tuple[str, ...], parent: Scope | None = None
+    ) -> None:
+        self.catalogue = catalogue
+        self.parameters = parameters
+        self.parent = parent
+        self.items: list[Item] = []
+        self.ctes: dict[str, Mapping[str, str]] = {} if parent is None else dict(parent.ctes)
+        self.merged: dict[str, Expr] = {}
+        self.windows: set[str] = set()
+        self.aggregated = False
+        self.inside = 0
+        self.grouped: frozenset[bytes] = frozenset()
+        self.bare: list[tuple[Item, str]] | None = None
+
+    def nested(self) -> Scope:
+        """Return the scope of a query inside this one."""
+        return Scope(self.catalogue, self.parameters, self)
+
+    def add(self, item: Item) -> None:
+        """Make a FROM entry visible; raises 42712 when its name is taken."""
+        if any(item.alias.lower() == other.alias.lower() for other in self.items):
+            raise DatabaseError(f'table name "{item.alias}" specified more than once', sqlstate="42712")
+        self.items.append(item)
+
+    def table(self, range_var: dict[str, Any]) -> Table:
+        """Return the table or view that a RangeVar names; raises 42P01."""
+        schema, name = relation_name(range_var)
+        table = self.catalogue.table(name, schema)
+        if table is None:
+            raise missing_relation(range_var)
+        return table
+
+    def column(self, name: str) -> Expr:
+        """Resolve a bare column name; raises 42703 or 42702."""
+        scope: Scope | None = self
+        while scope is not None:
+            if name in scope.merged:
+                return scope.merged[name]
+            found = [item for item in scope.items if name in item.columns]
+            if len(found) > 1:
+                raise DatabaseError(f'column reference "{name}" is ambiguous', sqlstate="42702")
+            if found:
+                scope.note(found[0], name)
+                return found[0].column(name)
+            scope = scope.parent
+        raise DatabaseError(f'column "{name}" does not exist', sqlstate="42703", column=name)
+
+    def qualified(self, qualifier: str, name: str) -> Expr:
+        """Resolve ``alias.column``; raises 42P01 or 42703."""
+        scope, item = self.find(qualifier)
+        scope.note(item, name)
+        if name not in item.columns:
+            raise DatabaseError(f"column {qualifier}.{name} does not exist", sqlstate="42703", column=name)
+        return item.column(name)
+
+    def note(self, item: Item, name: str) -> None:
+        """Keep in mind a column that stands outside of aggregates, to be checked against GROUP BY."""
+        if self.bare is not None and not self.inside:
+            self.bare.append((item, name))
+
+    def item(self, alias: str) -> Item:
+        """Return the FROM entry of that name; raises 42P01."""
+        return self.find(alias)[1]
+
+    def find(self, alias: str) -> tuple[Scope, Item]:
+        """Return the FROM entry of that name and the scope it is in; raises 42P01."""
+        scope: Scope | None = self
+        while scope is not None:
+            for item in scope.items:
+                if item.alias == alias:
+                    return scope, item
+            scope = scope.parent
+        raise DatabaseError(f'missing FROM-clause entry for table "{alias}"', sqlstate="42P01")
+
+
+def relation_name(range_var: dict[str, Any]) -> tuple[str, str]:
+    """Return schema and name of a RangeVar; raises where a name cannot be kept."""
+    if "catalogname" in range_var:
+        raise DatabaseError("cross-database references are not implemented", sqlstate="0A000")
+    schema, name = range_var.get("schemaname", "public"), range_var["relname"]
+    check_name(name)
+    check_name(schema)
+    return schema, name
+
+
+def check_name(name: str) -> None:
+    """Refuse names that would be ambiguous once schemas are prefixes, or that SQLite keeps for itself."""
+    if "." in name:
+        raise DatabaseError(
+            f'the name "{name}" holds a dot, which SQLite cannot keep apart', sqlstate="0A000"
+        )
+    if name.lower().startswith("sqlite_"):
+        raise DatabaseError(f'the name "{name}" is reserved by SQLite', sqlstate="42939")
+
+
+def missing_relation(range_var: dict[str, Any]) -> DatabaseError:
+    """Return the error for a table that does not exist."""
+    name = range_var["relname"]
+    full = f"{range_var['schemaname']}.{name}" if "schemaname" in range_var else name
+    return DatabaseError(f'relation "{full}" does not exist', sqlstate="42P01", table=name)
+
+
+def file_name(table: Table) -> str:
+    """Return a table's quoted name in the file."""
+    return quote(engine_name(table.schema, table.name))

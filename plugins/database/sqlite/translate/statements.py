@@ -1,0 +1,74 @@
+"""Statements: a table from the node's kind to the function that makes its plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kernel.contracts.catalogue import Catalogue
+from kernel.contracts.database import DatabaseError
+from plugins.database.sqlite.statements import Plan
+from plugins.database.sqlite.translate.nodes import Node, kind_of, refused
+from plugins.database.sqlite.translate.parser import Parsed
+from plugins.database.sqlite.translate.queries.select import emit_query
+from plugins.database.sqlite.translate.queries.writes import emit_delete, emit_insert, emit_update
+from plugins.database.sqlite.translate.schema.alterations import alter_table, rename
+from plugins.database.sqlite.translate.schema.relations import (
+    comment,
+    create_extension,
+    create_index,
+    create_schema,
+    create_view,
+    drop,
+)
+from plugins.database.sqlite.translate.schema.tables import create_table
+from plugins.database.sqlite.translate.scope import Scope
+
+
+def emit_statement(node: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
+    """Return the plan of one statement; raises `DatabaseError` naming the statement where it is refused."""
+    kind, fields = kind_of(node)
+    scope = Scope(catalogue, parsed.parameters)
+    try:
+        data = _DATA.get(kind)
+        if data is not None:
+            return data(fields, scope)
+        schema = _SCHEMA.get(kind)
+        if schema is None:
+            raise refused(f"the statement {_tag(kind)}")
+        if parsed.parameters:
+            raise DatabaseError(f"{_tag(kind)} takes no parameters", sqlstate="42P02")
+        return schema(fields, parsed, catalogue)
+    except DatabaseError as error:
+        if error.sqlstate == "0A000" and error.detail is None:
+            statement = parsed.source.decode().strip()
+            error.detail = f"Statement: {statement if len(statement) <= 200 else statement[:200] + '...'}"
+        raise
+
+
+def _select(fields: Node, scope: Scope) -> Plan:
+    return Plan("read", emit_query(fields, scope).sql, "SELECT")
+
+
+def _tag(kind: str) -> str:
+    words = "".join(f" {letter}" if letter.isupper() else letter for letter in kind.removesuffix("Stmt"))
+    return words.strip().upper()
+
+
+_DATA: dict[str, Callable[[Node, Scope], Plan]] = {
+    "SelectStmt": _select,
+    "InsertStmt": emit_insert,
+    "UpdateStmt": emit_update,
+    "DeleteStmt": emit_delete,
+}
+
+_SCHEMA: dict[str, Callable[[Node, Parsed, Catalogue], Plan]] = {
+    "AlterTableStmt": alter_table,
+    "CommentStmt": comment,
+    "CreateExtensionStmt": create_extension,
+    "CreateSchemaStmt": create_schema,
+    "CreateStmt": create_table,
+    "DropStmt": drop,
+    "IndexStmt": create_index,
+    "RenameStmt": rename,
+    "ViewStmt": create_view,
+}

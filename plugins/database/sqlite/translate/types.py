@@ -1,0 +1,234 @@
+"""Types in statements: their names, which of two wins, and how a value of one becomes another."""
+
+from __future__ import annotations
+
+from kernel.contracts.database import DatabaseError
+from plugins.database.sqlite.names import text_literal
+from plugins.database.sqlite.stored import FORMS, base_type, fit, form_of, split_type
+from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
+from plugins.database.sqlite.translate.scope import Expr
+from plugins.database.sqlite.values import documents, moments, numbers, texts
+
+INTEGERS = ("smallint", "integer", "bigint")
+NUMBERS = (*INTEGERS, "numeric", "real", "double precision")
+INEXACT = ("numeric", "real", "double precision")
+TEXTS = ("text", "character varying", "name")
+MOMENTS = ("date", "timestamp without time zone", "timestamp with time zone")
+SERIALS = {"serial": "integer", "serial4": "integer", "bigserial": "bigint", "serial8": "bigint",
+           "smallserial": "smallint", "serial2": "smallint"}  # fmt: skip
+
+_READERS = {
+    "boolean": numbers.read_boolean,
+    "smallint": numbers.integer_reader("smallint"),
+    "integer": numbers.integer_reader("integer"),
+    "bigint": numbers.integer_reader("bigint"),
+    "real": numbers.read_real,
+    "double precision": numbers.read_double,
+    "numeric": numbers.read_numeric,
+    "uuid": texts.read_uuid,
+    "date": moments.read_date,
+    "time without time zone": moments.read_time,
+    "timestamp without time zone": moments.read_timestamp,
+    "timestamp with time zone": moments.read_timestamptz,
+    "json": documents.read_json,
+    "jsonb": documents.read_jsonb,
+    "bytea": texts.read_bytea,
+}
+
+# Casts between stored forms, where they are more than reading the text again: (from, to) -> template.
+_CASTS = {
+    ("date", "timestamp without time zone"): "({} || 'T00:00:00')",
+    ("date", "timestamp with time zone"): "({} || 'T00:00:00+00:00')",
+    ("timestamp without time zone", "timestamp with time zone"): "({} || '+00:00')",
+    ("timestamp without time zone", "date"): "substr({}, 1, 10)",
+    ("timestamp without time zone", "time without time zone"): "substr({}, 12)",
+    ("timestamp with time zone", "date"): "substr({}, 1, 10)",
+    ("timestamp with time zone", "timestamp without time zone"): "replace({}, '+00:00', '')",
+    ("timestamp with time zone", "time without time zone"): "replace(substr({}, 12), '+00:00', '')",
+    ("json", "jsonb"): "pg_jsonb({})",
+    ("jsonb", "json"): "pg_jsonb_text({})",
+    ("integer", "boolean"): "({} <> 0)",
+    ("boolean", "integer"): "{}",
+}
+_ASSIGNABLE = {
+    ("timestamp with time zone", "date"),
+    ("timestamp with time zone", "timestamp without time zone"),
+    ("timestamp with time zone", "time without time zone"),
+    ("timestamp without time zone", "date"),
+    ("timestamp without time zone", "time without time zone"),
+    ("json", "jsonb"),
+    ("jsonb", "json"),
+}
+
+
+def type_name(node: Node) -> str:
+    """Return the declared name of a TypeName, with its modifier; raises 0A000 for a type that is refused."""
+    only(node, "a type", "names", "typemod", "typmods", "arrayBounds")
+    names = [name for name in strings(node["names"]) if name != "pg_catalog"]
+    name = ".".join(names)
+    if "arrayBounds" in node:
+        raise refused(f"type {base_type(name)}[]")
+    base = base_type(name)
+    if base not in FORMS and base not in SERIALS:
+        form_of(name)
+    modifiers = [_modifier(item) for item in node.get("typmods", ())]
+    if not modifiers:
+        return base
+    if base not in ("character varying", "numeric"):
+        raise refused(f"type {base}({', '.join(map(str, modifiers))})")
+    if base == "numeric" and len(modifiers) == 1:
+        modifiers.append(0)
+    return f"{base}({','.join(map(str, modifiers))})"
+
+
+def _modifier(node: Node) -> int:
+    kind, fields = kind_of(node)
+    if kind != "A_Const" or "ival" not in fields:
+        raise refused("a type modifier that is not a number")
+    return int(fields["ival"].get("ival", 0))
+
+
+def constant(value: object) -> str:
+    """Return a stored value as SQL."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, bytes):
+        return f"x'{value.hex()}'"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    return text_literal(str(value))
+
+
+def coerce(expr: Expr, target: str, *, assign: bool = False) -> Expr:
+    """Return `expr` as a value of the base type `target`, as PostgreSQL converts without being asked.
+
+    With `assign` the conversions that a value undergoes on its way into a column are allowed too; raises 42804
+    where there is none.
+    """
+    base = base_type(target)
+    if expr.type == base:
+        return expr
+    if expr.type is None or (expr.literal is not None and base in INEXACT and expr.type in NUMBERS):
+        return _from_unknown(expr, base)
+    if expr.type in TEXTS and base in TEXTS:
+        return expr._replace(type=base)
+    if _converts(expr.type, base) or (assign and _assigns(expr.type, base)):
+        return cast(expr, base)
+    raise DatabaseError(
+        f"an expression of type {expr.type} does not go where {base} is expected",
+        sqlstate="42804",
+        hint="You will need to rewrite or cast the expression.",
+    )
+
+
+def _converts(source: str, base: str) -> bool:
+    """Tell whether PostgreSQL widens `source` to `base` by itself."""
+    return any(
+        source in family and base in family and family.index(source) < family.index(base)
+        for family in (NUMBERS, MOMENTS)
+    )
+
+
+def _assigns(source: str, base: str) -> bool:
+    """Tell whether a value of `source` goes into a column of `base` without a cast."""
+    return (source in NUMBERS and base in NUMBERS) or base in TEXTS or (source, base) in _ASSIGNABLE
+
+
+def _from_unknown(expr: Expr, base: str) -> Expr:
+    form = form_of(base)
+    if expr.literal is not None:
+        reader = _READERS.get(base)
+        if reader is None:
+            return Expr(text_literal(expr.literal), base, name=expr.name)
+        return Expr(constant(reader(expr.literal)), base, name=expr.name)
+    if expr.is_null:
+        return expr._replace(type=base)
+    return Expr(form.read.replace("{}", expr.sql), base, name=expr.name)
+
+
+def settle(expr: Expr) -> Expr:
+    """Return `expr` with a known type: what is still unknown is text."""
+    return expr if expr.type is not None else coerce(expr, "text")
+
+
+def cast(expr: Expr, target: str) -> Expr:
+    """Return ``expr::target``; `target` may carry a modifier."""
+    base, modifiers = split_type(target)
+    result = _cast_base(expr, base)
+    if not modifiers:
+        return result
+    if base == "character varying":
+        return result._replace(sql=f"substr({result.sql}, 1, {modifiers[0]})", modified=target)
+    return result._replace(sql=fit(target, result.sql), modified=target)
+
+
+def _cast_base(expr: Expr, base: str) -> Expr:
+    source = expr.type
+    if source == base:
+        return expr
+    if source is None:
+        return _from_unknown(expr, base)
+    if base in TEXTS:
+        return Expr(form_of(source).text.replace("{}", expr.sql), base, name=expr.name)
+    template = _CASTS.get((source, base))
+    if template is None:
+        template = _number_cast(source, base)
+    if template is None and source in TEXTS:
+        template = form_of(base).read
+    if template is None:
+        raise DatabaseError(f"cannot cast type {source} to {base}", sqlstate="42846")
+    return Expr(template.replace("{}", expr.sql), base, name=expr.name)
+
+
+def _number_cast(source: str, base: str) -> str | None:
+    if source not in NUMBERS or base not in NUMBERS:
+        return None
+    if source == "numeric" and base in INTEGERS:
+        return f"pg_numeric_int({{}}, '{base}')"
+    if source in INTEGERS and base == "bigint":
+        return "{}"
+    return form_of(base).read
+
+
+def common(expressions: list[Expr], what: str) -> str:
+    """Return the type that all of `expressions` take in a CASE, a UNION or an IN list; raises 42804."""
+    known = [expr.type for expr in expressions if expr.type is not None]
+    if not known:
+        return "text"
+    result = known[0]
+    for other in known[1:]:
+        result = _wider(result, other, what)
+    return result
+
+
+def _wider(one: str, other: str, what: str) -> str:
+    if one == other:
+        return one
+    for family in (NUMBERS, MOMENTS):
+        if one in family and other in family:
+            return max(one, other, key=family.index)
+    if one in TEXTS and other in TEXTS:
+        return "text"
+    raise DatabaseError(f"{what} types {one} and {other} cannot be matched", sqlstate="42804")
+
+
+def ordered(expr: Expr, feature: str) -> str:
+    """Return `expr` for a comparison by order: its collation made plain; raises 42883 where there is no order."""
+    if expr.type is not None:
+        form = form_of(expr.type)
+        if not form.ordered:
+            raise refused(f"{feature} on type {expr.type}")
+    return collated(expr)
+
+
+def collated(expr: Expr) -> str:
+    """Return `expr` with the collation that its type's equality needs."""
+    if expr.type is not None:
+        form = form_of(expr.type)
+        if not form.comparable:
+            raise DatabaseError(
+                f"could not identify an equality operator for type {expr.type}", sqlstate="42883"
+            )
+        if form.collation is not None:
+            return f"{expr.sql} COLLATE {form.collation}"
+    return expr.sql

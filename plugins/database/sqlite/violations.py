@@ -1,0 +1,175 @@
+"""Violations of keys, explained: SQLite says too little about them, this finds out the rest.
+
+The transaction is lost anyway when a statement violates a key, so the statement runs once more in a way that
+shows what stands in its way: unique keys as INSERT OR REPLACE, foreign keys with their checks put off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import apsw
+
+from kernel.contracts.catalogue import Catalogue, ForeignKey, Table
+from kernel.contracts.database import DatabaseError
+from plugins.database.sqlite.errors import extended, translate
+from plugins.database.sqlite.names import engine_name, quote, split_name
+
+
+def name_the_key(
+    error: DatabaseError,
+    connection: apsw.Connection,
+    catalogue: Catalogue,
+    sql: str,
+    params: Mapping[str, Any],
+) -> None:
+    """Give a unique violation the detail that names the key and its values."""
+    table = catalogue.table(error.table or "", error.schema or "")
+    if table is None:
+        return
+    index = next((index for index in table.indexes if index.name == error.constraint), None)
+    row = _conflicting_row(connection, sql, params, table)
+    if index is None or row is None or None in index.columns:
+        return
+    columns = [name for name in index.columns if name is not None]
+    values = ", ".join(str(row[name]) for name in columns)
+    error.detail = f"Key ({', '.join(columns)})=({values}) already exists."
+
+
+def _conflicting_row(
+    connection: apsw.Connection, sql: str, params: Mapping[str, Any], table: Table
+) -> dict[str, Any] | None:
+    """Return the row that stands in the way of `sql`, or None where it does not show.
+
+    The transaction is lost anyway, so the statement runs once more as INSERT OR REPLACE: what SQLite would
+    replace is the row looked for.
+    """
+    replacing = _replacing(sql)
+    if replacing is None:
+        return None
+    name = engine_name(table.schema, table.name)
+    found: list[tuple[Any, ...]] = []
+
+    def watch(change: apsw.PreUpdate) -> None:
+        if not found and change.op == "DELETE" and change.table_name == name and change.old is not None:
+            found.append(tuple(change.old))
+
+    connection.preupdate_hook(watch)
+    try:
+        connection.execute(replacing, params or None).fetchall()
+    except apsw.Error:
+        # A foreign key may forbid the replacing; the row has shown itself before that.
+        pass
+    finally:
+        connection.preupdate_hook(None)
+    if not found or len(found[0]) != len(table.columns):
+        return None
+    return dict(zip(table.columns, found[0], strict=True))
+
+
+def _replacing(sql: str) -> str | None:
+    for verb in ("INSERT INTO ", "UPDATE "):
+        if sql.startswith(verb):
+            first, rest = sql.split(" ", 1)
+            return f"{first} OR REPLACE {rest}"
+    return None
+
+
+def is_reference(error: BaseException) -> bool:
+    """Tell whether a statement failed because of a foreign key."""
+    return isinstance(error, apsw.ConstraintError) and extended(error) == apsw.SQLITE_CONSTRAINT_FOREIGNKEY
+
+
+def broken_reference(
+    error: Exception, connection: apsw.Connection, catalogue: Catalogue, sql: str, params: Mapping[str, Any]
+) -> DatabaseError:
+    """Return an error that names the constraint `sql` violated.
+
+    SQLite keeps no record of it. The transaction is lost anyway, so the statement runs once more with its checks
+    put off to the commit that will not come, and SQLite's own checker then names the rows that hang. Where that
+    fails as well, the error names no constraint.
+    """
+    unnamed = translate(error, catalogue)
+    try:
+        connection.pragma("defer_foreign_keys", True)
+        connection.execute(sql, params or None).fetchall()
+        broken: list[Any] = connection.execute("PRAGMA foreign_key_check").fetchall()
+        if not broken:
+            return unnamed
+        child, rowid, _, position = broken[0]
+        table, key = _find(catalogue, child, connection, position)
+        values = _values(connection, child, rowid, key)
+        if values is not None and connection.changes() and _was_parent(sql, key):
+            return _still_referenced(table, key, values)
+        return _missing(table, key, values)
+    except (apsw.Error, LookupError):
+        return unnamed
+
+
+def missing_row(row: tuple[Any, ...], connection: apsw.Connection, catalogue: Catalogue) -> DatabaseError:
+    """Return the error for one row of ``PRAGMA foreign_key_check``."""
+    child, rowid, parent, position = row
+    try:
+        table, key = _find(catalogue, child, connection, position)
+    except LookupError:
+        return DatabaseError(f'a row of "{child}" references a missing row of "{parent}"', sqlstate="23503")
+    return _missing(table, key, _values(connection, child, rowid, key))
+
+
+def _find(
+    catalogue: Catalogue, child: str, connection: apsw.Connection, position: int
+) -> tuple[Table, ForeignKey]:
+    schema, name = split_name(child)
+    table = catalogue.tables[schema, name]
+    rows = connection.execute(f"PRAGMA foreign_key_list({quote(child)})").fetchall()
+    columns = tuple(row[3] for row in rows if row[0] == position)
+    key = next(key for key in table.foreign_keys if key.columns == columns)
+    return table, key
+
+
+def _values(connection: apsw.Connection, child: str, rowid: int | None, key: ForeignKey) -> str | None:
+    if rowid is None:
+        return None
+    columns = ", ".join(quote(column) for column in key.columns)
+    row = connection.execute(f"SELECT {columns} FROM {quote(child)} WHERE rowid = ?", (rowid,)).fetchone()  # noqa: S608
+    return None if row is None else ", ".join("null" if value is None else str(value) for value in row)
+
+
+def _was_parent(sql: str, key: ForeignKey) -> bool:
+    """Tell whether the statement changed the referenced table: then its row is still referenced, not missing."""
+    parent = quote(engine_name(key.referenced_schema, key.referenced_table))
+    head = sql.lstrip().split(None, 3)
+    verb = head[0].upper() if head else ""
+    if verb == "DELETE":
+        return True
+    return verb == "UPDATE" and len(head) > 1 and head[1] == parent
+
+
+def _missing(table: Table, key: ForeignKey, values: str | None) -> DatabaseError:
+    detail = None
+    if values is not None:
+        detail = (
+            f'Key ({", ".join(key.columns)})=({values}) is not present in table "{key.referenced_table}".'
+        )
+    return DatabaseError(
+        f'insert or update on table "{table.name}" violates foreign key constraint "{key.name}"',
+        sqlstate="23503",
+        detail=detail,
+        schema=table.schema,
+        table=table.name,
+        constraint=key.name,
+    )
+
+
+def _still_referenced(table: Table, key: ForeignKey, values: str) -> DatabaseError:
+    columns = ", ".join(key.referenced_columns)
+    return DatabaseError(
+        f'update or delete on table "{key.referenced_table}" violates foreign key constraint "{key.name}" '
+        f'on table "{table.name}"',
+        sqlstate="23503",
+        detail=f'Key ({columns})=({values}) is still referenced from table "{table.name}".',
+        schema=table.schema,
+        table=table.name,
+        constraint=key.name,
+    )
