@@ -121,14 +121,9 @@ def plugin_commands(ctx: click.Context) -> PluginCommands:
     """Return what the project's plugins add to the command line; asks them once per command line."""
     root = ctx.find_root()
     if __name__ not in root.meta:
-        know_plugin_commands(root, _collect(root.obj))
+        root.meta[__name__] = _collect(root.obj)
     known: PluginCommands = root.meta[__name__]
     return known
-
-
-def know_plugin_commands(root: click.Context, known: PluginCommands) -> None:
-    """Have a root context know these commands, and ask no plugin."""
-    root.meta[__name__] = known
 
 
 def _collect(project: Project) -> PluginCommands:

@@ -1,4 +1,4 @@
-"""The pages of docs/ that are made from the code: ``python -m kernel.cli.reference [--check] docs``.
+"""The pages of docs/ that are made from the code: ``python -m docs.generate [--check] docs``.
 
 They tell of the kernel and the bundled plugins, whatever else is installed here.
 """
@@ -17,7 +17,7 @@ import click
 import msgspec
 
 from kernel.cli import output
-from kernel.cli.app import BUILT_IN, PluginCommands, built_in, cli, know_plugin_commands
+from kernel.cli.app import BUILT_IN, built_in, cli, plugin_commands
 from kernel.cli.base import Project
 from kernel.config import Config, KernelSettings, PluginChoice, Secret, variable
 from kernel.discovery import discover
@@ -28,6 +28,18 @@ from kernel.plugin import PROJECT, PluginRecord
 
 COMMAND = "uv run poe docs"
 _WIDTH = 100
+
+
+class _Registered(Project):
+    """Stands in for a project: its kernel is this one, whatever the environment says."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        super().__init__(kernel.config.project)
+        self._kernel = kernel
+
+    def kernel(self) -> Kernel:
+        """Return the kernel."""
+        return self._kernel
 
 
 def pages(folder: Path) -> dict[str, str]:
@@ -191,15 +203,11 @@ def _default(field: Any) -> str:
 
 def _commands(kernel: Kernel) -> str:
     lines = _head("The command line", "What `kernel --help`, and `--help` after each command, says.")
-    added: dict[str, dict[str, click.Command]] = {}
-    for plugin, command in kernel.commands():
-        added.setdefault(plugin, {})[str(command.name)] = command
-    root = click.Context(cli, info_name="kernel", obj=Project(kernel.config.project))
-    know_plugin_commands(root, PluginCommands(added, None))
+    root = click.Context(cli, info_name="kernel", obj=_Registered(kernel))
     lines += _help(root, cli)
     for name in BUILT_IN:
         lines += _helps(built_in(name), f"kernel {name}")
-    for plugin, commands in added.items():
+    for plugin, commands in plugin_commands(root).commands.items():
         for name, command in commands.items():
             lines += _helps(command, f"kernel {name}", f", of the plugin {plugin}")
     return "\n".join(lines)
@@ -265,4 +273,4 @@ def _is(path: Path, text: str) -> bool:
 
 
 if __name__ == "__main__":
-    main(prog_name="python -m kernel.cli.reference")
+    main(prog_name="python -m docs.generate")

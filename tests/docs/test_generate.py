@@ -6,8 +6,8 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+from docs.generate import COMMAND, _metas, _type, main, pages
 from kernel.cli.app import BUILT_IN
-from kernel.cli.reference import COMMAND, _metas, _type, main, pages
 from kernel.config import KernelSettings, PluginChoice, Secret
 from kernel.discovery import discover
 from kernel.hookspecs import KernelHooks
