@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,8 +15,9 @@ from kernel.contracts.stored import StoredType
 from kernel.events import Event
 from kernel.identity import Identity
 from kernel.sources import Clock, Ids
+from plugins.database import rights
 from plugins.database.sqlite import catalogue as catalogues
-from plugins.database.sqlite import errors, rights, stored
+from plugins.database.sqlite import errors, stored
 from plugins.database.sqlite.connections import Connections, Limits, run
 from plugins.database.sqlite.statements import Plan, Plans
 from plugins.database.sqlite.transaction import SqliteSchemaTransaction, SqliteTransaction
@@ -52,8 +53,8 @@ class SqliteDatabase:
             path, limits, lambda: write_timestamptz(clock.now()), lambda: str(ids.uuid())
         )
         self.plans = Plans(self.translate)
-        self.writing_thread: int | None = None
-        self._publish = publish
+        self.publish = publish
+        self.writing: set[int] = set()
         self._catalogue = catalogues.CatalogueCache()
         self._describe = functools.lru_cache(maxsize=1000)(stored.describe)
         self._has_tables = False
@@ -134,12 +135,6 @@ class SqliteDatabase:
 
         return translate(text, catalogue)
 
-    def split(self, sql: str) -> list[str]:
-        """Return the statements of a script, each as its own text."""
-        from plugins.database.sqlite.translate import split
-
-        return split(sql)
-
     def prepare_file(self) -> None:
         """Give a new file our own tables; the caller holds the write lock."""
         if self._has_tables:
@@ -155,11 +150,6 @@ class SqliteDatabase:
         if not self._has_tables:
             with self.transaction():
                 pass
-
-    def publish(self, events: Iterable[Event]) -> None:
-        """Deliver events whose transaction has been committed."""
-        for event in events:
-            self._publish(event)
 
     def forget_catalogue(self) -> None:
         """Look at the catalogue again at its next use."""

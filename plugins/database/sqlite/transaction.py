@@ -1,22 +1,21 @@
-"""Writing transactions: one at a time in a process, all or nothing, events after the commit."""
+"""Writing transactions on SQLite: one at a time in a process."""
 
 from __future__ import annotations
 
-import threading
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import apsw
 
 from kernel.contracts.catalogue import Catalogue
-from kernel.contracts.database import NO_PARAMS, Compiled, DatabaseError, DatabaseUnavailable, Params, Row
-from kernel.events import Event
+from kernel.contracts.database import Compiled, DatabaseError, DatabaseUnavailable, Params, Row
 from kernel.identity import Identity
+from plugins.database import rights
 from plugins.database.sqlite import catalogue as catalogues
-from plugins.database.sqlite import errors, rights, violations
+from plugins.database.sqlite import errors, violations
 from plugins.database.sqlite.connections import Guarded, run
 from plugins.database.sqlite.names import engine_name, quote
 from plugins.database.sqlite.statements import Plan
+from plugins.database.transaction import EngineTransaction
 
 if TYPE_CHECKING:
     from plugins.database.sqlite.database import SqliteDatabase
@@ -26,91 +25,36 @@ if TYPE_CHECKING:
 _EXPLAINING_SECONDS = 0.25
 
 
-class SqliteTransaction:
-    """A transaction on the process's one writing connection; used as a context manager, once."""
+class SqliteTransaction(EngineTransaction):
+    """A transaction on the process's one writing connection."""
 
     def __init__(self, database: SqliteDatabase, identity: Identity | None = None) -> None:
+        super().__init__(database.publish, database.writing)
         self._database = database
         self._identity = identity
-        self._events: list[Event] = []
-        self._failed = False
         self._writer: Guarded | None = None
         self._catalogue: Catalogue | None = None
 
-    def query(self, statement: str | Compiled, params: Params = NO_PARAMS) -> list[Row]:
-        """Run one statement and return its rows."""
-        return self._run(statement, params)[0]
-
-    def execute(self, statement: str | Compiled, params: Params = NO_PARAMS) -> int:
-        """Run one statement and return how many rows it changed, or returned if it only reads."""
-        return self._run(statement, params)[1]
-
-    def script(self, sql: str) -> None:
-        """Run several statements of PostgreSQL's SQL, in order."""
-        self._usable()
-        try:
-            statements = self._database.split(sql)
-        except DatabaseError:
-            self._failed = True
-            raise
-        for statement in statements:
-            try:
-                self._run(statement, NO_PARAMS)
-            except DatabaseError as error:
-                error.statement = statement
-                raise
-
-    def publish(self, event: Event) -> None:
-        """Publish `event` after the commit."""
-        self._events.append(event)
-
-    def __enter__(self) -> SqliteTransaction:
+    def _begin(self) -> None:
         """Wait for the writer and begin."""
-        database = self._database
-        lock = database.connections.write_lock
-        if database.writing_thread == threading.get_ident():
-            raise DatabaseError(
-                "there is already a transaction in progress in this thread",
-                sqlstate="25001",
-                hint="Pass the transaction on; transactions do not nest.",
-            )
-        if not lock.acquire(timeout=database.connections.limits.busy_timeout):
+        connections = self._database.connections
+        if not connections.write_lock.acquire(timeout=connections.limits.busy_timeout):
             raise DatabaseUnavailable(
                 "the database is locked by another writer of this process",
                 sqlstate="55P03",
                 hint="Try again.",
             )
-        database.writing_thread = threading.get_ident()
         try:
-            database.prepare_file()
-            self._writer = database.connections.writer()
-            self._begin(self._writer)
+            self._database.prepare_file()
+            self._writer = connections.writer()
+            self._begin_on(self._writer)
         except BaseException as error:
             self._release()
             if isinstance(error, apsw.Error):
                 raise errors.translate(error, catalogues.EMPTY) from error
             raise
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Commit, or roll back if the block raised or a statement had failed; then publish."""
-        try:
-            if kind is None and not self._failed:
-                self._commit()
-            else:
-                self._rollback()
-        finally:
-            self._release()
-        if kind is None:
-            if self._failed:
-                raise DatabaseError(
-                    "the transaction was rolled back: one of its statements had failed", sqlstate="25P02"
-                )
-            self._database.publish(self._events)
-
-    def _begin(self, writer: Guarded) -> None:
+    def _begin_on(self, writer: Guarded) -> None:
         writer.begin()
         writer.connection.execute("BEGIN IMMEDIATE")
 
@@ -135,20 +79,12 @@ class SqliteTransaction:
 
     def _release(self) -> None:
         self._writer = None
-        self._database.writing_thread = None
         self._database.connections.write_lock.release()
 
     def _open(self) -> Guarded:
         if self._writer is None:
             raise DatabaseError("the transaction has ended", sqlstate="25P01")
         return self._writer
-
-    def _usable(self) -> None:
-        if self._failed:
-            raise DatabaseError(
-                "current transaction is aborted, commands ignored until end of transaction block",
-                sqlstate="25P02",
-            )
 
     def _known(self) -> Catalogue:
         return self._catalogue or self._database.catalogue
@@ -162,7 +98,6 @@ class SqliteTransaction:
         return plan
 
     def _run(self, statement: str | Compiled, params: Params) -> tuple[list[Row], int]:
-        self._usable()
         writer = self._open()
         sql = ""
         try:
@@ -170,7 +105,6 @@ class SqliteTransaction:
             sql = statement.sql if isinstance(statement, Compiled) else self._plan(statement).sql
             return _execute(writer, sql, params)
         except Exception as error:
-            self._failed = True
             raise self._refusal(error, writer, sql, params) from error
 
     def _refusal(self, error: Exception, writer: Guarded, sql: str, params: Params) -> DatabaseError:
@@ -194,10 +128,10 @@ def _execute(writer: Guarded, sql: str, params: Params) -> tuple[list[Row], int]
 class SqliteSchemaTransaction(SqliteTransaction):
     """A transaction that changes the schema: foreign keys are checked once, before its commit."""
 
-    def _begin(self, writer: Guarded) -> None:
+    def _begin_on(self, writer: Guarded) -> None:
         # The pragma does nothing inside a transaction; nobody else uses the writer between here and the end.
         writer.connection.pragma("foreign_keys", False)
-        super()._begin(writer)
+        super()._begin_on(writer)
         self._catalogue = catalogues.read_within(writer.connection)
 
     def _plan(self, text: str) -> Plan:
@@ -206,12 +140,7 @@ class SqliteSchemaTransaction(SqliteTransaction):
     def _run(self, statement: str | Compiled, params: Params) -> tuple[list[Row], int]:
         if isinstance(statement, Compiled):
             return super()._run(statement, params)
-        self._usable()
-        try:
-            plan = self._plan(statement)
-        except DatabaseError:
-            self._failed = True
-            raise
+        plan = self._plan(statement)
         try:
             result = super()._run(Compiled(plan.sql), params) if plan.sql else ([], 0)
         except DatabaseError as error:
@@ -236,7 +165,6 @@ class SqliteSchemaTransaction(SqliteTransaction):
             try:
                 connection.execute(sql).fetchall()
             except apsw.SQLError as error:
-                self._failed = True
                 raise DatabaseError(
                     f"cannot drop {dropped} because other objects depend on it",
                     sqlstate="2BP01",

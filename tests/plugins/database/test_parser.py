@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from kernel.contracts.database import Compiled, DatabaseError
+from plugins.database import parser
 from plugins.database.sqlite.database import SqliteDatabase
-from plugins.database.sqlite.translate import parser
 
 quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import pytest
 
 from kernel.contracts.database import DatabaseError
+from plugins.database.parser import split
 from plugins.database.sqlite.database import SqliteDatabase
-from plugins.database.sqlite.translate import split
 
 CASES = Path(__file__).parent / "cases"
 SETUP = (CASES / "setup.sql").read_text()

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from kernel.contracts.catalogue import Catalogue
 from kernel.contracts.database import DatabaseError
+from plugins.database import parser
 from plugins.database.sqlite.statements import Plan
-from plugins.database.sqlite.translate import parser
 from plugins.database.sqlite.translate.statements import emit_statement
 
 
@@ -25,8 +25,3 @@ def translate(text: str, catalogue: Catalogue) -> Plan:
         return emit_statement(parsed.statements[0], parsed, catalogue)
     except RecursionError:
         raise DatabaseError("stack depth limit exceeded", sqlstate="54001") from None
-
-
-def split(sql: str) -> list[str]:
-    """Return the statements of a script, each as its own text; raises `DatabaseError` (42601) on a syntax error."""
-    return parser.split(sql)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from kernel.contracts.catalogue import Catalogue
 from kernel.contracts.database import DatabaseError
+from plugins.database.parser import Parsed
 from plugins.database.sqlite.statements import Plan
 from plugins.database.sqlite.translate.nodes import Node, kind_of, refused
-from plugins.database.sqlite.translate.parser import Parsed
 from plugins.database.sqlite.translate.queries.select import emit_query
 from plugins.database.sqlite.translate.queries.writes import emit_delete, emit_insert, emit_update
 from plugins.database.sqlite.translate.schema.alterations import alter_table, rename

@@ -8,10 +8,10 @@ import msgspec
 
 from kernel.contracts.catalogue import Catalogue, Column, ForeignKey, Index, Table
 from kernel.contracts.database import DatabaseError
+from plugins.database.parser import Parsed
 from plugins.database.sqlite.names import engine_name, quote
 from plugins.database.sqlite.statements import Change, Plan
 from plugins.database.sqlite.translate.nodes import Node, only, refused
-from plugins.database.sqlite.translate.parser import Parsed
 from plugins.database.sqlite.translate.schema.tables import TableBuilder, dependents, is_new
 from plugins.database.sqlite.translate.scope import Scope, check_name, file_name
 

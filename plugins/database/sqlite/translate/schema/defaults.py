@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from kernel.contracts.catalogue import Catalogue, Column
+from plugins.database import parser
+from plugins.database.parser import Parsed
 from plugins.database.sqlite.stored import base_type, fit
-from plugins.database.sqlite.translate import expressions, parser, types
+from plugins.database.sqlite.translate import expressions, types
 from plugins.database.sqlite.translate.nodes import kind_of
-from plugins.database.sqlite.translate.parser import Parsed
 from plugins.database.sqlite.translate.scope import Expr, Scope
 
 # Words that end a default's expression (a restricted one, without these at its top level).

@@ -6,11 +6,11 @@ import msgspec
 
 from kernel.contracts.catalogue import Catalogue, Column, Index, Table
 from kernel.contracts.database import DatabaseError
+from plugins.database.parser import Parsed
 from plugins.database.sqlite.names import engine_name, quote
 from plugins.database.sqlite.statements import Change, Plan
 from plugins.database.sqlite.translate import expressions, types
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
-from plugins.database.sqlite.translate.parser import Parsed
 from plugins.database.sqlite.translate.queries.select import emit_query
 from plugins.database.sqlite.translate.schema.constraints import Names
 from plugins.database.sqlite.translate.schema.tables import dependents, is_new

@@ -9,13 +9,13 @@ import msgspec
 
 from kernel.contracts.catalogue import Catalogue, Column, ForeignKey, Index, Table
 from kernel.contracts.database import DatabaseError
+from plugins.database.parser import Parsed
 from plugins.database.sqlite.errors import RANGE_CHECK
 from plugins.database.sqlite.names import engine_name, quote
 from plugins.database.sqlite.statements import Change, Plan
 from plugins.database.sqlite.stored import base_type, fit, form_of
 from plugins.database.sqlite.translate import expressions, types
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
-from plugins.database.sqlite.translate.parser import Parsed
 from plugins.database.sqlite.translate.schema.constraints import (
     Names,
     columns_in,
