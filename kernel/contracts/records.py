@@ -147,7 +147,8 @@ class Insert(msgspec.Struct, frozen=True):
 class Update(msgspec.Struct, frozen=True):
     """New values for the rows that meet every condition: `values` is the text of one JSON object.
 
-    Only `columns` are written; a member that the object lacks is null.
+    Only `columns` are written. A member that the object lacks is null, or with `defaults` the column's default.
+    A value that does not fit its column is refused even where no row meets the conditions.
     More than `max_affected` rows is an error, and changes none; `returning` and `single` are as in `Insert`.
     """
 
@@ -156,6 +157,7 @@ class Update(msgspec.Struct, frozen=True):
     values: str
     schema: str = "public"
     where: tuple[Condition, ...] = ()
+    defaults: bool = False
     returning: tuple[Item, ...] | None = None
     single: bool = False
     max_affected: int | None = None

@@ -78,6 +78,7 @@ class Compiler:
         self._slots: list[tuple[str, Prepare | None]] = []
         self._constants: dict[str, str] = {}
         self._checks: list[str] = []
+        self._check_always = False
 
     def select(self, query: Select) -> Plan:
         """Compile a read."""
@@ -109,6 +110,7 @@ class Compiler:
         columns = self._assignments(update.columns)
         where = self._where(update.where)
         row = self._returning(update.returning)
+        self._checks.extend(self._dialect.read_row(columns))
         return self._plan(self._dialect.update(self._table, columns, where, row))
 
     def delete(self, delete: Delete) -> Plan:
@@ -118,7 +120,7 @@ class Compiler:
 
     def _plan(self, sql: str) -> Plan:
         check = Compiled(f"SELECT {', '.join(self._checks[:_MAX_CHECKS])}") if self._checks else None
-        return Plan(Compiled(sql), tuple(self._slots), self._constants, check)
+        return Plan(Compiled(sql), tuple(self._slots), self._constants, check, self._check_always)
 
     # Members of the answer
 
@@ -201,7 +203,10 @@ class Compiler:
             case Is():
                 test = self._is(condition)
             case Logic():
+                before = len(self._checks)
                 inner = [self._condition(child) for child in condition.conditions]
+                if condition.operator == "or" or condition.negated:
+                    self._check_always |= len(self._checks) > before
                 test = _balanced(inner, condition.operator.upper())
         return f"NOT ({test})" if condition.negated else f"({test})"
 
@@ -221,6 +226,7 @@ class Compiler:
             return _fill(test, value)
         values = self._slot(_array)
         self._check(read, self._dialect.read_all(read, values))
+        self._check_always |= read != "{}"
         quantify = self._dialect.any_of if comparison.quantifier == "any" else self._dialect.all_of
         return quantify(left, test, values)
 

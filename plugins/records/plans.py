@@ -27,13 +27,19 @@ class Plan(msgspec.Struct, frozen=True):
     `slots` name the parameters of a query's values, in the order in which `shape_of` finds them, each with
     the function that prepares a value or None; `constants` are the parameters that the shape itself decides.
     `check` reads the values as the types of their columns: an engine that does so only for the rows it looks at
-    needs it to refuse a bad value where there are none.
+    needs it to refuse a bad value where there are none. With `always`, it may not look at some value even where
+    it finds rows: once one side of an ``or`` holds, the other is left alone.
     """
 
     statement: Compiled
     slots: tuple[tuple[str, Prepare | None], ...] = ()
     constants: Mapping[str, str] = {}
     check: Compiled | None = None
+    always: bool = False
+
+    def check_for(self, count: int) -> Compiled | None:
+        """Return the check to run after a statement that found or changed `count` rows, if it needs one."""
+        return self.check if self.always or not count else None
 
     def params(self, values: list[Any]) -> dict[str, Any]:
         """Return the parameters for one query's values."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from kernel.contracts.catalogue import Table
+from kernel.contracts.catalogue import Column, Table
 from kernel.contracts.database import Database, DatabaseError, Transaction
 from kernel.contracts.records import (
     Delete,
@@ -30,6 +30,8 @@ from plugins.records.sqlite import SQLite
 
 _DIALECTS: dict[str, Callable[[], Dialect]] = {"sqlite": SQLite}
 
+_NULL = msgspec.Raw(b"null")
+_decode_row = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_rows = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -69,8 +71,8 @@ class TableRecords:
             params["limit"] = -1 if query.limit is None else query.limit
             params["offset"] = query.offset
         row = self._database.query(plan.statement, params, identity=identity, inline=inline)[0]
-        if row[0] == 0 and plan.check is not None:
-            self._database.query(plan.check, params, identity=identity, inline=inline)
+        if (check := plan.check_for(row[0])) is not None:
+            self._database.query(check, params, identity=identity, inline=inline)
         total = (row[2] if ranged else row[0]) if query.counted else None
         return Page(row[1].encode(), row[0], total)
 
@@ -82,6 +84,7 @@ class TableRecords:
         inserted = True
         with self._database.transaction(identity) as transaction:
             for batch in _batches(insert):
+                self._refuse_null_numbers(batch, batch.rows)
                 inserted = self._has_new(batch, transaction) or written.count > 0
                 plan = self._insert_plan(batch)
                 for _ in range(1 if batch.columns else batch.size):
@@ -101,7 +104,9 @@ class TableRecords:
         if update.columns:
             plan = self._plan(key, update.schema, update.table, lambda compiler: compiler.update(update))
             with self._database.transaction(identity) as transaction:
-                written.run(transaction, plan, {**plan.params(values), "row": update.values})
+                row = self._with_defaults(update) if update.defaults else update.values
+                self._refuse_null_numbers(update, f"[{row}]")
+                written.run(transaction, plan, {**plan.params(values), "row": row})
                 written.check(update.single, update.max_affected)
         else:
             written.check(update.single, update.max_affected)
@@ -119,6 +124,41 @@ class TableRecords:
             written.run(transaction, plan, plan.params(values))
             written.check(delete.single, delete.max_affected)
         return written.result()
+
+    def _refuse_null_numbers(self, write: Insert | Update, rows: str) -> None:
+        """Refuse null for a column that numbers its rows by itself: an engine may take it for "the next one"."""
+        table = self._table(write.table, write.schema)
+        numbered = [name for name in write.columns if _is_numbered(table.columns.get(name))]
+        if not numbered:
+            return
+        for row in _decode_rows(rows):
+            for name in numbered:
+                if bytes(row.get(name, _NULL)) == b"null":
+                    message = f'null value in column "{name}" of relation "{table.name}" violates not-null constraint'
+                    raise DatabaseError(message, sqlstate="23502", table=table.name, column=name)
+
+    def _with_defaults(self, update: Update) -> str:
+        """Return the values with the default of each column that they lack."""
+        values = _decode_row(update.values)
+        columns = self._table(update.table, update.schema).columns
+        for name in update.columns:
+            column = columns[name]
+            if name in values:
+                continue
+            if _is_numbered(column):
+                raise Unsupported(f"The column '{name}' numbers rows as they are inserted; an update cannot.")
+            if column.default is not None:
+                values[name] = self._default(column)
+        return _encode(values).decode()
+
+    def _default(self, column: Column) -> msgspec.Raw:
+        """Return a column's default as JSON; text will do for every type but JSON itself."""
+        ((value,),) = self._database.query(f"select cast({column.default} as {column.type})")
+        if isinstance(value, bytes):
+            value = f"\\x{value.hex()}"
+        if value is None or column.type in ("json", "jsonb"):
+            return msgspec.Raw(b"null" if value is None else value.encode())
+        return msgspec.Raw(_encode(str(value)))
 
     def _insert_plan(self, insert: Insert) -> Plan:
         key = ("insert", insert.schema, insert.table, insert.columns, insert.conflict, insert.returning)
@@ -165,8 +205,8 @@ class _Tally:
             rows = transaction.query(plan.statement, params)
             self.count += len(rows)
             self._rows.extend(row[0] for row in rows)
-        if self.count == 0 and plan.check is not None:
-            transaction.query(plan.check, params)
+        if (check := plan.check_for(self.count)) is not None:
+            transaction.query(check, params)
 
     def check(self, single: bool, most: int | None) -> None:
         """Raise where the count is not what was allowed."""
@@ -189,6 +229,10 @@ def _allow(identity: Identity | None, table: str) -> None:
             hint="Only the role service_role may use tables here: send the service role's key as the apikey.",
             table=table,
         )
+
+
+def _is_numbered(column: Column | None) -> bool:
+    return column is not None and (column.identity or (column.default or "").startswith("nextval("))
 
 
 def _batches(insert: Insert) -> list[Insert]:

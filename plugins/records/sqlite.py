@@ -119,6 +119,10 @@ class SQLite:
         found = f"SELECT 1 FROM {self._table(table)} WHERE {same}"
         return f"SELECT EXISTS (SELECT 1 FROM json_each(:rows) AS {_EACH} WHERE NOT EXISTS ({found}))"
 
+    def read_row(self, columns: list[Assignment]) -> list[str]:
+        """Read the members of the object in the parameter ``row``, for the errors' sake."""
+        return [self._read(column, ":row") for column in columns]
+
     def update(self, table: Table, columns: list[Assignment], where: str, row: str | None) -> str:
         """Set columns from the object in the parameter ``row``."""
         sets = ", ".join(f"{self.name(column.column)} = {self._read(column, ':row')}" for column in columns)

@@ -157,6 +157,7 @@ class Tables:
     def update(self, request: Request, table: str, body: bytes) -> Response:
         """PATCH: new values for the rows that the filters find."""
         write = self._write(request, table)
+        prefer = write.prefer
         rows = payload(request, body, write.query.columns)
         columns = rows.columns if rows.rows else ()
         written = self._records.update(
@@ -166,15 +167,16 @@ class Tables:
                 rows.first(),
                 write.table.schema,
                 write.query.where,
+                prefer.missing == "default",
                 write.returning(),
                 write.shape == "object",
-                write.prefer.max_affected,
+                prefer.max_affected,
             ),
             request.identity,
         )
-        total = None if write.prefer.count is None else written.count
+        total = None if prefer.count is None else written.count
         span = ranges.content_range(0, written.count, total)
-        return write.answer(written, write.status(), span, *_CHANGED)
+        return write.answer(written, write.status(), span, "missing", *_CHANGED)
 
     @answering
     def delete(self, request: Request, table: str) -> Response:
@@ -209,6 +211,7 @@ class Tables:
         prefer = preferences(request)
         shape = wanted_shape(request)
         query = self._parser.parse(request.query).query
+        ranges.window(query, None, None)
         found = self._records.table(table, schema, request.identity)
         return _Write(found, query, prefer, shape, headers)
 
@@ -290,7 +293,7 @@ def _check_keys(rows: Payload, keys: dict[str, str]) -> None:
     """Demand that the body is one row whose key is the one in the URL."""
     if len(rows.rows) == 1:
         row = rows.rows[0]
-        values = {name: _text(row[name]) for name in keys if name in row}
+        values = {name: _text(row[name]) for name in keys if name in row and bytes(row[name]) != b"null"}
         if values == keys:
             return
     raise RestError(400, "PGRST115", "Payload values do not match URL in primary key column(s)")

@@ -72,12 +72,77 @@ def test_missing_members_are_null_or_with_a_preference_default(api: Any) -> None
     assert reply.header("preference-applied") == "missing=default, return=representation"
 
 
-def test_a_preference_that_an_update_does_not_keep_is_not_said_to_be_applied(api: Any) -> None:
-    reply = api.patch(
-        "items?id=eq.1", json={"name": "x"}, headers={"prefer": "return=minimal,missing=default"}
-    )
+def test_an_update_gives_defaults_to_columns_that_are_named_and_not_given(api: Any) -> None:
+    path = "items?id=eq.1&columns=name,done,created,price&select=name,done,created,price"
+    body = {"name": "x", "code": "not named"}
+    headers = {"prefer": "return=representation,missing=default"}
+    reply = api.patch(path, json=body, headers=headers).expect(200)
+    assert reply.json() == [
+        {"name": "x", "done": False, "created": "2026-01-01T00:00:00+00:00", "price": None}
+    ]
+    assert reply.header("preference-applied") == "missing=default, return=representation"
+    (row,) = api.patch(path, json=body, headers=REPRESENTATION).json()
+    assert row == {"name": "x", "done": None, "created": None, "price": None}
 
-    assert reply.header("preference-applied") == "return=minimal"
+
+def test_an_update_leaves_columns_alone_that_are_neither_named_nor_given(api: Any) -> None:
+    headers = {"prefer": "return=representation,missing=default"}
+    (row,) = api.patch("items?id=eq.1", json={"name": "x"}, headers=headers).json()
+    assert (row["name"], row["done"], row["code"]) == ("x", True, "A")
+
+
+def test_missing_is_said_to_be_applied_where_it_can_be(api: Any) -> None:
+    headers = {"prefer": "missing=default"}
+    assert api.post("notes", json={}, headers=headers).header("preference-applied") == "missing=default"
+    assert api.patch("notes", json={}, headers=headers).header("preference-applied") == "missing=default"
+    for reply in (
+        api.delete("notes", headers=headers),
+        api.put("clients?id=eq.1", json={"id": 1, "name": "x"}, headers=headers),
+        api.get("notes", headers=headers),
+    ):
+        assert reply.header("preference-applied") is None
+
+
+def test_a_value_that_does_not_fit_is_refused_even_where_no_row_matches(api: Any) -> None:
+    for body, code in (
+        ({"price": "cheap"}, "22P02"),
+        ({"name": "fine", "done": "perhaps"}, "22P02"),
+        ({"price": 123456789012}, "22003"),
+        ({"created": "2024-02-30"}, "22008"),
+        ({"meta": {}, "client_id": [1]}, "22P02"),
+    ):
+        for headers in ({}, REPRESENTATION, OBJECT):
+            error = api.patch("items?id=eq.99", json=body, headers=headers).expect(400).json()
+            assert (error["code"], error["hint"]) == (code, None)
+        assert api.post("items", json=[{**body, "name": "x"}]).expect(400).json()["code"] == code
+    api.patch("items?id=eq.99", json={"price": "1.5", "done": "yes", "meta": "{"}).expect(204)
+    api.patch("items?id=eq.99&columns=name", json={"name": "x", "price": "not written"}).expect(204)
+
+
+def test_null_is_no_number_for_a_column_that_numbers_itself(api: Any) -> None:
+    for method, path, body in (
+        (api.post, "items", {"id": None, "name": "x"}),
+        (api.post, "items", [{"id": 9, "name": "x"}, {"id": None, "name": "x"}]),
+        (api.post, "items?columns=id,name", {"name": "x"}),
+        (api.post, "clients", {"id": None, "name": "x"}),
+        (api.patch, "items?id=eq.1", {"id": None}),
+    ):
+        error = method(path, json=body).expect(400).json()
+        assert (error["code"], "not-null" in error["message"]) == ("23502", True)
+    assert api.ids("") == [1, 2, 3, 4]
+    headers = {"prefer": "missing=default"}
+    api.post("items?columns=id,name", json={"name": "x"}, headers=headers).expect(201)
+
+
+def test_a_limit_below_zero_is_refused_before_anything_is_written(api: Any) -> None:
+    for reply in (
+        api.post("clients?limit=-1", json={"id": 3, "name": "x"}),
+        api.patch("clients?limit=-1", json={"name": "x"}),
+        api.delete("pairs?limit=-1"),
+    ):
+        assert reply.expect(416).json()["code"] == "PGRST103"
+    assert api.rows("clients?select=name&order=id") == [{"name": "Ann"}, {"name": "Bob"}]
+    assert len(api.rows("pairs")) == 2
 
 
 def test_numbers_keep_their_digits(api: Any) -> None:
@@ -296,6 +361,20 @@ class TestPut:
     )
     def test_the_body_must_have_the_key(self, api: Any, body: Any) -> None:
         assert api.put("pairs?a=eq.5&b=eq.z", json=body).expect(400).json()["code"] == "PGRST115"
+
+    def test_the_key_is_not_taken_from_elsewhere(self, api: Any) -> None:
+        """Null is no text ``null``, and of a repeated member the one that is checked is the one written."""
+        for path, body in (
+            ("pairs?a=eq.5&b=eq.null", '{"a": 5, "b": null}'),
+            ("clients?id=eq.9", '{"id": 9, "name": "x", "id": 1}'),
+        ):
+            assert api.put(path, body=body).expect(400).json()["code"] == "PGRST115"
+        api.put("clients?id=eq.9", body='{"id": 1, "name": "x", "id": 9}').expect(204)
+        assert api.rows("clients?select=id,name&order=id") == [
+            {"id": 1, "name": "Ann"},
+            {"id": 2, "name": "Bob"},
+            {"id": 9, "name": "x"},
+        ]
 
     def test_takes_no_limit(self, api: Any) -> None:
         assert api.put("clients?id=eq.9&limit=1", json={"id": 9}).expect(400).json()["code"] == "PGRST114"
