@@ -12,6 +12,9 @@ from plugins.rest.scanner import END, Backtrack, Scanner
 
 T = TypeVar("T")
 
+MAX_TERMS = 2000
+"""How many terms a list of columns, select items or order terms may have."""
+
 FIELD_NAME = "field name (* or [a..z0..9_$])"
 _KEY_NAME = "any non reserved character different from: .,>()"
 
@@ -126,6 +129,8 @@ def separated(s: Scanner, rule: Callable[[Scanner], T]) -> list[T]:
         space(s)
         if not s.accept(","):
             return found
+        if len(found) == MAX_TERMS:
+            raise RestError(400, "PGRST100", f"a list has at most {MAX_TERMS} terms")
         space(s)
         found.append(rule(s))
 

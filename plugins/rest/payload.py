@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -44,8 +45,11 @@ def payload(request: Request, body: bytes, columns: tuple[str, ...] | None) -> P
     """
     content_type = request.headers.get("content-type") or "application/json"
     media_type = content_type.partition(";")[0].strip().lower()
+    encoding = request.headers.get("content-encoding")
+    if encoding is not None and encoding.strip().lower() not in ("", "identity"):
+        raise bad_body(f"Content-Encoding not acceptable: {encoding}")
     try:
-        text = body.decode()
+        text = body.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         raise bad_body(
             "Empty or invalid json" if media_type == "application/json" else "Invalid UTF-8"
@@ -60,7 +64,9 @@ def payload(request: Request, body: bytes, columns: tuple[str, ...] | None) -> P
 
 
 def _rows(text: str, columns: tuple[str, ...] | None) -> Payload:
-    rows, text = _objects(text)
+    rows = _objects(text)
+    # Of a repeated member the last counts, as in PostgreSQL: the database is to see what was read here.
+    text = _encode(rows).decode()
     if "\\u0000" in text and _NUL.search(text):
         message = "unsupported Unicode escape sequence"
         raise RestError(400, "22P05", message, "\\u0000 cannot be converted to text.")
@@ -77,17 +83,17 @@ def _rows(text: str, columns: tuple[str, ...] | None) -> Payload:
     return Payload(tuple(names), text, rows)
 
 
-def _objects(text: str) -> tuple[list[Row], str]:
+def _objects(text: str) -> list[Row]:
     try:
         found = _decode(text)
     except msgspec.ValidationError as error:
         return _not_objects(text, error)
     except (msgspec.DecodeError, RecursionError) as error:
         raise bad_body("Empty or invalid json") from error
-    return ([found], f"[{text}]") if isinstance(found, dict) else (found, text)
+    return [found] if isinstance(found, dict) else found
 
 
-def _not_objects(text: str, cause: Exception) -> tuple[list[Row], str]:
+def _not_objects(text: str, cause: Exception) -> list[Row]:
     """Treat JSON that is neither an object nor an array of them as PostgREST does: a scalar is no rows."""
     try:
         value: Any = _decode_any(text)
@@ -95,7 +101,7 @@ def _not_objects(text: str, cause: Exception) -> tuple[list[Row], str]:
         raise bad_body("Empty or invalid json") from error
     if isinstance(value, list):
         raise bad_body("All object keys must match") from cause
-    return [], "[]"
+    return []
 
 
 def _check_depth(value: bytes) -> None:
@@ -113,7 +119,8 @@ def _from_csv(text: str) -> str:
     try:
         lines = [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line]
     except csv.Error as error:
-        raise bad_body("the body is not valid CSV") from error
+        most = csv.field_size_limit()
+        raise bad_body(f"the body is not valid CSV, or a field has more than {most} characters") from error
     if not lines:
         return "[]"
     names, *rows = lines

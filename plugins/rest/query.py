@@ -18,6 +18,7 @@ MAX_PARAMETERS = 2000
 """How many parameters a query string may have."""
 
 _STRUCTURAL = frozenset({"order", "limit", "offset", "and", "or"})
+_KEY = "apikey"
 _LARGEST = 2**63 - 1
 _SAFE = re.compile(r"[A-Za-z0-9_.~-]*")
 
@@ -102,7 +103,10 @@ def _quoted(text: str) -> str:
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:
-    """Return names and values, decoded; a name without a value is left out."""
+    """Return names and values, decoded; a name without a value is left out, and so is the caller's API key.
+
+    (A column of the key's name is filtered by as ``"apikey"``, in quotes.)
+    """
     parts = text.split("&")
     if len(parts) > MAX_PARAMETERS:
         message = f"a query string has at most {MAX_PARAMETERS} parameters"
@@ -110,7 +114,7 @@ def _pairs(text: str) -> list[tuple[str, str]]:
     pairs = []
     for part in parts:
         key, equals, value = part.partition("=")
-        if equals:
+        if equals and key != _KEY:
             pairs.append((_decoded(key), _decoded(value)))
     return pairs
 

@@ -31,9 +31,13 @@ def test_an_object_is_one_row() -> None:
     assert (found.columns, found.text, len(found.rows)) == (("a", "b"), '[{"a":1,"b":null}]', 1)
 
 
-def test_an_array_is_its_rows_and_is_not_copied() -> None:
+def test_an_array_is_its_rows_digit_for_digit() -> None:
     found = read('[ {"a":1}, {"a":2.50} ]')
-    assert (found.columns, found.text, len(found.rows)) == (("a",), '[ {"a":1}, {"a":2.50} ]', 2)
+    assert (found.columns, found.text, len(found.rows)) == (("a",), '[{"a":1},{"a":2.50}]', 2)
+
+
+def test_of_a_repeated_member_the_last_counts() -> None:
+    assert read('{"a":1,"b":2,"a":3}').text == '[{"a":3,"b":2}]'
 
 
 @pytest.mark.parametrize("body", ["[]", "1", '"x"', "null", "true"])
@@ -99,3 +103,24 @@ def test_form() -> None:
 
 def test_other_content_types_are_refused() -> None:
     assert refusal("<a/>", "application/xml") == ("PGRST102", "Content-Type not acceptable: application/xml")
+
+
+def test_a_byte_order_mark_is_skipped() -> None:
+    assert read(b'\xef\xbb\xbf{"a":1}').columns == ("a",)
+    assert read(b"\xef\xbb\xbfa\n1", "text/csv").columns == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "fine"), [("identity", True), ("", True), ("gzip", False), ("br", False)]
+)
+def test_a_body_is_read_as_it_is_and_never_decompressed(encoding: str, fine: bool) -> None:
+    request = Request("POST", "/rest/v1/t", "", Headers({"content-encoding": encoding}))
+    if fine:
+        assert payload(request, b'{"a":1}', None).columns == ("a",)
+        return
+    with pytest.raises(RestError, match=f"Content-Encoding not acceptable: {encoding}"):
+        payload(request, b'{"a":1}', None)
+
+
+def test_a_field_of_csv_that_is_too_long_is_refused_in_so_many_words() -> None:
+    assert "more than 131072 characters" in refusal("a\n" + "x" * 200_000, "text/csv")[1]

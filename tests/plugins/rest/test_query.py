@@ -148,6 +148,13 @@ def test_parameters_without_a_value_are_dropped() -> None:
     assert parse("a&select=id&b") == parse("select=id")
 
 
+def test_the_api_key_is_no_filter() -> None:
+    parsed = QueryParser().parse("apikey=secret&id=eq.1")
+    assert parsed == QueryParser().parse("id=eq.1")
+    assert parse("apikey=secret") == Query()
+    assert parse('"apikey"=eq.x').where == (Comparison(Field("apikey"), "eq", "x"),)
+
+
 def test_of_a_repeated_parameter_the_first_counts() -> None:
     assert parse("limit=1&limit=2&select=a&select=b") == parse("limit=1&select=a")
 
@@ -172,6 +179,9 @@ def test_the_canonical_form_is_sorted_and_encoded() -> None:
         ("a=cs.{1}", "PGRST127", "cs"),
         ("a=eq.%00", "22021", "0x00"),
         ("select=m->99999999999", "22003", "out of range"),
+        ("select=" + "a," * 2000 + "a", "PGRST100", "2000"),
+        ("order=" + "a," * 2000 + "a", "PGRST100", "2000"),
+        ("columns=" + "a," * 2000 + "a", "PGRST100", "2000"),
         ("&".join(["a=eq.1"] * (MAX_PARAMETERS + 1)), "PGRST100", str(MAX_PARAMETERS)),
     ],
 )
