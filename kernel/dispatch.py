@@ -8,20 +8,22 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from kernel.errors import HookError
-from kernel.http import FileBody, HeaderList, HTTPError, NotInline, Problem, Request, Response, respond
+from kernel.http import Body, FileBody, HeaderList, HTTPError, NotInline, Problem, Request, Response, respond
 from kernel.plugin import Plugin
 from kernel.routing import Match, Route, Router
 from kernel.sources import Clock, Ids
 
 T = TypeVar("T")
 Run = Callable[..., Awaitable[Any]]
+Begin = Callable[[Body], Body]
 
 MAX_PATH = 8192
 _TRACEPARENT = re.compile(
     r"(?!ff|00-.{53})[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
 )
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~-]{1,128}")
-_BAD_PATH = re.compile("[\x00-\x1f\x7f\ufffd\\\\]|/\\.\\.?(?:/|$)")
+_BAD_CHARACTER = re.compile("[\x00-\x1f\x7f\ufffd\\\\]")
+_DOT_SEGMENT = re.compile(r"/\.\.?(?:/|$)")
 _BODYLESS = frozenset({204, 304})
 
 _log = logging.getLogger("kernel.dispatch")
@@ -47,7 +49,11 @@ class Dispatcher:
     """Takes requests from a server to their handlers and answers back.
 
     A server calls `route`, reads the body the route wants, then calls `handle` (on a thread, or on the loop for
-    an inline route) or `handle_async`. None of the three raises, except `NotInline` out of an inline `handle`.
+    an inline route) or `handle_async`; where it cannot read the body, `refuse`. None of them raises, except
+    `NotInline` out of an inline `handle`. Whatever happens, the hooks after a request are called once.
+
+    `begin` is how the server begins a body that is made piece by piece, as far as it does before it sends anything:
+    what fails by then is answered as an error. It is given no body that is not going to be sent.
     """
 
     def __init__(
@@ -84,7 +90,10 @@ class Dispatcher:
                     return self._finish(request, None, answer)
             match = self._router.match(request.method, request.path)
         except Exception as error:
-            return self.refuse(request, None, error)
+            # A path that has routes, but none for this method, may still be one plugin's own.
+            is_known = isinstance(error, HTTPError) and error.status == 405
+            owner = self._router.owner(request.path) if is_known else None
+            return self._finish(request, None, self._fail(request, owner, error))
         try:
             length = request.content_length
             if length is not None and length > self.body_limit(match.route):
@@ -103,30 +112,32 @@ class Dispatcher:
             413, f"the body is larger than the {self.body_limit(route)} bytes that this route takes"
         )
 
-    def handle(self, request: Request, match: Match) -> Response:
+    def handle(self, request: Request, match: Match, begin: Begin) -> Response:
         """Take the request through hooks and handler; raises `NotInline` only where ``request.inline`` is set."""
         route = match.route
         try:
-            response = self._admit(request, route)
-            if response is None:
-                response = respond(route.invoke(request, match.values))
+            answer = self._admit(request, route)
+            response = respond(route.invoke(request, match.values) if answer is None else answer)
+            if type(response.body) is not bytes and _is_to_begin(request, response):
+                response.body = begin(response.body)
         except NotInline as error:
             if request.inline:
                 raise
-            response = self._fail(request, route, error)
+            response = self._fail(request, route.owner, error)
         except Exception as error:
-            response = self._fail(request, route, error)
+            response = self._fail(request, route.owner, error)
         return self._finish(request, route, response)
 
-    async def handle_async(self, request: Request, match: Match, run: Run) -> Response:
-        """Do the same for an ``async def`` handler; `run` awaits a function on a thread, for hooks that block."""
+    async def handle_async(self, request: Request, match: Match, begin: Begin, run: Run) -> Response:
+        """Do the same for an ``async def`` handler; `run` awaits a function on a thread, for what may block."""
         route = match.route
         try:
-            response = self._admit(request, route) if self.inline else await run(self._admit, request, route)
-            if response is None:
-                response = respond(await route.invoke(request, match.values))
+            answer = self._admit(request, route) if self.inline else await run(self._admit, request, route)
+            response = respond(await route.invoke(request, match.values) if answer is None else answer)
+            if type(response.body) is not bytes and _is_to_begin(request, response):
+                response.body = await run(begin, response.body)
         except Exception as error:
-            response = self._fail(request, route, error)
+            response = self._fail(request, route.owner, error)
         if self.inline:
             return self._finish(request, route, response)
         finished: Response = await run(self._finish, request, route, response)
@@ -134,17 +145,18 @@ class Dispatcher:
 
     def refuse(self, request: Request, route: Route | None, error: Exception) -> Response:
         """Answer with an error that a server found itself: a body too large, broken off, or too slow."""
-        return self._finish(request, route, self._fail(request, route, error))
+        owner = None if route is None else route.owner
+        return self._finish(request, route, self._fail(request, owner, error))
 
     def admit_socket(self, request: Request) -> Response | None:
         """Identify a WebSocket's upgrade request and ask the hooks; a response is a refusal."""
         self._name(request)
         try:
             _check_path(request.path)
-            response = self._admit(request, None)
+            answer = self._admit(request, None)
         except Exception as error:
-            response = self._fail(request, None, error)
-        return None if response is None else self._finish(request, None, response)
+            answer = self._fail(request, None, error)
+        return None if answer is None else self._finish(request, None, respond(answer))
 
     def _name(self, request: Request) -> None:
         request.started = self._monotonic()
@@ -191,9 +203,9 @@ class Dispatcher:
         request.admitted = True
         return None
 
-    def _fail(self, request: Request, route: Route | None, error: Exception) -> Response:
+    def _fail(self, request: Request, owner: str | None, error: Exception) -> Response:
         problem, headers = self._problem(request, error)
-        plugin = self._plugins.get(route.owner) if route is not None else None
+        plugin = None if owner is None else self._plugins.get(owner)
         response: Response | None = None
         if plugin is not None:
             try:
@@ -202,8 +214,7 @@ class Dispatcher:
                 _log.exception(
                     "format_error failed", extra={"plugin": plugin.name, "error_id": problem.error_id}
                 )
-        if response is None:
-            response = self._rendered(request, problem)
+        response = respond(response or self._rendered(request, problem))
         response.headers.extend(headers)
         return response
 
@@ -232,12 +243,12 @@ class Dispatcher:
                 after(request, response)
             except Exception as error:
                 self._let_go(request, response)
-                response = self._fail(request, route, error)
+                response = self._fail(request, None if route is None else route.owner, error)
                 break
         headers = response.headers
         if route is not None and route.deprecated is not None:
             headers.extend(_deprecation(route))
-        if request.method in ("GET", "HEAD") and response.status == 200 and _not_modified(request, response):
+        if response.status == 200 and _not_modified(request, response):
             response.status = 304
         origin = request.headers.get("origin")
         if origin is not None:
@@ -309,11 +320,20 @@ def _fit(function: Callable[..., Any], takes: tuple[str, ...], given: tuple[str,
 def _check_path(path: str) -> None:
     if len(path) > MAX_PATH:
         raise HTTPError(414, f"the path is longer than {MAX_PATH} characters")
-    if not path.startswith("/") or _BAD_PATH.search(path):
+    if path[:1] != "/" or _BAD_CHARACTER.search(path) or ("/." in path and _DOT_SEGMENT.search(path)):
         raise HTTPError(
             400,
             "the path holds a control character, a backslash, a '.' or '..' segment, or is not valid UTF-8",
         )
+
+
+def _is_to_begin(request: Request, response: Response) -> bool:
+    """Tell whether a body is made piece by piece, and will be sent: not for HEAD, nor to who has it already."""
+    if isinstance(response.body, bytes | FileBody) or response.status in _BODYLESS:
+        return False
+    if request.method == "HEAD":
+        return False
+    return response.status != 200 or not _not_modified(request, response)
 
 
 def _tell_length(response: Response) -> None:
@@ -331,18 +351,18 @@ def _tell_length(response: Response) -> None:
 
 
 def _not_modified(request: Request, response: Response) -> bool:
-    """Evaluate the conditions of RFC 9110, section 13, for GET and HEAD."""
+    """Evaluate the conditions of RFC 9110, section 13, which GET and HEAD have."""
     get = request.headers.get
     known = get("if-none-match")
+    since = get("if-modified-since")
+    if (known is None and since is None) or request.method not in ("GET", "HEAD"):
+        return False
     if known is not None:
         tag = response.header("etag")
         if tag is None:
             return False
         candidates = [candidate.strip().removeprefix("W/") for candidate in known.split(",")]
         return "*" in candidates or tag.removeprefix("W/") in candidates
-    since = get("if-modified-since")
-    if since is None:
-        return False
     modified = response.header("last-modified")
     if modified is None:
         return False

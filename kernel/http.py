@@ -254,11 +254,16 @@ def reason(status: int) -> str:
 def respond(result: Any) -> Response:
     """Turn what a handler returned into a `Response`.
 
-    A `Response` stays as it is; None is 204; bytes are ``application/octet-stream``; text is ``text/plain``; an
-    iterator or async iterator is a stream of bytes; all else is encoded as JSON.
+    A `Response` is copied, so that it may be a constant: what is added on its way out is one request's own. None
+    is 204; bytes are ``application/octet-stream``; text is ``text/plain``; an iterator or async iterator is a
+    stream of bytes; all else is encoded as JSON.
     """
     if isinstance(result, Response):
-        return result
+        own = Response.__new__(Response)  # what __init__ checks has been checked
+        own.status = result.status
+        own.body = result.body
+        own.headers = result.headers.copy()
+        return own
     if result is None:
         return Response(status=204)
     if isinstance(result, bytes):

@@ -127,8 +127,8 @@ class Router:
         self.routes: list[Route] = []
         self.sockets: list[WebSocketRoute] = []
         self._fixed: dict[str, dict[str, Match]] = {}
-        self._http: MapAdapter | None = None
-        self._ws: MapAdapter | None = None
+        self._http = _Paths([])
+        self._ws = _Paths([])
 
     def add(self, owner: str, route: Route | WebSocketRoute) -> None:
         """Register a route of plugin `owner`; raises `RouteError` where another has the same."""
@@ -148,7 +148,7 @@ class Router:
             self.sockets.append(route)
 
     def freeze(self) -> None:
-        """Build the maps; no route is added afterwards."""
+        """Sort the routes by their paths; no route is added afterwards."""
         by_shape: dict[str, list[Route]] = {}
         for route in self.routes:
             by_shape.setdefault(_shape(route.path), []).append(route)
@@ -162,8 +162,14 @@ class Router:
                 variable.append((path, methods))
             else:
                 self._fixed[path] = {method: Match(route, {}) for method, route in methods.items()}
-        self._http = _map(variable) if variable else None
-        self._ws = _map([(route.path, route) for route in self.sockets]) if self.sockets else None
+        self._http = _Paths(variable)
+        self._ws = _Paths([(route.path, route) for route in self.sockets])
+
+    def warm_up(self) -> None:
+        """Load what the first path with variables would otherwise wait for."""
+        for paths in (self._http, self._ws):
+            if paths.entries:
+                paths.warm_up()
 
     def match(self, method: str, path: str) -> Match:
         """Return the route for a method and a path; raises `HTTPError` 404, or 405 with ``Allow``."""
@@ -173,7 +179,7 @@ class Router:
             if match is not None:
                 return match
             raise _not_allowed(fixed)
-        methods, values = _find(self._http, path)
+        methods, values = self._http.find(path)
         route = methods.get(method)
         if route is None:
             raise _not_allowed(methods)
@@ -183,23 +189,20 @@ class Router:
 
     def allowed(self, path: str) -> list[str]:
         """Return the methods a path answers; raises `HTTPError` 404."""
-        return sorted({"OPTIONS", *(self._fixed.get(path) or _find(self._http, path)[0])})
+        return sorted({"OPTIONS", *(self._fixed.get(path) or self._http.find(path)[0])})
+
+    def owner(self, path: str) -> str | None:
+        """Return the plugin that all routes of a path belong to; None where they are several's, or there are none."""
+        try:
+            routes = self._fixed.get(path) or self._http.find(path)[0]
+        except HTTPError:
+            return None
+        owners = {(at.route if isinstance(at, Match) else at).owner for at in routes.values()}
+        return owners.pop() if len(owners) == 1 else None
 
     def match_socket(self, path: str) -> tuple[WebSocketRoute, Mapping[str, Any]]:
         """Return the WebSocket route for a path; raises `HTTPError` 404."""
-        return _find(self._ws, path)
-
-
-def _find(adapter: MapAdapter | None, path: str) -> tuple[Any, Mapping[str, Any]]:
-    if adapter is not None and not path.startswith("//"):  # werkzeug would take leading slashes for one
-        from werkzeug.exceptions import NotFound
-
-        try:
-            endpoint, values = adapter.match(path, "GET")
-            return endpoint.target, values
-        except NotFound:
-            pass
-    raise HTTPError(404, f"nothing is served at {path}")
+        return self._ws.find(path)
 
 
 def _not_allowed(methods: Mapping[str, Any]) -> HTTPError:
@@ -216,13 +219,40 @@ class _Endpoint:
         self.target = target
 
 
-def _map(entries: list[tuple[str, Any]]) -> MapAdapter:
-    from werkzeug.routing import Map, Rule
+class _Paths:
+    """Finds what a path with variables leads to, with werkzeug's Map.
 
-    rules = [Rule(_werkzeug(path), endpoint=_Endpoint(target)) for path, target in entries]
-    url_map: Map = Map(rules, strict_slashes=False, merge_slashes=False, redirect_defaults=False)
-    url_map.update()
-    return url_map.bind("kernel")
+    The Map is made when it is first needed and not at the boot, because werkzeug.routing brings along all of
+    werkzeug, its development server included. Whatever can be wrong with a path, `Route.bind` has refused.
+    """
+
+    __slots__ = ("_adapter", "entries")
+
+    def __init__(self, entries: list[tuple[str, Any]]) -> None:
+        self.entries = entries
+        self._adapter: MapAdapter | None = None
+
+    def find(self, path: str) -> tuple[Any, Mapping[str, Any]]:
+        """Return the target of a path, and its variables' values; raises `HTTPError` 404."""
+        if self.entries and not path.startswith("//"):  # werkzeug would take leading slashes for one
+            from werkzeug.exceptions import NotFound
+
+            try:
+                endpoint, values = (self._adapter or self.warm_up()).match(path, "GET")
+                return endpoint.target, values
+            except NotFound:
+                pass
+        raise HTTPError(404, f"nothing is served at {path}")
+
+    def warm_up(self) -> MapAdapter:
+        """Make the Map; two threads that do so at once make the same."""
+        from werkzeug.routing import Map, Rule
+
+        rules = [Rule(_werkzeug(path), endpoint=_Endpoint(target)) for path, target in self.entries]
+        url_map: Map = Map(rules, strict_slashes=False, merge_slashes=False, redirect_defaults=False)
+        url_map.update()
+        self._adapter = url_map.bind("kernel")
+        return self._adapter
 
 
 def _werkzeug(path: str) -> str:

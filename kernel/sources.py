@@ -64,7 +64,7 @@ class SystemIds:
 
     def token(self) -> str:
         """Return 128 pseudo-random bits: no system call on the request path, and nothing here is secret."""
-        return f"{self._bits(128):032x}"
+        return self._bits(128).to_bytes(16).hex()
 
 
 class SystemRandom:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import tempfile
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from granian._granian import RSGIProtocolClosed, RSGIProtocolError
 
-from kernel.http import FileBody, Request, Response
+from kernel.http import Body, FileBody, NotInline, Request, Response
 from kernel.serving.outlet import Outlet
 
 # A body made piece by piece is sent from memory up to here; what is larger is spooled to disk, since Granian
@@ -23,7 +24,15 @@ AHEAD_BYTES = 64 * 1024
 
 _log = logging.getLogger("kernel.serving")
 
-Refuse = Callable[[Exception], Awaitable[Response]]
+
+def begin_inline(body: Body) -> Body:
+    """Leave a live stream as it is; what else is made piece by piece is made on a thread, by another call."""
+    if isinstance(body, AsyncIterable):
+        return body
+    close = getattr(body, "close", None)
+    if close is not None:
+        close()
+    raise NotInline
 
 
 class Answers:
@@ -42,36 +51,22 @@ class Answers:
 
     def file(self, protocol: Any, response: Response, body: FileBody) -> None:
         """Let Granian send a file, or a part of one."""
-        self._send_file(protocol, response, str(body.path), body.start, body.end)
+        headers = [*response.headers, ("content-length", str(body.end - body.start))]
+        if body.start >= body.end:
+            protocol.response_empty(response.status, headers)
+        else:
+            protocol.response_file_range(response.status, headers, str(body.path), body.start, body.end)
         if body.close is not None:
             self._loop.call_later(OPENED_SECONDS, body.close)
 
-    async def stream(
-        self, scope: Any, protocol: Any, request: Request, response: Response, refuse: Refuse
-    ) -> None:
-        """Send a body that is made piece by piece."""
-        if isinstance(response.body, AsyncIterable):
-            await self._live(scope, protocol, request, response)
-            return
-        try:
-            made = await self._run(self._spool, response.body)
-        except Exception as error:
-            refusal = await refuse(error)
-            protocol.response_bytes(refusal.status, refusal.headers, refusal.body)
-            return
+    def begin(self, body: Body) -> Body:
+        """Make all of an iterable, on a thread; a live stream is begun when it is sent."""
+        if isinstance(body, bytes | FileBody | AsyncIterable):
+            return body
+        made = self._spool(body)
         if isinstance(made, bytes):
-            protocol.response_bytes(response.status, response.headers, made)
-            return
-        length = made.tell()
-        self._send_file(protocol, response, f"/dev/fd/{made.fileno()}", 0, length)
-        self._loop.call_later(OPENED_SECONDS, made.close)
-
-    def _send_file(self, protocol: Any, response: Response, path: str, start: int, end: int) -> None:
-        headers = [*response.headers, ("content-length", str(end - start))]
-        if start >= end:
-            protocol.response_empty(response.status, headers)
-        else:
-            protocol.response_file_range(response.status, headers, path, start, end)
+            return made
+        return FileBody(Path(f"/dev/fd/{made.fileno()}"), 0, made.tell(), made.close)
 
     def _spool(self, pieces: Iterable[bytes]) -> Any:
         """Draw an iterable: return bytes if they are few, or else an unlinked file positioned at its end."""
@@ -100,7 +95,8 @@ class Answers:
             if close is not None:
                 close()
 
-    async def _live(self, scope: Any, protocol: Any, request: Request, response: Response) -> None:
+    async def stream(self, scope: Any, protocol: Any, request: Request, response: Response) -> None:
+        """Send a live stream, until it ends, its client goes, or the server stops."""
         stream = asyncio.ensure_future(self._pump(scope.client, protocol, request, response))
         gone = asyncio.ensure_future(protocol.client_disconnect())
         self._streams.add(stream)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kernel.http import FileBody, HTTPError, NotInline, Problem, Request, Response, Upload
 from kernel.routing import Match, Route
-from kernel.serving.answers import Answers
+from kernel.serving.answers import Answers, begin_inline
 from kernel.serving.bodies import BodyReader, lingers
 from kernel.serving.uploads import SpooledUpload, StreamedUpload
 from kernel.serving.websocket import Socket
@@ -100,7 +100,7 @@ class Gateway:
 
     async def _http(self, scope: Any, protocol: Any) -> None:
         request = _request(scope)
-        route, response = await self._answer(request, scope, protocol)
+        response = await self._answer(request, scope, protocol)
         if response.status >= 400 and response.status != 408 and lingers(request):
             await self._bodies.discard(protocol)
         body = response.body
@@ -112,44 +112,45 @@ class Gateway:
         elif isinstance(body, FileBody):
             self._answers.file(protocol, response, body)
         else:
-            await self._answers.stream(
-                scope, protocol, request, response, partial(self._refuse, request, route)
-            )
+            await self._answers.stream(scope, protocol, request, response)
         if isinstance(request.body, SpooledUpload):
             request.body.file.close()
 
-    async def _answer(self, request: Request, scope: Any, protocol: Any) -> tuple[Route | None, Response]:
-        found = self._dispatcher.route(request) if self._inline else await self._run(self._first, request)
+    async def _answer(self, request: Request, scope: Any, protocol: Any) -> Response:
+        found = self._route(request) if self._inline else await self._run(self._first, request)
         if isinstance(found, Response):
-            return None, _unread(request, found)
-        if isinstance(found, tuple):
             return found
         route: Route = found.route
         if route.body is not None:
             try:
                 await self._read(request, route, scope, protocol)
-            except HTTPError as error:
-                return route, _unread(request, await self._refuse(request, route, error))
-        return route, await self._handle(request, found)
+            except Exception as error:
+                return _unread(request, await self._refuse(request, route, error))
+        return await self._handle(request, found)
 
-    def _first(self, request: Request) -> Match | Response | tuple[Route, Response]:
-        """Route on a thread, where hooks may block, and go on to the handler if no body has to be read."""
+    def _route(self, request: Request) -> Match | Response:
         found = self._dispatcher.route(request)
+        return _unread(request, found) if isinstance(found, Response) else found
+
+    def _first(self, request: Request) -> Match | Response:
+        """Route on a thread, where hooks may block, and go on to the handler if no body has to be read."""
+        found = self._route(request)
         if isinstance(found, Response) or found.route.body is not None or found.route.is_async:
             return found
-        return found.route, self._dispatcher.handle(request, found)
+        return self._dispatcher.handle(request, found, self._answers.begin)
 
     async def _handle(self, request: Request, match: Match) -> Response:
         route = match.route
+        begin = self._answers.begin
         if route.is_async:
-            return await self._dispatcher.handle_async(request, match, self._run)
+            return await self._dispatcher.handle_async(request, match, begin, self._run)
         if route.inline and self._inline:
             request.inline = True
             try:
-                return self._dispatcher.handle(request, match)
+                return self._dispatcher.handle(request, match, begin_inline)
             except NotInline:
                 request.inline = False
-        return await self._run(self._dispatcher.handle, request, match)
+        return await self._run(self._dispatcher.handle, request, match, begin)
 
     async def _read(self, request: Request, route: Route, scope: Any, protocol: Any) -> None:
         expected = request.content_length
@@ -165,7 +166,7 @@ class Gateway:
         else:
             request.body = await self._bodies.spooled(pieces)
 
-    async def _refuse(self, request: Request, route: Route | None, error: Exception) -> Response:
+    async def _refuse(self, request: Request, route: Route, error: Exception) -> Response:
         if self._inline:
             return self._dispatcher.refuse(request, route, error)
         return await self._run(self._dispatcher.refuse, request, route, error)

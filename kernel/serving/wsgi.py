@@ -13,13 +13,13 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from kernel.http import FileBody, HTTPError, Request, Response
-from kernel.routing import Match, Route
+from kernel.http import FileBody, Request, Response
+from kernel.routing import Match
 from kernel.serving.wsgi_bodies import AsyncPieces, Pieces, file_pieces, read_body
 
 if TYPE_CHECKING:
@@ -50,14 +50,8 @@ class WSGIApplication:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         request = _request(environ)
-        route, response = self._answer(request, environ)
+        response = self._answer(request, environ)
         body: Any = response.body
-        if not isinstance(body, bytes | FileBody):
-            try:
-                body = self._begin(body, request)
-            except Exception as error:
-                response = self._dispatcher.refuse(request, route, error)
-                body = response.body
         headers = response.headers
         if isinstance(body, bytes):
             if (body or request.method != "HEAD") and response.status not in _BODYLESS:
@@ -77,24 +71,25 @@ class WSGIApplication:
         self._loop.close()
         self._kernel.stop()
 
-    def _answer(self, request: Request, environ: Environ) -> tuple[Route | None, Response]:
+    def _answer(self, request: Request, environ: Environ) -> Response:
         found = self._dispatcher.route(request)
         if isinstance(found, Response):
-            return None, found
+            return found
         route = found.route
         if route.body is not None:
             try:
                 request.body = read_body(environ, request, route, self._dispatcher, self._folder)
-            except HTTPError as error:
-                return route, self._dispatcher.refuse(request, route, error)
-        return route, self._handle(request, found)
+            except Exception as error:
+                return self._dispatcher.refuse(request, route, error)
+        return self._handle(request, found)
 
     def _handle(self, request: Request, match: Match) -> Response:
+        begin = partial(self._begin, request)
         if not match.route.is_async:
-            return self._dispatcher.handle(request, match)
-        return self._loop.run(self._dispatcher.handle_async(request, match, in_thread))
+            return self._dispatcher.handle(request, match, begin)
+        return self._loop.run(self._dispatcher.handle_async(request, match, begin, in_thread))
 
-    def _begin(self, body: Any, request: Request) -> Pieces:
+    def _begin(self, request: Request, body: Any) -> Pieces:
         """Draw a streamed body's first piece, so that one which fails at once is still answered as an error."""
         iterator = AsyncPieces(body, self._loop.run) if hasattr(body, "__aiter__") else iter(body)
         return Pieces(iterator, request.id)

@@ -13,7 +13,7 @@ import msgspec
 
 from kernel.contracts.keys import Keys
 from kernel.errors import ServiceError
-from kernel.http import FileBody, HTTPError, NotInline, Request, Response, Upload
+from kernel.http import Body, FileBody, HTTPError, NotInline, Request, Response, Upload
 from kernel.testing.loop import LoopThread
 
 if TYPE_CHECKING:
@@ -209,21 +209,21 @@ class Client:
         except HTTPError as error:
             return dispatcher.refuse(request, found.route, error)
         if found.route.is_async:
-            return self._loop.run(dispatcher.handle_async(request, found, self._loop.in_thread))
+            return self._loop.run(dispatcher.handle_async(request, found, _begin, self._loop.in_thread))
         if found.route.inline and dispatcher.inline:
             request.inline = True
             try:
                 return self._handle_inline(request, found)
             except NotInline:
                 request.inline = False
-        return dispatcher.handle(request, found)
+        return dispatcher.handle(request, found, _begin)
 
     def _handle_inline(self, request: Request, match: Match) -> Response:
         # A server has one loop, so inline handlers never meet one another.
         if self._loop.running:
-            return self._loop.call(self.kernel.dispatcher.handle, request, match)
+            return self._loop.call(self.kernel.dispatcher.handle, request, match, _begin)
         with self._inline:
-            return self.kernel.dispatcher.handle(request, match)
+            return self.kernel.dispatcher.handle(request, match, _begin)
 
     def _body(self, request: Request, route: Route, content: bytes | Iterable[bytes]) -> bytes | Upload:
         if route.body is None:
@@ -248,9 +248,8 @@ class Client:
             with body.path.open("rb") as file:
                 file.seek(body.start)
                 return file.read(body.end - body.start)
-        if isinstance(body, AsyncIterable):
-            return self._loop.run(_joined(body))
-        return b"".join(body)
+        assert isinstance(body, AsyncIterable)
+        return self._loop.run(_joined(body))
 
     def _keys(self) -> Keys:
         try:
@@ -285,6 +284,11 @@ class _Pieces:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for piece in self._pieces:
             yield piece
+
+
+def _begin(body: Body) -> Body:
+    """Make all of an iterable, as a server does before it sends any of it; a live stream is begun when it is read."""
+    return body if isinstance(body, bytes | FileBody | AsyncIterable) else b"".join(body)
 
 
 async def _joined(body: AsyncIterable[bytes]) -> bytes:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -26,6 +27,7 @@ from kernel.errors import (
 )
 
 if TYPE_CHECKING:
+    from kernel.kernel import Role
     from tests.kernel.conftest import Build
 
 
@@ -97,7 +99,7 @@ def failing(phase: str, error: BaseException) -> type[Plugin]:
     [
         ("configure", []),
         ("kernel_services", []),
-        ("kernel_prepare", ["second", "first"]),
+        ("kernel_prepare", ["last", "second", "first"]),
         ("kernel_start", ["last", "second", "first"]),
         ("kernel_routes", ["last", "second", "first"]),
         ("kernel_ready", ["last", "second", "first"]),
@@ -149,11 +151,13 @@ def test_an_interrupted_boot_stops_too(build: Build) -> None:
     assert STOPPED == ["last", "second", "first"]
 
 
-def test_stopping_what_never_started_asks_nobody(build: Build) -> None:
+def test_stopping_asks_what_was_only_registered_and_nobody_before(build: Build) -> None:
+    build(FirstPlugin).stop()
+    assert STOPPED == []
     kernel = build(FirstPlugin)
     kernel.register()
     kernel.stop()
-    assert STOPPED == []
+    assert STOPPED == ["first"]
 
 
 def test_a_block_starts_and_stops(build: Build) -> None:
@@ -461,7 +465,8 @@ def test_two_kernels_in_one_process_share_nothing(build: Build) -> None:
             assert one.data != other.data
             for kernel, step in ((one, b"1"), (other, b"2")):
                 match = kernel.router.match("GET", "/step")
-                assert kernel.dispatcher.handle(Request("GET", "/step", "", {}), match).body == step  # type: ignore[arg-type]
+                request = Request("GET", "/step", "", {})  # type: ignore[arg-type]
+                assert kernel.dispatcher.handle(request, match, lambda body: body).body == step
         assert not one.stopping.is_set()
         one.events.publish(Opened())
 
@@ -531,6 +536,68 @@ def test_a_kernel_without_variable_paths_never_loads_werkzeug() -> None:
         "with Kernel(Config(), plugins=[], role='test') as kernel: pass"
     )
     assert modules_after(script) & {"werkzeug", "asyncio", "click", "structlog"} == set()
+
+
+def test_a_server_does_not_wait_for_werkzeug_at_its_start() -> None:
+    script = (
+        "from kernel import Kernel, Plugin, Route, hookimpl\nfrom kernel.config import Config\n"
+        "class Shop(Plugin):\n"
+        "    name = 'shop'\n"
+        "    @hookimpl\n"
+        "    def kernel_routes(self): yield Route('GET', '/items/{name}', lambda request, name: name)\n"
+        "with Kernel(Config(), plugins=[Shop], role='test') as kernel:\n"
+        "    assert kernel.router.routes[-1].path == '/items/{name}'"
+    )
+    assert "werkzeug" not in modules_after(script)
+
+
+class ColdPlugin(Plugin):
+    """Has something to load that the first answer does not need."""
+
+    name = "cold"
+
+    def __init__(self, kernel: Kernel, settings: Any) -> None:
+        super().__init__(kernel, settings)
+        self.loaded = threading.Event()
+
+    @hookimpl
+    def kernel_ready(self) -> None:
+        self.kernel.warm_up(self.fail)
+        self.kernel.warm_up(self.loaded.set)
+
+    def fail(self) -> None:
+        raise LookupError("gone")
+
+
+def cold(tmp_path: Path, role: Role) -> Kernel:
+    return Kernel(Config(project=tmp_path), plugins=[ColdPlugin], role=role)
+
+
+def test_a_server_warms_up_once_it_is_ready_whatever_fails_on_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("kernel.kernel.WARM_SECONDS", 0.001)
+    with cold(tmp_path, "http") as kernel:
+        plugin = kernel.plugins["cold"]
+        assert isinstance(plugin, ColdPlugin)
+        assert plugin.loaded.wait(5)
+    assert "LookupError: gone" in caplog.text
+
+
+def test_a_stop_does_not_wait_for_what_has_not_begun_to_warm_up(tmp_path: Path) -> None:
+    before = threading.active_count()
+    with cold(tmp_path, "http") as kernel:
+        assert threading.active_count() == before + 1
+    assert threading.active_count() == before
+    plugin = kernel.plugins["cold"]
+    assert isinstance(plugin, ColdPlugin)
+    assert not plugin.loaded.is_set()
+
+
+def test_only_a_server_warms_up(tmp_path: Path) -> None:
+    before = threading.active_count()
+    with cold(tmp_path, "worker"):
+        assert threading.active_count() == before
 
 
 def test_hookspecs_are_typed_and_explained() -> None:
