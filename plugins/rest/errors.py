@@ -97,11 +97,16 @@ def _status(sqlstate: str) -> int:
 
 def of_problem(problem: Problem) -> RestError:
     """Put an error of the kernel's (a body too large, a bad token, a failure) into PostgREST's shape."""
-    code = {401: "PGRST301", 404: "PGRST125", 405: "PGRST117", 413: "PGRST102"}.get(problem.status)
+    code = {401: "PGRST301", 404: "PGRST125", 413: "PGRST102"}.get(problem.status)
     if code is None:
         code = "PGRSTX00" if problem.status >= 500 else "PGRST000"
     details = f"error id {problem.error_id}" if problem.error_id else None
     return RestError(problem.status, code, problem.detail or problem.title, details)
+
+
+def unsupported_method(method: str) -> RestError:
+    """Refuse a method that nothing has here."""
+    return RestError(405, "PGRST117", f"Unsupported HTTP method: {method}")
 
 
 def not_implemented(details: str) -> RestError:

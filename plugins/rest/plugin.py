@@ -12,7 +12,7 @@ from kernel.contracts.records import Records
 from kernel.http import Problem, Request, Response
 from kernel.plugin import Plugin, hookimpl
 from kernel.routing import Route
-from plugins.rest.errors import RestError, of_problem, translate
+from plugins.rest.errors import RestError, of_problem, translate, unsupported_method
 
 _TABLE = "/rest/v1/{table}"
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -59,6 +59,8 @@ class RestPlugin(Plugin):
         """Render an error that did not come from here in PostgREST's shape."""
         if isinstance(error, DatabaseError):
             return translate(error, request.identity).response()
+        if problem.status == 405:
+            return unsupported_method(request.method).response()
         return of_problem(problem).response()
 
     def _nothing(self, request: Request, table: str, rest: str) -> Response:

@@ -456,6 +456,33 @@ def test_a_plugin_renders_the_errors_of_its_own_routes_only(make_kernel: MakeKer
     assert client.get("/quirky/none").expect(404).json()["title"] == "Not Found"
 
 
+def test_a_method_that_a_path_lacks_is_refused_in_the_manner_of_the_paths_one_owner(
+    make_kernel: MakeKernel,
+) -> None:
+    def owner(plugin: str, *routes: tuple[str, str]) -> type[Plugin]:
+        def kernel_routes(self: Plugin) -> Iterable[Route]:
+            return [Route(method, path, lambda request, name="": None) for method, path in routes]
+
+        def format_error(self: Plugin, request: Request, problem: Problem, error: Exception) -> Response:
+            return Response.json({"from": plugin}, problem.status)
+
+        hooks = {"kernel_routes": hookimpl(kernel_routes), "format_error": format_error}
+        return type(plugin, (Plugin,), {"name": plugin, **hooks})
+
+    client = make(
+        make_kernel,
+        owner("one", ("GET", "/fixed"), ("PUT", "/fixed"), ("GET", "/of/{name}"), ("GET", "/both")),
+        owner("two", ("PUT", "/both")),
+    )
+    for path in ("/fixed", "/of/x"):
+        refused = client.delete(path).expect(405)
+        assert refused.json() == {"from": "one"}
+        assert refused.header("allow") is not None
+    assert client.delete("/both").expect(405).json()["title"] == "Method Not Allowed"
+    assert client.get("/nowhere").expect(404).json()["title"] == "Not Found"
+    assert client.delete("/healthz").expect(405).json()["title"] == "Method Not Allowed"
+
+
 def test_the_first_identity_counts_and_a_bad_credential_never_falls_through(make_kernel: MakeKernel) -> None:
     def identifies(plugin: str, look: Callable[[Request], Identity | None]) -> type[Plugin]:
         def kernel_identify(self: Plugin, request: Request) -> Identity | None:
@@ -524,6 +551,76 @@ def test_a_failing_after_hook_becomes_an_error_and_ends_the_others(
     assert "secret" not in reply.text
     assert reply.header("x-request-id") is not None
     assert "LookupError: secret" in caplog.text
+
+
+def test_a_response_may_be_a_constant(make_kernel: MakeKernel) -> None:
+    constant = Response(b"always the same", headers={"etag": '"v1"'})
+
+    class ConstantPlugin(Plugin):
+        name = "constant"
+
+        @hookimpl
+        def kernel_routes(self) -> Iterable[Route]:
+            yield Route("GET", "/plain", lambda request: constant)
+            yield Route("GET", "/async", self.answer)
+            yield Route("GET", "/wrong", self.fail)
+
+        async def answer(self, request: Request) -> Response:
+            return constant
+
+        def fail(self, request: Request) -> None:
+            raise HTTPError(409, headers={"x-once": "1"})
+
+        def format_error(self, request: Request, problem: Problem, error: Exception) -> Response:
+            return constant
+
+        @hookimpl
+        def kernel_before_request(self, request: Request) -> Response | None:
+            return constant if request.query == "closed" else None
+
+    def mark(response: Response) -> None:
+        response.headers.append(("x-mark", "1"))
+
+    client = make(make_kernel, ConstantPlugin, hooking("marks", kernel_after_request=mark))
+    for path in ("/plain", "/async", "/wrong", "/items?closed"):
+        client.get(path, headers={"if-none-match": '"v1"', "origin": "https://a.example"})
+        client.head(path)
+    assert constant.headers == [("etag", '"v1"')]
+    assert (constant.status, constant.body) == (200, b"always the same")
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/items", 200), ("/late", 500), ("/late-async", 500), ("/head", 200)]
+)
+def test_the_hooks_after_a_request_are_called_once_however_late_it_fails(
+    make_kernel: MakeKernel, path: str, status: int
+) -> None:
+    seen: list[tuple[str, int]] = []
+
+    def fail_late() -> Iterable[bytes]:
+        yield b"a"
+        raise LookupError("secret")
+
+    class LatePlugin(Plugin):
+        name = "late"
+
+        @hookimpl
+        def kernel_routes(self) -> Iterable[Route]:
+            yield Route("GET", "/late", lambda request: fail_late())
+            yield Route("GET", "/late-async", self.on_loop)
+            yield Route("GET", "/head", lambda request: fail_late())
+
+        async def on_loop(self, request: Request) -> Iterable[bytes]:
+            return fail_late()
+
+    client = make(
+        make_kernel,
+        LatePlugin,
+        hooking("after", kernel_after_request=lambda response: seen.append(("after", response.status))),
+        hooking("done", kernel_request_done=lambda response: seen.append(("done", response.status))),
+    )
+    client.request("HEAD" if path == "/head" else "GET", path).expect(status)
+    assert seen == [("after", status), ("done", status)]
 
 
 def test_after_hooks_see_errors_and_refusals_too(make_kernel: MakeKernel) -> None:

@@ -158,16 +158,18 @@ def test_a_file_is_sent_whole_or_in_part(server):
     assert server.get("/file?10-10")[2] == b""
 
 
-def test_a_generator_is_sent_with_its_length(server):
-    _, headers, body = server.get("/few")
+@pytest.mark.parametrize("path", ["/few", "/few-inline"])
+def test_a_generator_is_sent_with_its_length(server, path):
+    _, headers, body = server.get(path)
     assert (headers["content-length"], body) == ("2", b"ab")
 
 
 @pytest.mark.parametrize("path", ["/breaks-at-once", "/breaks-late"])
-def test_a_generator_that_fails_is_answered_as_an_error_however_late(server, path):
+def test_a_generator_that_fails_is_answered_as_an_error_however_late_and_done_once(server, path):
     status, _, body = server.get(path)
     assert status == 500
     assert b"secret" not in body
+    assert [note for note in server.notes if note.startswith(path)] == [f"{path} done 500"]
 
 
 def test_a_live_stream_comes_piece_by_piece_and_ends_when_its_client_goes(server):

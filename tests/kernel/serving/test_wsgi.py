@@ -125,10 +125,11 @@ def test_a_generator_streams(wsgi):
     assert len(wsgi.get("/many?160")[2]) == 10 * MEGABYTE
 
 
-def test_a_generator_that_fails_at_once_is_an_error(wsgi):
+def test_a_generator_that_fails_at_once_is_an_error_and_done_once(wsgi):
     status, _, body = wsgi.get("/breaks-at-once")
     assert status == 500
     assert b"secret" not in body
+    assert [note for note in wsgi.notes if note.startswith("/breaks")] == ["/breaks-at-once done 500"]
 
 
 def test_a_live_stream_comes_piece_by_piece_and_is_closed(wsgi):

@@ -69,3 +69,10 @@ def test_errors_of_the_kernel_s_own_come_in_the_same_shape(api: Any) -> None:
     limit = api.client.kernel.dispatcher._max_body_bytes
     error = api.post("items", body=b" " * (limit + 1)).expect(413).json()
     assert list(error) == ["code", "details", "hint", "message"]
+
+
+def test_a_method_that_no_table_has_is_refused_in_the_same_shape(api: Any) -> None:
+    reply = api.client.request("TRACE", "/rest/v1/items").expect(405)
+    assert (reply.json()["code"], reply.json()["message"]) == ("PGRST117", "Unsupported HTTP method: TRACE")
+    assert reply.header("proxy-status") == "PostgREST; error=PGRST117"
+    assert "PATCH" in reply.header("allow")

@@ -54,6 +54,7 @@ class WirePlugin(Plugin):
         yield Route("POST", "/pieces", self.pieces, **big)
         yield Route("GET", "/file", self.file)
         yield Route("GET", "/few", self.few)
+        yield Route("GET", "/few-inline", self.few, inline=True)
         yield Route("GET", "/many", self.many)
         yield Route("GET", "/breaks-at-once", self.breaks_at_once)
         yield Route("GET", "/breaks-late", self.breaks_late)
@@ -74,6 +75,12 @@ class WirePlugin(Plugin):
         if request.query == "refuse":
             raise HTTPError(401, "no entry")
         return None
+
+    @hookimpl
+    @nonblocking
+    def kernel_request_done(self, request: Request, response: Response) -> None:
+        if request.path.startswith("/breaks"):
+            self.note(f"{request.path} done {response.status}")
 
     @hookimpl
     def kernel_stop(self) -> None:
