@@ -63,7 +63,10 @@ class KernelHooks:
 
     @hookspec
     def kernel_ready(self) -> None:
-        """Called once routes, subscriptions and commands are closed, right before the first request."""
+        """Called once routes, subscriptions and commands are closed, right before the first request.
+
+        What takes long and can wait is given to ``kernel.warm_up`` here.
+        """
 
     @hookspec(firstresult=True)
     def kernel_identify(self, request: Request) -> Identity | None:
@@ -98,5 +101,6 @@ class KernelHooks:
     def kernel_stop(self) -> None:
         """Close what was opened.
 
-        Called in reverse order, also after a failed start; every plugin is asked, even if another raises.
+        Called in reverse order, also after a failed start, and on a plugin that was only registered; every plugin
+        is asked, even if another raises.
         """

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 Role = Literal["http", "worker", "command", "test"]
 
+WARM_SECONDS = 1.0
+
 _log = logging.getLogger("kernel")
 
 
@@ -95,6 +97,9 @@ class Kernel:
         self._data: Path | None = None
         self._data_ready = False
         self._registered = False
+        self._cold: list[Callable[[], None]] = [self.router.warm_up]
+        self._warming = threading.Timer(WARM_SECONDS, self._warm_up)
+        self._warming.daemon = True
 
     @property
     def hooks(self) -> Any:
@@ -162,10 +167,20 @@ class Kernel:
                 self.stop()
             raise
         self.ready = True
+        if self.role == "http":
+            self._warming.start()
         _log.info("ready", extra={"plugins": [record.name for record in self.records], "role": self.role})
 
+    def warm_up(self, load: Callable[[], None]) -> None:
+        """Have a plugin's `load` called by a background thread a second after the kernel is ready, if it serves.
+
+        For slow imports that the first answer can do without: until `load` has run, whoever needs what it loads
+        loads it on the way, so it may be called while that happens.
+        """
+        self._cold.append(load)
+
     def stop(self) -> None:
-        """Stop every plugin that had been prepared or started, last first.
+        """Stop every registered plugin, last first: some open what others ask for before anything starts.
 
         Failures are logged, and the first is raised once all have been asked.
         """
@@ -174,9 +189,12 @@ class Kernel:
         self.ready = False
         self.stopping.set()
         _log.info("stopping", extra={"role": self.role})
+        if self._warming.is_alive():
+            self._warming.cancel()
+            self._warming.join()
         failures: list[KernelError] = []
         for record in reversed(self.records):
-            if record.status not in ("prepared", "started", "failed"):
+            if record.status == "discovered":
                 continue
             try:
                 with self._phase(record, "kernel_stop"):
@@ -296,6 +314,13 @@ class Kernel:
             max_body_bytes=self.settings.max_body_bytes,
             cors_origins=self.settings.cors_origins,
         )
+
+    def _warm_up(self) -> None:
+        for load in self._cold:
+            try:
+                load()
+            except Exception:
+                _log.exception("warming up failed; the first request that needs this will fail too")
 
     def _each(self, hook: str, status: Status | None = None) -> None:
         for record in self.records:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     import click
 
 TOPIC = "keys"
-WARM_SECONDS = 1.0
 
 
 class KeysPlugin(Plugin):
@@ -36,7 +34,6 @@ class KeysPlugin(Plugin):
         self.service = KeysService(settings, kernel.config.project, kernel.clock)
         self._generated: project.ProjectKeys | None = None
         self._deaf: Callable[[], None] | None = None
-        self._warming: threading.Timer | None = None
 
     @hookimpl
     def kernel_services(self) -> Mapping[type, Any]:
@@ -60,10 +57,7 @@ class KeysPlugin(Plugin):
     @hookimpl
     def kernel_ready(self) -> None:
         """Load the token library a little later, so that neither the first answer nor the first token waits."""
-        if self.kernel.role == "http":
-            self._warming = threading.Timer(WARM_SECONDS, self.service.warm)
-            self._warming.daemon = True
-            self._warming.start()
+        self.kernel.warm_up(self.service.warm)
 
     @hookimpl
     @nonblocking
@@ -94,9 +88,6 @@ class KeysPlugin(Plugin):
         """Stop listening."""
         if self._deaf is not None:
             self._deaf()
-        if self._warming is not None:
-            self._warming.cancel()
-            self._warming.join()
 
     def jwks(self, request: Request) -> Response:
         """Return the JSON Web Key Set (RFC 7517), without any shared secret."""

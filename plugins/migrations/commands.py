@@ -42,8 +42,11 @@ def migrate_group(plugin: MigrationsPlugin) -> click.Group:
 
     @migrate.command("status", help="List all migrations and when they were applied.")
     def status() -> None:
-        for line in status_lines(plugin):
-            click.echo(line)
+        try:
+            for line in status_lines(plugin):
+                click.echo(line)
+        finally:
+            plugin.kernel.stop()
 
     return migrate
 

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import inspect
 import uuid
 from functools import partial
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kernel import HTTPError, Request, Route, WebSocket, WebSocketRoute
 from kernel.errors import RouteError
@@ -113,6 +117,42 @@ def test_two_plugins_on_one_route_are_both_named(one: str, other: str) -> None:
 
 async def silent(socket: WebSocket) -> None:
     """Say nothing."""
+
+
+@given(
+    st.lists(
+        st.text(st.sampled_from("<>/.:|[]()*+?\\^$-,='\" aé"), max_size=8)
+        | st.builds(
+            "{{{}{}}}".format,
+            st.from_regex("[a-zA-Z_][a-zA-Z0-9_]{0,8}", fullmatch=True).filter(
+                lambda name: not iskeyword(name)
+            ),
+            st.sampled_from(["", ":int", ":uuid", ":path"]),
+        ),
+        max_size=6,
+    )
+)
+def test_every_path_that_a_boot_takes_can_be_looked_for(parts: list[str]) -> None:
+    path = "/" + "".join(parts)
+    names = [part.strip("{}").partition(":")[0] for part in parts if part.startswith("{")]
+    made = Router()
+    try:
+        made.add("shop", Route("GET", path, _taking(names)))
+    except RouteError:
+        return
+    made.freeze()
+    made.warm_up()
+
+
+def _taking(names: list[str]) -> Any:
+    """Make a handler with these parameters."""
+
+    def handler(request: Request, **values: Any) -> None: ...
+
+    parameters = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in sorted(set(names))]
+    request = inspect.Parameter("request", inspect.Parameter.POSITIONAL_ONLY)
+    vars(handler)["__signature__"] = inspect.Signature([request, *parameters])
+    return handler
 
 
 def test_sockets_have_a_map_of_their_own() -> None:

@@ -125,18 +125,10 @@ def test_a_signal_has_the_keys_read_again_and_old_tokens_forgotten(tmp_path: Pat
 def test_a_serving_process_loads_the_token_library_before_it_is_needed(
     start: Callable[..., KeysPlugin], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("plugins.keys.plugin.WARM_SECONDS", 0.001)
+    monkeypatch.setattr("kernel.kernel.WARM_SECONDS", 0.001)
     loaded = threading.Event()
     monkeypatch.setattr("plugins.keys.service.KeysService.warm", lambda service: loaded.set())
 
     start(role="http")
 
     assert loaded.wait(5)
-
-
-def test_a_stop_does_not_wait_for_what_is_not_needed_yet(
-    start: Callable[..., KeysPlugin], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("plugins.keys.plugin.WARM_SECONDS", 1000)
-
-    start(role="http").kernel.stop()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from kernel.contracts.database import Database, DatabaseError
 from plugins.migrations.errors import MigrationError
 
 NOTES = "create table notes (id int primary key, body text);\n"
@@ -68,3 +69,17 @@ def test_status_lists_applied_and_pending_and_applies_nothing(project: Any) -> N
 
 def test_status_of_nothing_says_how_to_begin(project: Any) -> None:
     assert "kernel migrate new NAME" in migrate(project, "status").output
+
+
+@pytest.mark.parametrize("command", ["up", "status"])
+def test_a_command_closes_the_database_it_opened(project: Any, command: str) -> None:
+    project.write("20260101000000_notes.sql", NOTES)
+    project.boot()
+    kernel = project.kernel()
+    kernel.register()
+    (group,) = [group for _, group in kernel.commands() if group.name == "migrate"]
+
+    assert CliRunner().invoke(group, [command]).exit_code == 0
+
+    with pytest.raises(DatabaseError, match="the database is closed"):
+        kernel.services[Database].query("select 1")
