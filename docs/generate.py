@@ -196,7 +196,9 @@ def _default(field: Any) -> str:
     if field.required:
         return "required"
     default = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
-    if default is None or isinstance(default, Secret):
+    if isinstance(default, Secret):
+        default = default.shown or None
+    if default is None:
         return "none"
     return f"`{msgspec.json.encode(default).decode()}`"
 

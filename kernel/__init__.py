@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kernel.config import Secret
+    from kernel.config import Secret, SecretURL
     from kernel.errors import KernelError
     from kernel.events import BeforeEvent, Event, Veto
     from kernel.http import FileBody, HTTPError, Problem, Request, Response, Upload
@@ -38,6 +38,7 @@ __all__ = [
     "Response",
     "Route",
     "Secret",
+    "SecretURL",
     "SocketClosed",
     "Upload",
     "Veto",
@@ -66,6 +67,7 @@ _HOME = {
     "Response": "kernel.http",
     "Route": "kernel.routing",
     "Secret": "kernel.config",
+    "SecretURL": "kernel.config",
     "SocketClosed": "kernel.sockets",
     "Upload": "kernel.http",
     "Veto": "kernel.events",

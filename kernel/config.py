@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from hmac import compare_digest
@@ -16,6 +17,7 @@ from kernel.errors import ConfigError, nearest
 FILE_NAME = "kernel.toml"
 RESERVED = ("kernel", "plugins", "provide")
 _PREFIX = "KERNEL_"
+_PASSWORD = re.compile(r"(?<=://)([^/?#:@]*:)[^/?#]*(?=@)|([?&](?:ssl)?password=)[^&#]*")
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -41,8 +43,24 @@ class Secret:
     def __hash__(self) -> int:
         return hash(self._value)
 
+    @property
+    def shown(self) -> str:
+        """What may be shown of it."""
+        return "********" if self._value else ""
+
     def __repr__(self) -> str:
-        return "Secret('********')" if self._value else "Secret('')"
+        return f"{type(self).__name__}({self.shown!r})"
+
+
+class SecretURL(Secret):
+    """A URL that may hold a password, which alone is hidden."""
+
+    __slots__ = ()
+
+    @property
+    def shown(self) -> str:
+        """The URL without its password."""
+        return _PASSWORD.sub(r"\1\2********", self._value)
 
 
 class KernelSettings(msgspec.Struct, frozen=True):
@@ -225,10 +243,8 @@ class Config:
 
 
 def hidden(value: Any) -> Any:
-    """Return a setting's value as plain data with every `Secret` in it replaced by asterisks."""
-    return msgspec.to_builtins(
-        value, enc_hook=lambda inner: "********" if isinstance(inner, Secret) and inner else ""
-    )
+    """Return a setting's value as plain data, with asterisks for what is secret in it."""
+    return msgspec.to_builtins(value, enc_hook=lambda inner: inner.shown)
 
 
 def schema(sections: Mapping[str, type[msgspec.Struct]]) -> dict[str, Any]:
@@ -267,7 +283,9 @@ def _described(kind: type[msgspec.Struct]) -> type[msgspec.Struct]:
     copies = []
     for field in fields:
         default: dict[str, Any] = {"default": field.default, "default_factory": field.default_factory}
-        if isinstance(field.default, Secret):
+        if isinstance(field.default, SecretURL):
+            default["default"] = field.default.shown
+        elif isinstance(field.default, Secret):
             default = {"default_factory": object}
         copies.append((field.name, field.type, msgspec.field(name=field.encode_name, **default)))
     return msgspec.defstruct(
@@ -324,9 +342,10 @@ def _from_text(text: str, kind: Any) -> Any:
 
 
 def _decode_secret(kind: type, value: Any) -> Any:
-    if kind is Secret and isinstance(value, str):
-        return Secret(value)
-    raise ValueError(f"Expected {'str' if kind is Secret else kind.__name__}, got {type(value).__name__}")
+    if issubclass(kind, Secret) and isinstance(value, str):
+        return kind(value)
+    expected = "str" if issubclass(kind, Secret) else kind.__name__
+    raise ValueError(f"Expected {expected}, got {type(value).__name__}")
 
 
 def _listed(fields: Mapping[str, Any]) -> str:

@@ -13,11 +13,13 @@ import signal
 import socket
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any, NoReturn, Protocol
+from urllib.parse import urlencode
 
 import pytest
 from joserfc import jwt
@@ -303,3 +305,33 @@ def _ready(port: int) -> bool:
         return False
     finally:
         connection.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> str:
+    """The conninfo of a PostgreSQL server, or a skip (a failure in CI) that says what is missing."""
+    import psycopg
+
+    conninfo = os.environ.get("KERNEL_TEST_POSTGRESQL", "host=127.0.0.1 port=5432 user=postgres dbname=test")
+    try:
+        psycopg.connect(conninfo, connect_timeout=3).close()
+    except psycopg.OperationalError as error:
+        message = f"needs a PostgreSQL server at {conninfo!r} (set KERNEL_TEST_POSTGRESQL): {error}"
+        if os.environ.get("KERNEL_CI") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+    return conninfo
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: str) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database, dropped at the test's end."""
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict
+
+    name = f"kernel_{uuid.uuid4().hex}"
+    with psycopg.connect(postgresql_server, autocommit=True) as server:
+        server.execute(f"create database {name} template template0".encode())
+        given = {key: str(value) for key, value in conninfo_to_dict(postgresql_server).items()}
+        yield f"postgresql:///{name}?" + urlencode({k: v for k, v in given.items() if k != "dbname"})
+        server.execute(f"drop database {name} with (force)".encode())

@@ -79,7 +79,7 @@ class Parsed(msgspec.Struct, frozen=True):
 
 def parse(text: str) -> Parsed:
     """Read a text with parameters written ``:name``; raises `DatabaseError` (42601) where the grammar refuses."""
-    source, parameters = _number_parameters(_encoded(text))
+    source, parameters = number_parameters(text)
     return Parsed(source, tuple(raw["stmt"] for raw in _parse(source) if "stmt" in raw), parameters)
 
 
@@ -156,8 +156,12 @@ def _syntax_error(error: _Error, source: bytes) -> DatabaseError:
     return DatabaseError(message, sqlstate="42601")
 
 
-def _number_parameters(source: bytes) -> tuple[bytes, tuple[str, ...]]:
-    """Write ``:name`` as ``$1``: the grammar does not know names, and its scanner tells them from all else."""
+def number_parameters(text: str) -> tuple[bytes, tuple[str, ...]]:
+    """Return a text with ``:name`` as ``$1``, and the names in the order of their numbers.
+
+    The grammar does not know names; its scanner tells them from all else. Raises `DatabaseError` as `tokens` does.
+    """
+    source = _encoded(text)
     if b":" not in source:
         return source, ()
     names: dict[str, int] = {}

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
+from kernel.config import SecretURL
 from kernel.contracts.database import Database
 from kernel.contracts.signals import Signals
 from kernel.errors import ConfigError
 from kernel.plugin import Plugin, hookimpl
 
 if TYPE_CHECKING:
+    from plugins.database.postgresql.database import PostgresDatabase
+    from plugins.database.postgresql.signals import PostgresSignals
     from plugins.database.sqlite.database import SqliteDatabase
     from plugins.database.sqlite.signals import SqliteSignals
 
@@ -21,17 +24,23 @@ class DatabaseSettings(msgspec.Struct, frozen=True):
     """Settings of the database."""
 
     url: Annotated[
-        str,
+        SecretURL,
         msgspec.Meta(
-            description="sqlite:///kernel.db (a file in the data folder), sqlite:////srv/app.db (an absolute path) or "
-            "sqlite:///:memory:."
+            description="sqlite:///kernel.db (a file in the data folder), sqlite:////srv/app.db (an absolute path), "
+            "sqlite:///:memory: or postgresql://user:password@host/name."
         ),
-    ] = "sqlite:///kernel.db"
+    ] = SecretURL("sqlite:///kernel.db")
+    connections: Annotated[
+        int, msgspec.Meta(ge=1, description="Connections to PostgreSQL that one process may open.")
+    ] = 10
     statement_timeout: Annotated[
         float, msgspec.Meta(gt=0, description="How long one statement may run, in seconds.")
     ] = 30.0
     busy_timeout: Annotated[
-        float, msgspec.Meta(ge=0, description="How long a writer waits for another, in seconds.")
+        float,
+        msgspec.Meta(
+            ge=0, description="How long to wait for another writer or a free connection, in seconds."
+        ),
     ] = 5.0
     inline_steps: Annotated[
         int,
@@ -50,32 +59,49 @@ class DatabasePlugin(Plugin):
     provides = (Database, Signals)
     Settings = DatabaseSettings
 
-    database: SqliteDatabase
-    signals: SqliteSignals
+    database: SqliteDatabase | PostgresDatabase
+    signals: SqliteSignals | PostgresSignals
 
     @hookimpl
     def kernel_services(self) -> Mapping[type, Any]:
         """Offer the database and its signals; nothing is opened before first use."""
+        settings: DatabaseSettings = self.settings
+        engine = settings.url.reveal().partition("://")[0]
+        if engine == "sqlite":
+            self._use_sqlite(settings)
+        elif engine in ("postgresql", "postgres"):
+            self._use_postgresql(settings)
+        else:
+            raise ConfigError(
+                f"[database] url is {settings.url.shown!r}; it must start with 'sqlite:///', like "
+                "'sqlite:///kernel.db', or with 'postgresql://'"
+            )
+        return {Database: self.database, Signals: self.signals}
+
+    def _use_sqlite(self, settings: DatabaseSettings) -> None:
         from plugins.database.sqlite.connections import Limits
         from plugins.database.sqlite.database import SqliteDatabase, path_of
         from plugins.database.sqlite.signals import SqliteSignals
 
-        settings: DatabaseSettings = self.settings
-        if not settings.url.startswith("sqlite:///"):
-            raise ConfigError(
-                f"[database] url is {settings.url!r}; it must start with 'sqlite:///', like 'sqlite:///kernel.db'"
-            )
         limits = Limits(settings.statement_timeout, settings.busy_timeout, settings.inline_steps)
         kernel = self.kernel
-        self.database = SqliteDatabase(
-            path_of(settings.url, lambda: kernel.data),
-            limits,
-            kernel.clock,
-            kernel.ids,
-            kernel.events.publish,
-        )
+        path = path_of(settings.url.reveal(), lambda: kernel.data)
+        self.database = SqliteDatabase(path, limits, kernel.clock, kernel.ids, kernel.events.publish)
         self.signals = SqliteSignals(self.database)
-        return {Database: self.database, Signals: self.signals}
+
+    def _use_postgresql(self, settings: DatabaseSettings) -> None:
+        try:
+            from plugins.database.postgresql.connections import Limits
+            from plugins.database.postgresql.database import PostgresDatabase
+            from plugins.database.postgresql.signals import PostgresSignals
+        except ImportError as error:
+            raise ConfigError(
+                "[database] url names PostgreSQL, whose driver is not installed: pip install 'backend-kernel[postgres]'"
+            ) from error
+
+        limits = Limits(settings.connections, settings.statement_timeout, settings.busy_timeout)
+        self.database = PostgresDatabase(settings.url.reveal(), limits, self.kernel.events.publish)
+        self.signals = PostgresSignals(self.database)
 
     @hookimpl
     def kernel_health(self) -> Mapping[str, str | None]:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernel import Secret
-from kernel.config import Config, KernelSettings, hidden, schema
+from kernel.config import Config, KernelSettings, SecretURL, hidden, schema
 from kernel.errors import ConfigError
 
 
@@ -262,3 +262,27 @@ def test_any_text_for_a_known_variable_is_a_value_or_a_clear_error(field: str, t
     problem = refusal({"KERNEL_MAIL__SENDER": "x", variable: text})
     assert problem == "" or problem.startswith(f"{variable}: ")
     assert field not in ("sender", "password") or problem == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("sqlite:///kernel.db", "sqlite:///kernel.db"),
+        ("postgresql://db:5432/app", "postgresql://db:5432/app"),
+        ("postgresql://ann@db/app", "postgresql://ann@db/app"),
+        (
+            "postgresql://ann:s3@cr:t@db:5432/app?sslmode=require",
+            "postgresql://ann:********@db:5432/app?sslmode=require",
+        ),
+        (
+            "postgresql:///app?user=ann&password=s3cret&host=db",
+            "postgresql:///app?user=ann&password=********&host=db",
+        ),
+        ("postgresql:///app?sslpassword=s3cret", "postgresql:///app?sslpassword=********"),
+    ],
+)
+def test_a_secret_url_hides_its_password_alone(url: str, shown: str) -> None:
+    secret = SecretURL(url)
+    assert secret.shown == shown
+    assert repr(secret) == f"SecretURL({shown!r})"
+    assert secret.reveal() == url

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -98,22 +97,6 @@ class PostgreSQL:
         if cursor.description is None:
             return []
         return [tuple(in_json_form(value) for value in row) for row in cursor.fetchall()]
-
-
-@pytest.fixture(scope="session")
-def postgresql_server() -> str:
-    """The conninfo of a PostgreSQL server, or a skip (a failure in CI) that says what is missing."""
-    import psycopg
-
-    conninfo = os.environ.get("KERNEL_TEST_POSTGRESQL", "host=127.0.0.1 port=5432 user=postgres dbname=test")
-    try:
-        psycopg.connect(conninfo, connect_timeout=3).close()
-    except psycopg.OperationalError as error:
-        message = f"needs a PostgreSQL server at {conninfo!r} (set KERNEL_TEST_POSTGRESQL): {error}"
-        if os.environ.get("KERNEL_CI") == "1":
-            pytest.fail(message)
-        pytest.skip(message)
-    return conninfo
 
 
 @pytest.fixture

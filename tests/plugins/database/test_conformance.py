@@ -24,3 +24,15 @@ class TestSignals(SignalsContract):
     @pytest.fixture
     def kernel_options(self, tmp_path: Path) -> dict[str, Any]:
         return {"plugins": ["database"], "settings": {"database": {"url": f"sqlite:///{tmp_path}/it.db"}}}
+
+
+class TestPostgreSQL(DatabaseContract):
+    @pytest.fixture
+    def kernel_options(self, postgresql_url: str) -> dict[str, Any]:
+        return {"plugins": ["database"], "settings": {"database": {"url": postgresql_url}}}
+
+
+class TestSignalsOnPostgreSQL(SignalsContract):
+    @pytest.fixture
+    def kernel_options(self, postgresql_url: str) -> dict[str, Any]:
+        return {"plugins": ["database"], "settings": {"database": {"url": postgresql_url}}}

@@ -1,0 +1,153 @@
+"""The catalogue as PostgreSQL's own system tables tell it, read in one statement."""
+
+from __future__ import annotations
+
+import threading
+from types import MappingProxyType
+
+import msgspec
+
+from kernel.contracts.catalogue import Catalogue, Table
+from plugins.database.postgresql.session import Session
+from plugins.database.postgresql.statements import Statement
+
+# The version is a sequence of ours; without it nothing has been changed through us yet.
+_VERSION = Statement(
+    b"""
+    select coalesce((select last_value from pg_sequences
+                     where schemaname = 'kernel' and sequencename = 'schema_version'), 0)
+    """,
+    (),
+)
+_SCHEMAS = Statement(
+    b"select nspname from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema'", ()
+)
+CREATE_VERSION = b"create schema if not exists kernel; create sequence if not exists kernel.schema_version"
+NEXT_VERSION = b"select nextval('kernel.schema_version')"
+
+# A JSON array of what `kernel.contracts.catalogue.Table` holds, member by member.
+_TABLES = Statement(
+    b"""
+    with actions(letter, action) as (
+        values ('a', 'no action'), ('r', 'restrict'), ('c', 'cascade'), ('n', 'set null'), ('d', 'set default')
+    ),
+    names as (
+        select attrelid, attnum, attname from pg_attribute where attnum > 0 and not attisdropped
+    )
+    select coalesce(json_agg(json_build_object(
+        'schema', n.nspname,
+        'name', c.relname,
+        'kind', case when c.relkind in ('v', 'm') then 'view' else 'table' end,
+        'comment', obj_description(c.oid, 'pg_class'),
+        'columns', coalesce((
+            select json_object_agg(a.attname, json_build_object(
+                'name', a.attname,
+                'type', format_type(a.atttypid, a.atttypmod),
+                'nullable', not a.attnotnull,
+                'default', case when a.attgenerated = '' then pg_get_expr(d.adbin, d.adrelid) end,
+                'generated', a.attgenerated <> '' or a.attidentity = 'a',
+                'identity', a.attidentity <> '',
+                'comment', col_description(c.oid, a.attnum)
+            ) order by a.attnum)
+            from pg_attribute a left join pg_attrdef d on (d.adrelid, d.adnum) = (a.attrelid, a.attnum)
+            where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+        ), '{}'),
+        'primary_key', coalesce((
+            select json_agg(names.attname order by k.place)
+            from pg_index i, unnest(i.indkey) with ordinality k(attnum, place)
+            join names on names.attnum = k.attnum and names.attrelid = c.oid
+            where i.indrelid = c.oid and i.indisprimary
+        ), '[]'),
+        'foreign_keys', coalesce((
+            select json_agg(json_build_object(
+                'name', f.conname,
+                'columns', (
+                    select json_agg(names.attname order by k.place)
+                    from unnest(f.conkey) with ordinality k(attnum, place)
+                    join names on names.attnum = k.attnum and names.attrelid = f.conrelid),
+                'referenced_schema', rn.nspname,
+                'referenced_table', r.relname,
+                'referenced_columns', (
+                    select json_agg(names.attname order by k.place)
+                    from unnest(f.confkey) with ordinality k(attnum, place)
+                    join names on names.attnum = k.attnum and names.attrelid = f.confrelid),
+                'on_delete', (select action from actions where letter = f.confdeltype::text),
+                'on_update', (select action from actions where letter = f.confupdtype::text)
+            ) order by f.conname)
+            from pg_constraint f join pg_class r on r.oid = f.confrelid join pg_namespace rn on rn.oid = r.relnamespace
+            where f.conrelid = c.oid and f.contype = 'f'
+        ), '[]'),
+        'indexes', coalesce((
+            select json_agg(json_build_object(
+                'name', ic.relname,
+                'columns', (
+                    select json_agg(names.attname order by k.place)
+                    from unnest(i.indkey) with ordinality k(attnum, place)
+                    left join names on names.attnum = k.attnum and names.attrelid = c.oid
+                    where k.place <= i.indnkeyatts),
+                'unique', i.indisunique,
+                'partial', i.indpred is not null
+            ) order by ic.relname)
+            from pg_index i join pg_class ic on ic.oid = i.indexrelid
+            where i.indrelid = c.oid and not i.indisprimary and i.indisvalid
+        ), '[]')
+    ) order by n.nspname, c.relname), '[]')
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where c.relkind in ('r', 'p', 'v', 'm', 'f')
+      and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+      and not exists (select from pg_depend where objid = c.oid and deptype = 'e' and classid = 'pg_class'::regclass)
+    """,
+    (),
+)
+
+
+def read(session: Session) -> Catalogue:
+    """Read the catalogue.
+
+    The version is read first: a change in between is then read with an older version, and read again when it is
+    announced.
+    """
+    ((version,),), _ = session.run(_VERSION, {})
+    schemas, _ = session.run(_SCHEMAS, {})
+    ((text,),), _ = session.run(_TABLES, {})
+    tables = msgspec.json.decode(text, type=list[Table])
+    return Catalogue(
+        version=version,
+        tables=MappingProxyType({(table.schema, table.name): table for table in tables}),
+        schemas=frozenset(name for (name,) in schemas),
+    )
+
+
+class CatalogueCache:
+    """The catalogue as this process knows it; `forget` it when somebody has announced a change.
+
+    `changes` counts how often that was.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.changes = 0
+        self._current: tuple[int, Catalogue] | None = None
+
+    def current(self) -> Catalogue | None:
+        """Return the catalogue, unless it has been forgotten."""
+        current = self._current
+        return current[1] if current is not None and current[0] == self.changes else None
+
+    def refresh(self, session: Session) -> Catalogue:
+        """Read the catalogue, unless another thread just has."""
+        with self._lock:
+            current = self.current()
+            if current is None:
+                # Counted before it is read: what is announced meanwhile makes it stale at once.
+                changes = self.changes
+                current = read(session)
+                known = self._current
+                if known is not None and known[1] == current:
+                    current = known[1]
+                self._current = (changes, current)
+            return current
+
+    def forget(self) -> None:
+        """Read it again at the next use."""
+        self.changes += 1

@@ -1,0 +1,102 @@
+"""The connections of one process to one server: opened when needed, lent out, and let go when broken."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+import msgspec
+
+from kernel.contracts.database import DatabaseUnavailable
+from plugins.database.postgresql import errors
+from plugins.database.postgresql.session import Session
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How many connections there are, and the seconds that statements, locks and a free connection may take."""
+
+    connections: int
+    statement_timeout: float
+    lock_timeout: float
+
+
+# Everything a result's text or a statement's meaning hangs on is set here and not left to the server's configuration.
+_SETTINGS = {
+    "client_encoding": "UTF8",
+    "datestyle": "ISO",
+    "timezone": "UTC",
+    "intervalstyle": "postgres",
+    "standard_conforming_strings": "on",
+    "default_transaction_read_only": "on",
+}
+_OPTIONS = b"connect_timeout=10 application_name=backend-kernel tcp_user_timeout=30000 keepalives_idle=30"
+
+
+class Connections:
+    """A pool of sessions; the one returned last is lent next, so that few stay warm."""
+
+    def __init__(self, url: str, limits: Limits) -> None:
+        self.limits = limits
+        self._conninfo = _conninfo(url, limits)
+        self._idle: deque[Session] = deque()
+        self._free = threading.BoundedSemaphore(limits.connections)
+        self._closed = False
+
+    def lend(self) -> Session:
+        """Lend a session; give it back with `returned`. Raises `DatabaseUnavailable`."""
+        if not self._free.acquire(timeout=self.limits.lock_timeout):
+            raise errors.exhausted(self.limits.connections, self.limits.lock_timeout)
+        try:
+            return self._idle.pop()
+        except IndexError:
+            pass
+        try:
+            return self.separate()
+        except BaseException:
+            self._free.release()
+            raise
+
+    def returned(self, session: Session) -> None:
+        """Take a session back; one that broke takes the idle ones with it, which are likely as dead."""
+        if session.broken:
+            session.close()
+            self._drop_idle()
+        elif self._closed or not session.idle:
+            session.close()
+        else:
+            self._idle.append(session)
+        self._free.release()
+
+    def separate(self) -> Session:
+        """Open a session that its user keeps to itself and closes."""
+        if self._closed:
+            raise DatabaseUnavailable("the database is closed", sqlstate="57P01")
+        return Session(self._conninfo)
+
+    def close(self) -> None:
+        """Close the idle sessions now, the lent ones when they come back."""
+        self._closed = True
+        self._drop_idle()
+
+    def _drop_idle(self) -> None:
+        while self._idle:
+            try:
+                session = self._idle.pop()
+            except IndexError:
+                return
+            session.close()
+
+
+def _conninfo(url: str, limits: Limits) -> bytes:
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+    settings = {
+        **_SETTINGS,
+        "statement_timeout": str(round(limits.statement_timeout * 1000)),
+        "lock_timeout": str(round(limits.lock_timeout * 1000)),
+    }
+    given = conninfo_to_dict(url)
+    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    defaults = conninfo_to_dict(_OPTIONS.decode())
+    merged = {**defaults, **given, "options": f"{given.get('options', '')} {options}".strip()}
+    return make_conninfo("", **merged).encode()

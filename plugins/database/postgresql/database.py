@@ -1,0 +1,152 @@
+"""The Database contract on PostgreSQL."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Literal, TypeVar
+
+from kernel.contracts.catalogue import Catalogue
+from kernel.contracts.database import (
+    NO_PARAMS,
+    Compiled,
+    DatabaseError,
+    DatabaseUnavailable,
+    NotInline,
+    Params,
+    Row,
+)
+from kernel.contracts.stored import StoredType
+from kernel.events import Event
+from kernel.identity import Identity
+from plugins.database import rights
+from plugins.database.postgresql import statements, stored
+from plugins.database.postgresql.catalogue import CatalogueCache
+from plugins.database.postgresql.connections import Connections, Limits
+from plugins.database.postgresql.session import Session
+from plugins.database.postgresql.statements import Statement
+from plugins.database.postgresql.transaction import PostgresSchemaTransaction, PostgresTransaction
+
+T = TypeVar("T")
+
+_OPERATORS = {
+    "like": "({left} LIKE {right})",
+    "ilike": "({left} ILIKE {right})",
+    "~": "({left} ~ {right})",
+    "~*": "({left} ~* {right})",
+}
+_STATEMENTS_KEPT = 2000
+
+
+class PostgresDatabase:
+    """One database on a server; connections are opened on first use, and closed once.
+
+    `publish` delivers the events of a committed transaction; `watch` is called before the catalogue is first read,
+    and sees to it that `forget_catalogue` is called when another process changes the schema.
+    """
+
+    engine: Literal["sqlite", "postgresql"] = "postgresql"
+
+    def __init__(self, url: str, limits: Limits, publish: Callable[[Event], None]) -> None:
+        self.connections = Connections(url, limits)
+        self.publish = publish
+        self.writing: set[int] = set()
+        self.watch: Callable[[], None] = lambda: None
+        self._catalogue = CatalogueCache()
+        self._describe = functools.lru_cache(maxsize=1000)(self._known_type)
+        self._given = functools.lru_cache(maxsize=_STATEMENTS_KEPT)(statements.given)
+        self._compiled = functools.lru_cache(maxsize=_STATEMENTS_KEPT)(statements.compiled)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The tables and views as they are now."""
+        current = self._catalogue.current()
+        if current is None:
+            self.watch()
+            current = self._reading(self._catalogue.refresh)
+        return current
+
+    def query(
+        self,
+        statement: str | Compiled,
+        params: Params = NO_PARAMS,
+        *,
+        identity: Identity | None = None,
+        inline: bool = False,
+    ) -> list[Row]:
+        """Run one reading statement and return its rows."""
+        if inline:
+            raise NotInline("a statement waits for the server")
+        rights.check(statement, identity)
+        prepared = self.statement(statement)
+        return self._reading(lambda session: session.run(prepared, params))[0]
+
+    def transaction(self, identity: Identity | None = None) -> PostgresTransaction:
+        """Begin a writing transaction."""
+        return PostgresTransaction(self, identity)
+
+    def schema_transaction(self) -> PostgresSchemaTransaction:
+        """Begin a transaction that changes the schema."""
+        return PostgresSchemaTransaction(self)
+
+    def stored(self, type: str) -> StoredType:  # noqa: A002 - what PostgreSQL calls it
+        """Return how a declared type is kept."""
+        return self._describe(type)
+
+    def operator(self, name: str) -> str:
+        """Return engine SQL for an operator on text."""
+        try:
+            return _OPERATORS[name]
+        except KeyError:
+            raise DatabaseError(f"the operator {name} is not supported", sqlstate="0A000") from None
+
+    def statement(self, statement: str | Compiled) -> Statement:
+        """Return a statement with its parameters numbered."""
+        if isinstance(statement, Compiled):
+            return self._compiled(statement.sql)
+        return self._given(statement)
+
+    def lend(self) -> Session:
+        """Lend a session that knows no more of the schema than we do; give it back to `connections`."""
+        session = self.connections.lend()
+        changes = self._catalogue.changes
+        if session.catalogue != changes:
+            try:
+                session.forget()
+            except BaseException:
+                self.connections.returned(session)
+                raise
+            session.catalogue = changes
+        return session
+
+    def forget_catalogue(self) -> None:
+        """Read the catalogue again at its next use."""
+        self._catalogue.forget()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.connections.close()
+
+    def _reading(self, work: Callable[[Session], T]) -> T:
+        """Do what only reads; once more on a new connection, if the one at hand had died since its last use."""
+        for attempt in (1, 2):
+            session = self.lend()
+            try:
+                return work(session)
+            except DatabaseUnavailable:
+                if attempt == 2 or not session.broken:
+                    raise
+            finally:
+                self.connections.returned(session)
+        raise AssertionError
+
+    def _known_type(self, name: str) -> StoredType:
+        try:
+            ((base,),) = self.query(Compiled(stored.CANONICAL), {"name": name})
+        except DatabaseError as error:
+            if isinstance(error, DatabaseUnavailable):
+                raise
+            base = None
+        if base is None:
+            raise DatabaseError(f'type "{name}" does not exist', sqlstate="0A000")
+        return stored.describe(name, base)

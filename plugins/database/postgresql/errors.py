@@ -1,0 +1,58 @@
+"""PostgreSQL's errors as the contract has them: what the server says, and what is said where there is no server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg.pq import DiagnosticField
+
+from kernel.contracts.database import DatabaseError, DatabaseUnavailable
+
+# Classes and codes (PostgreSQL's appendix A) that a later try may not meet: connection, resources, shutdown, locks.
+_PASSING = ("08", "53", "57P")
+_PASSING_CODES = frozenset({"55P03", "40001", "40P01"})
+
+_FIELDS = {
+    "detail": DiagnosticField.MESSAGE_DETAIL,
+    "hint": DiagnosticField.MESSAGE_HINT,
+    "schema": DiagnosticField.SCHEMA_NAME,
+    "table": DiagnosticField.TABLE_NAME,
+    "column": DiagnosticField.COLUMN_NAME,
+    "constraint": DiagnosticField.CONSTRAINT_NAME,
+}
+
+
+def refusal(result: Any) -> DatabaseError:
+    """Return the error that a result of libpq holds."""
+    sqlstate = _field(result, DiagnosticField.SQLSTATE) or "08006"
+    message = _field(result, DiagnosticField.MESSAGE_PRIMARY) or "the connection to the database was lost"
+    passing = sqlstate.startswith(_PASSING) or sqlstate in _PASSING_CODES
+    kind = DatabaseUnavailable if passing else DatabaseError
+    fields = {name: _field(result, field) for name, field in _FIELDS.items()}
+    return kind(message, sqlstate=sqlstate, **fields)
+
+
+def lost() -> DatabaseUnavailable:
+    """Return the error for a connection that broke."""
+    return DatabaseUnavailable("the connection to the database was lost", sqlstate="08006", hint="Try again.")
+
+
+def unreachable(reason: str) -> DatabaseUnavailable:
+    """Return the error for a server that does not let us in; `reason` is for the log and not for clients."""
+    error = DatabaseUnavailable("the database cannot be reached", sqlstate="08001", hint="Try again.")
+    error.add_note(reason)
+    return error
+
+
+def exhausted(size: int, seconds: float) -> DatabaseUnavailable:
+    """Return the error for a pool that had no connection to spare in time."""
+    return DatabaseUnavailable(
+        f"all {size} connections to the database were in use for {seconds:g} seconds",
+        sqlstate="53300",
+        hint="Try again; [database] connections sets how many there are.",
+    )
+
+
+def _field(result: Any, field: DiagnosticField) -> str | None:
+    value = result.error_field(field)
+    return None if value is None else value.decode(errors="replace")

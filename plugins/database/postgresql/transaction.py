@@ -1,0 +1,112 @@
+"""Writing transactions on PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kernel.contracts.database import Compiled, DatabaseError, DatabaseUnavailable, Params, Row
+from kernel.identity import Identity
+from plugins.database import rights
+from plugins.database.postgresql import catalogue as catalogues
+from plugins.database.postgresql.session import Session
+from plugins.database.postgresql.signals import SCHEMA_CHANGED
+from plugins.database.transaction import EngineTransaction
+
+if TYPE_CHECKING:
+    from plugins.database.postgresql.database import PostgresDatabase
+
+_BEGIN = b"BEGIN READ WRITE"
+# Changes of the schema take turns across processes; the number is ours alone: "kernel" in ASCII.
+_TAKE_TURN = b"SELECT pg_advisory_xact_lock(118014564787564)"
+
+
+class PostgresTransaction(EngineTransaction):
+    """A transaction on a connection of its own."""
+
+    def __init__(self, database: PostgresDatabase, identity: Identity | None = None) -> None:
+        super().__init__(database.publish, database.writing)
+        self._database = database
+        self._identity = identity
+        self._session: Session | None = None
+
+    def _begin(self) -> None:
+        """Begin; on a new connection, if the one at hand had died since its last use."""
+        for attempt in (1, 2):
+            session = self._database.lend()
+            try:
+                session.command(_BEGIN)
+            except BaseException as error:
+                died = session.broken
+                self._database.connections.returned(session)
+                if attempt == 1 and died and isinstance(error, DatabaseUnavailable):
+                    continue
+                raise
+            self._session = session
+            return
+
+    def _run(self, statement: str | Compiled, params: Params) -> tuple[list[Row], int]:
+        rights.check(statement, self._identity)
+        prepared = self._database.statement(statement)
+        if prepared.kind == "schema":
+            raise DatabaseError(
+                "the statement changes the schema",
+                sqlstate="25001",
+                hint="Use schema_transaction() for it.",
+            )
+        return self._open().run(prepared, params)
+
+    def _commit(self) -> None:
+        session = self._open()
+        try:
+            session.command(b"COMMIT")
+        except BaseException:
+            self._rollback()
+            raise
+
+    def _rollback(self) -> None:
+        session = self._open()
+        if not session.broken and not session.idle:
+            session.command(b"ROLLBACK")
+
+    def _release(self) -> None:
+        if self._session is not None:
+            session, self._session = self._session, None
+            self._database.connections.returned(session)
+
+    def _open(self) -> Session:
+        if self._session is None:
+            raise DatabaseError("the transaction has ended", sqlstate="25P01")
+        return self._session
+
+
+class PostgresSchemaTransaction(PostgresTransaction):
+    """A transaction that changes the schema; one at a time in a deployment."""
+
+    def _begin(self) -> None:
+        super()._begin()
+        session = self._open()
+        try:
+            session.command(_TAKE_TURN)
+            session.command(catalogues.CREATE_VERSION)
+        except BaseException:
+            self._rollback()
+            self._release()
+            raise
+
+    def _run(self, statement: str | Compiled, params: Params) -> tuple[list[Row], int]:
+        # Not kept prepared: the next statement may change what it returns.
+        return self._open().once(self._database.statement(statement), params)
+
+    def _commit(self) -> None:
+        session = self._open()
+        try:
+            session.command(catalogues.NEXT_VERSION)
+            session.command(SCHEMA_CHANGED)
+        except BaseException:
+            self._rollback()
+            raise
+        super()._commit()
+
+    def _release(self) -> None:
+        self._database.forget_catalogue()
+        super()._release()
