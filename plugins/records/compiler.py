@@ -226,9 +226,8 @@ class Compiler:
             return _fill(test, value)
         values = self._slot(_array)
         self._check(read, self._dialect.read_all(read, values))
-        self._check_always |= read != "{}"
         quantify = self._dialect.any_of if comparison.quantifier == "any" else self._dialect.all_of
-        return quantify(left, test, values)
+        return quantify(test, values)
 
     def _membership(self, membership: Membership) -> str:
         operand = self._comparable(membership.field, "eq")

@@ -64,11 +64,14 @@ class Dialect(Protocol):
     def read_all(self, template: str, values: str) -> str:
         """Read every one of `values`, a parameter holding a JSON array of texts, for the errors' sake."""
 
-    def any_of(self, left: str, test: str, values: str) -> str:
-        """Test whether `test` holds for any element of `values`; in it ``{}`` is the element."""
+    def any_of(self, test: str, values: str) -> str:
+        """Test whether `test` holds for any element of `values`; in it ``{}`` is the element.
 
-    def all_of(self, left: str, test: str, values: str) -> str:
-        """Test whether `test` holds for all elements of `values`."""
+        NULL where it holds for none and is NULL for some; all elements are read.
+        """
+
+    def all_of(self, test: str, values: str) -> str:
+        """Test whether `test` holds for all elements of `values`; NULL as in `any_of`."""
 
     def order(self, value: str, *, descending: bool, nulls: Literal["first", "last"] | None) -> str:
         """Write one term of an order; `nulls` is None where there are none."""

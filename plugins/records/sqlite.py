@@ -60,15 +60,13 @@ class SQLite:
         """Read every one of `values`, for the errors' sake."""
         return f"(SELECT max({_fill(template, _VALUE)}) FROM json_each({values}) AS {_EACH})"
 
-    def any_of(self, left: str, test: str, values: str) -> str:
-        """Test whether `test` holds for any element of `values`; NULL where `left` is."""
-        found = f"EXISTS (SELECT 1 FROM json_each({values}) AS {_EACH} WHERE {_fill(test, _VALUE)})"
-        return f"CASE WHEN {left} IS NOT NULL THEN {found} END"
+    def any_of(self, test: str, values: str) -> str:
+        """Test whether `test` holds for any element of `values`."""
+        return self._quantified("max", test, values, none=0)
 
-    def all_of(self, left: str, test: str, values: str) -> str:
-        """Test whether `test` holds for all elements of `values`; NULL where `left` is."""
-        refuted = f"SELECT 1 FROM json_each({values}) AS {_EACH} WHERE ({_fill(test, _VALUE)}) IS NOT TRUE"
-        return f"CASE WHEN {left} IS NOT NULL THEN NOT EXISTS ({refuted}) END"
+    def all_of(self, test: str, values: str) -> str:
+        """Test whether `test` holds for all elements of `values`."""
+        return self._quantified("min", test, values, none=1)
 
     def order(self, value: str, *, descending: bool, nulls: Literal["first", "last"] | None) -> str:
         """Write one term of an order."""
@@ -138,6 +136,11 @@ class SQLite:
     def _read(self, column: Assignment, source: str) -> str:
         path = self.literal("$" + _step(column.column))
         return _fill(column.template, f"({source} -> {path})")
+
+    def _quantified(self, extreme: str, test: str, values: str, *, none: int) -> str:
+        # The three truth values are 0, 0.5 and 1, so that one pass over the elements finds the least or greatest.
+        found = f"SELECT {extreme}(coalesce({_fill(test, _VALUE)}, 0.5)) FROM json_each({values}) AS {_EACH}"
+        return f"nullif(coalesce(({found}), {none}), 0.5)"
 
     def _conflict(self, upsert: Upsert) -> str:
         target = ", ".join(self.name(name) for name in upsert.target)

@@ -10,6 +10,7 @@ A subclass overrides the fixture ``kernel_options`` with the plugin that provide
 
 from kernel.testing.conformance.database import DatabaseContract
 from kernel.testing.conformance.keys import KeysContract
+from kernel.testing.conformance.records import RecordsContract
 from kernel.testing.conformance.signals import SignalsContract
 
-__all__ = ["DatabaseContract", "KeysContract", "SignalsContract"]
+__all__ = ["DatabaseContract", "KeysContract", "RecordsContract", "SignalsContract"]
