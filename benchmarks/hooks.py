@@ -27,7 +27,7 @@ from benchmarks.load import (
     say,
     wrk,
 )
-from kernel.discovery import installed, is_bundled
+from kernel.discovery import installed
 
 IDLE = '''
 class Idle{number}Happened(Event, frozen=True):
@@ -95,7 +95,7 @@ def _serving(count: int) -> Iterator[Running]:
         project = Path(folder)
         project.joinpath("idle.py").write_text(HEAD + "".join(IDLE.format(number=n) for n in range(count)))
         enabled = ["benchmarks.hello:HelloPlugin", *(f"idle:Idle{number}" for number in range(count))]
-        disabled = [name for name, point in installed().items() if is_bundled(point)]
+        disabled = [name for name, offer in installed().items() if offer.is_bundled]
         project.joinpath("kernel.toml").write_text(f"[plugins]\nenable = {enabled}\ndisable = {disabled}\n")
         command = (sys.executable, "-m", "kernel", "serve", "--port", "{port}")
         environment = {"PYTHONPATH": str(REPOSITORY)}

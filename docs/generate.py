@@ -20,7 +20,7 @@ from kernel.cli import output
 from kernel.cli.app import BUILT_IN, built_in, cli, plugin_commands
 from kernel.cli.base import Project
 from kernel.config import Config, KernelSettings, PluginChoice, Secret, variable
-from kernel.discovery import discover
+from kernel.discovery import discover, installed
 from kernel.errors import KernelError
 from kernel.hookspecs import KernelHooks
 from kernel.kernel import Kernel
@@ -45,7 +45,7 @@ class _Registered(Project):
 def pages(folder: Path) -> dict[str, str]:
     """Return the generated pages: file name to text. `folder` stands in for a project."""
     kernel = Kernel(Config(project=folder), role="command")
-    records = discover(PluginChoice(), folder)
+    records = discover(PluginChoice(), folder, installed())
     kernel.register()
     made = {
         "hooks.md": _hooks(records),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, entry_points
 from pathlib import Path
+
+import msgspec
 
 import kernel
 from kernel.config import FILE_NAME, RESERVED, PluginChoice
@@ -17,50 +19,78 @@ GROUP = "backend_kernel.plugins"
 DISTRIBUTION = "backend-kernel"
 
 
-def installed() -> dict[str, EntryPoint]:
-    """Return every installed plugin's entry point by name; two distributions may not share a name."""
-    found: dict[str, EntryPoint] = {}
+class Offer(msgspec.Struct, frozen=True):
+    """A plugin that an installed distribution offers: an entry point, whose `value` is ``module:Class``."""
+
+    name: str
+    value: str
+    distribution: str = ""
+    version: str = ""
+
+    @property
+    def is_bundled(self) -> bool:
+        """Whether it comes from this distribution, and so is in the default set."""
+        return self.distribution == DISTRIBUTION
+
+    @property
+    def origin(self) -> str:
+        """The distribution and its version, where they are known."""
+        return f"{self.distribution} {self.version}" if self.distribution else self.value
+
+
+def installed() -> dict[str, Offer]:
+    """Return what is installed by name; two distributions may not share a name. Reads files, so ask it once."""
+    found: dict[str, Offer] = {}
+    known: dict[Distribution, tuple[str, str]] = {}
     for point in entry_points(group=GROUP):
-        other = found.setdefault(point.name, point)
-        if other.value != point.value:
+        named = ("", "")
+        if point.dist is not None:
+            # Each look at a distribution's name parses all that it says of itself.
+            named = known.get(point.dist) or (point.dist.name, point.dist.version)
+            known[point.dist] = named
+        offer = Offer(point.name, point.value, *named)
+        other = found.setdefault(offer.name, offer)
+        if other.value != offer.value:
             raise DiscoveryError(
-                f"two installed distributions offer a plugin called {point.name!r}: {_origin(other)} and "
-                f"{_origin(point)}; uninstall one, or enable the one you want as module:Class under another name"
+                f"two installed distributions offer a plugin called {offer.name!r}: {other.origin} and "
+                f"{offer.origin}; uninstall one, or enable the one you want as module:Class under another name"
             )
     return dict(sorted(found.items()))
 
 
-def is_bundled(point: EntryPoint) -> bool:
-    """Tell whether an entry point comes from this distribution, and so is in the default set."""
-    return point.dist is not None and point.dist.name == DISTRIBUTION
+def make_importable(project: Path) -> None:
+    """Let the modules in a project's folder be imported."""
+    if str(project) not in sys.path:
+        # Last, so that a project's own kernel.py or plugins folder cannot shadow ours.
+        sys.path.append(str(project))
 
 
-def discover(choice: PluginChoice, project: Path) -> list[PluginRecord]:
+def discover(choice: PluginChoice, project: Path, offers: Mapping[str, Offer]) -> list[PluginRecord]:
     """Load the classes of the default set, plus `choice.enable`, minus `choice.disable`.
+
+    `offers` are what `installed` found.
 
     Raises `DiscoveryError` naming the plugin and what to do about it.
     """
-    points = installed()
-    names = [name for name, point in points.items() if is_bundled(point)]
+    names = [name for name, offer in offers.items() if offer.is_bundled]
     for name in choice.disable:
         if name not in names and name not in choice.enable:
             raise DiscoveryError(
                 f"[plugins] disable names {name!r}, which is not enabled{nearest(name, names)}"
             )
     wanted = [name for name in dict.fromkeys([*names, *choice.enable]) if name not in choice.disable]
-    if any(":" in name for name in wanted) and str(project) not in sys.path:
-        # Last, so that a project's own kernel.py or plugins folder cannot shadow ours.
-        sys.path.append(str(project))
-    return [load(name, points) for name in wanted]
+    if any(":" in name for name in wanted):
+        make_importable(project)
+    return [load(name, offers) for name in wanted]
 
 
-def load(name: str, points: Mapping[str, EntryPoint]) -> PluginRecord:
+def load(name: str, offers: Mapping[str, Offer]) -> PluginRecord:
     """Load one plugin's class by entry-point name or ``module:Class``; raises `DiscoveryError`."""
     if ":" in name:
         record = check(_import(name), f"{FILE_NAME}: {name}")
-    elif name in points:
-        point = points[name]
-        record = check(_import(point.value, point), _origin(point), point.dist.version if point.dist else "")
+    elif name in offers:
+        offer = offers[name]
+        record = check(_import(offer.value, offer), offer.origin, offer.version)
         if record.name != name:
             raise DiscoveryError(
                 f"the entry point {name!r} of {record.source} loads a plugin that calls itself {record.name!r}; "
@@ -68,7 +98,7 @@ def load(name: str, points: Mapping[str, EntryPoint]) -> PluginRecord:
             )
     else:
         raise DiscoveryError(
-            f"[plugins] enable names {name!r}, but no installed distribution offers it{nearest(name, points)}; "
+            f"[plugins] enable names {name!r}, but no installed distribution offers it{nearest(name, offers)}; "
             "install its package, or write module:Class for a plugin of this project"
         )
     return record
@@ -93,16 +123,16 @@ def check(cls: object, source: str, version: str = "") -> PluginRecord:
     return PluginRecord(cls, source, version)
 
 
-def _import(value: str, point: EntryPoint | None = None) -> object:
+def _import(value: str, offer: Offer | None = None) -> object:
     module_name, _, attribute = value.partition(":")
     try:
         module = import_module(module_name)
     except Exception as error:
         raise DiscoveryError(
-            f"plugin {value!r} cannot be imported: {describe(error)}{_shadow(point)}"
+            f"plugin {value!r} cannot be imported: {describe(error)}{_shadow(offer)}"
         ) from error
-    if point is not None and is_bundled(point) and (shadow := _shadow(point)):
-        raise DiscoveryError(f"plugin {point.name!r} was not loaded from {DISTRIBUTION}{shadow}")
+    if offer is not None and offer.is_bundled and (shadow := _shadow(offer)):
+        raise DiscoveryError(f"plugin {offer.name!r} was not loaded from {DISTRIBUTION}{shadow}")
     try:
         return getattr(module, attribute.strip())
     except AttributeError:
@@ -111,10 +141,10 @@ def _import(value: str, point: EntryPoint | None = None) -> object:
         ) from None
 
 
-def _shadow(point: EntryPoint | None) -> str:
+def _shadow(offer: Offer | None) -> str:
     """Name the folder that hides the bundled plugins, if one does."""
     plugins = sys.modules.get("plugins")
-    if point is None or not is_bundled(point) or plugins is None or plugins.__file__ is None:
+    if offer is None or not offer.is_bundled or plugins is None or plugins.__file__ is None:
         return ""
     home = Path(kernel.__file__).parent.parent
     actual = Path(plugins.__file__).parent
@@ -123,10 +153,6 @@ def _shadow(point: EntryPoint | None) -> str:
     return (
         f": {actual} comes before it on the Python path and shadows it; rename that folder or change the path"
     )
-
-
-def _origin(point: EntryPoint) -> str:
-    return f"{point.dist.name} {point.dist.version}" if point.dist else point.value
 
 
 def order(records: Sequence[PluginRecord], provide: Mapping[str, str]) -> list[PluginRecord]:
@@ -198,11 +224,11 @@ def _missing(record: PluginRecord, contract: type) -> str:
 
 
 def _bundled_provider(contract: type) -> str | None:
-    for name, point in installed().items():
-        if not is_bundled(point):
+    for name, offer in installed().items():
+        if not offer.is_bundled:
             continue
         try:
-            cls = _import(point.value, point)
+            cls = _import(offer.value, offer)
         except DiscoveryError:
             continue  # This is for a hint alone: a plugin that is not enabled need not be importable.
         if isinstance(cls, type) and issubclass(cls, Plugin) and contract in cls.provides:

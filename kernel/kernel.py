@@ -131,8 +131,9 @@ class Kernel:
 
         if self._classes is None:
             choice = self.config.settings("plugins", PluginChoice)
-            records = discover(choice, self.config.project)
-            self.config.check_sections([*installed(), *(record.name for record in records)])
+            offers = installed()
+            records = discover(choice, self.config.project, offers)
+            self.config.check_sections([*offers, *(record.name for record in records)])
         else:
             records = [check(cls, "given") for cls in self._classes]
             self.config.check_sections(record.name for record in records)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kernel.cli.base import Project, atomic
 from kernel.config import FILE_NAME, Config, PluginChoice
-from kernel.discovery import installed, is_bundled
+from kernel.discovery import installed
 from kernel.errors import ConfigError, KernelError, describe, nearest
 from kernel.kernel import Kernel
 
@@ -28,7 +28,7 @@ class Choice:
         self._before = _problem(self._config)
         file = self._config.file
         self._document = tomlkit.parse(file.read_text(encoding="utf-8") if file.exists() else "")
-        self._points = installed()
+        self._offers = installed()
 
     def enable(self, name: str) -> bool:
         """Enable a plugin by entry-point name or ``module:Class``; return whether that changes anything."""
@@ -75,14 +75,14 @@ class Choice:
         return problem
 
     def _is_default(self, name: str) -> bool:
-        return name in self._points and is_bundled(self._points[name])
+        return name in self._offers and self._offers[name].is_bundled
 
     def _check_known(self, name: str) -> None:
-        if name in self._points or ":" in name:
+        if name in self._offers or ":" in name:
             return
         raise KernelError(
             f"no installed plugin is called {name!r}; see what there is: kernel plugins list"
-            f"{nearest(name, self._points)}"
+            f"{nearest(name, self._offers)}"
         )
 
 

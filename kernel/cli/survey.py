@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from kernel.config import Config, KernelSettings, PluginChoice
-from kernel.discovery import installed, is_bundled, load, order
+from kernel.discovery import installed, load, make_importable, order
 from kernel.errors import KernelError
 from kernel.kernel import Kernel
 from kernel.plugin import PluginRecord
@@ -45,23 +45,18 @@ class Sight(msgspec.Struct, frozen=True):
 
 def look(config: Config) -> list[Sight]:
     """Return every installed plugin and every other one that the project names, loaded where that works."""
-    import sys
-
     choice = config.settings("plugins", PluginChoice)
-    if str(config.project) not in sys.path:
-        # Last, as when the kernel does it: a project's own kernel.py must not shadow ours.
-        sys.path.append(str(config.project))
-    points = installed()
+    make_importable(config.project)
+    offers = installed()
     sights = []
-    for name in dict.fromkeys([*points, *choice.enable]):
-        point = points.get(name)
-        default = point is not None and is_bundled(point)
+    for name in dict.fromkeys([*offers, *choice.enable]):
+        offer = offers.get(name)
+        default = offer is not None and offer.is_bundled
         enabled = (default or name in choice.enable) and name not in choice.disable
-        dist = point.dist if point else None
-        origin = f"{dist.name} {dist.version}" if dist else "this project"
+        origin = offer.origin if offer else "this project"
         record, problem = None, None
         try:
-            record = load(name, points)
+            record = load(name, offers)
         except KernelError as error:
             problem = str(error)
         sights.append(Sight(name, enabled, default, origin, record, problem))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kernel.config import Config, PluginChoice
-from kernel.discovery import discover
+from kernel.discovery import discover, installed, load, make_importable
 from kernel.kernel import Kernel
 from kernel.plugin import Plugin
 from kernel.testing.client import Client
@@ -100,10 +100,12 @@ class KernelFactory:
 
         `plugins` are classes, entry-point names or ``module:Class``; None means all bundled ones; `extra` is
         added to either. `settings` are tables as in ``kernel.toml``. `migrations` maps file names to SQL.
-        `project` names a folder whose ``kernel.toml``, ``.env`` and migrations are to be used; `settings` go
-        before them. Nothing is taken from the environment, and the database is in memory unless `settings`
+        `project` names a folder whose ``kernel.toml``, ``.env``, migrations and modules are to be used; `settings`
+        go before them. Nothing is taken from the environment, and the database is in memory unless `settings`
         say otherwise.
         """
+        if project is not None:
+            make_importable(project)
         classes = [*(self._default() if plugins is None else self._classes(plugins)), *self._classes(extra)]
         folder = project or self._project(migrations or {})
         written = Config.load(folder, {}).tables if project else {}
@@ -118,7 +120,9 @@ class KernelFactory:
 
     def _default(self) -> tuple[type[Plugin], ...]:
         if self._bundled is None:
-            self._bundled = tuple(record.cls for record in discover(PluginChoice(), self._folder))
+            self._bundled = tuple(
+                record.cls for record in discover(PluginChoice(), self._folder, installed())
+            )
         return self._bundled
 
     def _classes(self, given: Sequence[type[Plugin] | str]) -> list[type[Plugin]]:
@@ -126,9 +130,7 @@ class KernelFactory:
 
     def _named_class(self, name: str) -> type[Plugin]:
         if name not in self._named:
-            others = tuple(cls.name for cls in self._default() if cls.name != name)
-            (record,) = discover(PluginChoice(enable=(name,), disable=others), self._folder)
-            self._named[name] = record.cls
+            self._named[name] = load(name, installed()).cls
         return self._named[name]
 
     def _project(self, migrations: Mapping[str, str]) -> Path:

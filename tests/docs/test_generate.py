@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from docs.generate import COMMAND, _metas, _type, main, pages
 from kernel.cli.app import BUILT_IN
 from kernel.config import KernelSettings, PluginChoice, Secret
-from kernel.discovery import discover
+from kernel.discovery import discover, installed
 from kernel.hookspecs import KernelHooks
 
 
@@ -28,7 +28,7 @@ def test_every_hook_is_described_with_its_signature(made):
 
 def test_every_setting_is_described(made, tmp_path):
     kinds = {"kernel": KernelSettings, "plugins": PluginChoice}
-    kinds |= {record.name: record.cls.Settings for record in discover(PluginChoice(), tmp_path)}
+    kinds |= {record.name: record.cls.Settings for record in discover(PluginChoice(), tmp_path, installed())}
     for section, kind in kinds.items():
         hints = get_type_hints(kind, include_extras=True)
         for field in msgspec.structs.fields(kind):

@@ -69,8 +69,8 @@ def test_the_default_set_is_what_our_own_distribution_offers(offer: Any, module:
     sys.path.append(str(tmp_path))
     offer("one", f"{name}:One", "other")
     offer("two", f"{name}:Two", "other")
-    assert discover(PluginChoice(), tmp_path) == []
-    (record,) = discover(PluginChoice(enable=("two",)), tmp_path)
+    assert discover(PluginChoice(), tmp_path, installed()) == []
+    (record,) = discover(PluginChoice(enable=("two",)), tmp_path, installed())
     assert (record.name, record.source, record.version, record.status) == (
         "two",
         "other 1.2",
@@ -81,7 +81,7 @@ def test_the_default_set_is_what_our_own_distribution_offers(offer: Any, module:
 
 def test_a_class_of_the_project_is_enabled_by_its_path(module: Any, tmp_path: Path) -> None:
     name = module(PLUGIN.format("Mine", "mine"))
-    records = discover(PluginChoice(enable=(f"{name}:Mine",), disable=_bundled()), tmp_path)
+    records = discover(PluginChoice(enable=(f"{name}:Mine",), disable=_bundled()), tmp_path, installed())
     assert [record.name for record in records] == ["mine"]
     assert sys.path[-1] == str(tmp_path)
 
@@ -91,12 +91,12 @@ def test_an_unknown_name_is_refused_with_the_nearest(offer: Any, tmp_path: Path)
     with pytest.raises(
         DiscoveryError, match=r"'payment', but no installed.*did you mean 'payments'\?.*module:Class"
     ):
-        discover(PluginChoice(enable=("payment",)), tmp_path)
+        discover(PluginChoice(enable=("payment",)), tmp_path, installed())
 
 
 def test_disabling_what_is_not_enabled_is_refused(offer: Any, tmp_path: Path) -> None:
     with pytest.raises(DiscoveryError, match="disable names 'rets', which is not enabled"):
-        discover(PluginChoice(disable=("rets",)), tmp_path)
+        discover(PluginChoice(disable=("rets",)), tmp_path, installed())
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_disabling_what_is_not_enabled_is_refused(offer: Any, tmp_path: Path) ->
 def test_what_cannot_be_a_plugin_is_refused(module: Any, tmp_path: Path, source: str, message: str) -> None:
     path = f"{module(source)}:Mine"
     with pytest.raises(DiscoveryError, match=message) as raised:
-        discover(PluginChoice(enable=(path,), disable=_bundled()), tmp_path)
+        discover(PluginChoice(enable=(path,), disable=_bundled()), tmp_path, installed())
     assert path.split(":")[0] in str(raised.value)
 
 
@@ -129,7 +129,7 @@ def test_an_entry_point_and_its_plugin_must_have_one_name(offer: Any, module: An
     with pytest.raises(
         DiscoveryError, match=r"entry point 'ours' of shop 1\.2 loads a plugin that calls itself 'mine'"
     ):
-        discover(PluginChoice(enable=("ours",)), tmp_path)
+        discover(PluginChoice(enable=("ours",)), tmp_path, installed())
 
 
 def test_two_distributions_may_not_share_a_name(offer: Any) -> None:
@@ -218,7 +218,7 @@ def test_a_projects_own_kernel_and_plugins_do_not_shadow_ours(tmp_path: Path) ->
         "from kernel.config import PluginChoice\n"
         "from kernel.discovery import discover, installed\n"
         "off = tuple(installed())\n"
-        "print([r.name for r in discover(PluginChoice(enable=('shop:Shop',), disable=off), Path.cwd())])\n"
+        "print([r.name for r in discover(PluginChoice(enable=('shop:Shop',), disable=off), Path.cwd(), installed())])\n"
         "import plugins; print(plugins.__file__)"
     )
     done = subprocess.run(
@@ -230,12 +230,11 @@ def test_a_projects_own_kernel_and_plugins_do_not_shadow_ours(tmp_path: Path) ->
 
 def test_bundled_entry_points_are_the_plugin_folders() -> None:
     folders = {path.name for path in (ROOT / "plugins").iterdir() if (path / "__init__.py").exists()}
-    points = {name: point for name, point in installed().items() if discovery.is_bundled(point)}
-    assert set(points) == folders
-    for name, point in points.items():
-        assert point.value.split(":")[0] == f"plugins.{name}"
-        assert point.dist is not None
-        assert point.dist.name == DISTRIBUTION
+    offers = {name: offer for name, offer in installed().items() if offer.is_bundled}
+    assert set(offers) == folders
+    for name, offer in offers.items():
+        assert offer.value.split(":")[0] == f"plugins.{name}"
+        assert offer.distribution == DISTRIBUTION
 
 
 def _bundled() -> tuple[str, ...]:

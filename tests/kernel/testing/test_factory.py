@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -213,3 +214,15 @@ def test_the_clock_stands_still_until_it_is_told(make_kernel: MakeKernel) -> Non
     assert (clock.now().year, clock.monotonic()) == (2020, 90)
     with pytest.raises(ValueError, match="has no time zone"):
         FrozenClock("2030-05-06T07:08:09")
+
+
+def test_a_plugin_in_the_folder_of_a_project_is_found_by_its_path(
+    kernel_factory: KernelFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.path", [*sys.path])
+    (tmp_path / "shop_of_the_project.py").write_text(
+        "from kernel import Plugin\nclass Shop(Plugin):\n    name = 'shop'\n"
+    )
+    kernel = kernel_factory(plugins=["shop_of_the_project:Shop"], project=tmp_path)
+    kernel.stop()
+    assert list(kernel.plugins) == ["shop"]
