@@ -108,16 +108,21 @@ class PostgresDatabase:
 
     def lend(self) -> Session:
         """Lend a session that knows no more of the schema than we do; give it back to `connections`."""
-        session = self.connections.lend()
-        changes = self._catalogue.changes
-        if session.catalogue != changes:
+        while True:
+            session = self.connections.lend()
+            changes = self._catalogue.changes
+            if session.catalogue == changes:
+                return session
             try:
                 session.forget()
-            except BaseException:
+            except BaseException as error:
+                died = session.broken
                 self.connections.returned(session)
+                if died and isinstance(error, DatabaseUnavailable):
+                    continue  # the next is a new one, which has nothing to forget
                 raise
             session.catalogue = changes
-        return session
+            return session
 
     def forget_catalogue(self) -> None:
         """Read the catalogue again at its next use."""
