@@ -19,7 +19,7 @@ import msgspec
 from kernel.cli import output
 from kernel.cli.app import BUILT_IN, built_in, cli, plugin_commands
 from kernel.cli.base import Project
-from kernel.config import Config, KernelSettings, PluginChoice, Secret, variable
+from kernel.config import Config, KernelSettings, PluginChoice, Secret, SecretURL, variable
 from kernel.discovery import discover, installed
 from kernel.errors import KernelError
 from kernel.hookspecs import KernelHooks
@@ -172,6 +172,7 @@ _WORDS = {
     float: "number",
     bool: "true or false",
     Secret: "secret text",
+    SecretURL: "URL",
     Any: "anything",
 }
 

@@ -62,10 +62,27 @@ class KernelHooks:
         """
 
     @hookspec
+    def kernel_starter_files(self) -> Mapping[str, str]:  # type: ignore[empty-body]
+        """Return files that a new project begins with: path in the project to text.
+
+        Called on a registered plugin that has not started, by ``kernel init`` and by ``kernel serve`` in a folder
+        that is no project yet. A file is not written where the project has the topmost folder of its path already.
+        """
+
+    @hookspec
     def kernel_ready(self) -> None:
         """Called once routes, subscriptions and commands are closed, right before the first request.
 
         What takes long and can wait is given to ``kernel.warm_up`` here.
+        """
+
+    @hookspec
+    def kernel_greeting(self, url: str) -> Mapping[str, Iterable[str]]:  # type: ignore[empty-body]
+        """Return what ``kernel serve`` says of this plugin when it is ready at `url`: headings, and the lines of each.
+
+        ``Try`` is the heading for commands to copy, ``Then`` for what comes next; a tab begins a line's second
+        column. It is shown on terminals, and to whoever reads the output of a server on a loopback address only,
+        so that it may hold keys.
         """
 
     @hookspec(firstresult=True)

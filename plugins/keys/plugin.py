@@ -84,6 +84,16 @@ class KeysPlugin(Plugin):
         yield keys_group(self)
 
     @hookimpl
+    def kernel_greeting(self, url: str) -> Mapping[str, Iterable[str]]:
+        """Show the API keys."""
+        return {
+            "anon key (for browsers and apps)": [self.service.api_key("anon")],
+            "service_role key (secret: may do everything; for your own servers)": [
+                self.service.api_key("service_role")
+            ],
+        }
+
+    @hookimpl
     def kernel_stop(self) -> None:
         """Stop listening."""
         if self._deaf is not None:

@@ -38,6 +38,17 @@ class MigrationsPlugin(Plugin):
 
         yield migrate_group(self)
 
+    @hookimpl
+    def kernel_starter_files(self) -> Mapping[str, str]:
+        """Begin a project with a first table."""
+        example = Path(__file__).with_name("notes.sql").read_text(encoding="utf-8")
+        return {f"{FOLDER}/{self.kernel.clock.now():%Y%m%d%H%M%S}_notes.sql": example}
+
+    @hookimpl
+    def kernel_greeting(self, url: str) -> Mapping[str, Iterable[str]]:
+        """Say where the tables come from."""
+        return {"Then": [f"{FOLDER}/\tplain SQL files, applied when the server starts"]}
+
     @property
     def folder(self) -> Path:
         """Where the project's own migrations are."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 import msgspec
 
-from kernel.contracts.database import DatabaseError
+from kernel.contracts.database import Database, DatabaseError
+from kernel.contracts.keys import Keys
 from kernel.contracts.records import Records
 from kernel.http import Problem, Request, Response
 from kernel.plugin import Plugin, hookimpl
@@ -38,6 +39,7 @@ class RestPlugin(Plugin):
 
     name = "rest"
     requires = (Records,)
+    uses = (Keys, Database)
     Settings = RestSettings
 
     @hookimpl
@@ -54,6 +56,18 @@ class RestPlugin(Plugin):
         yield Route("OPTIONS", _TABLE, tables.options, inline=True, summary="Methods of a table")
         for method in _METHODS:
             yield Route(method, "/rest/v1/{table}/{rest:path}", self._nothing, summary="No such path")
+
+    @hookimpl
+    def kernel_greeting(self, url: str) -> Mapping[str, Iterable[str]]:
+        """Give commands that create and read a row."""
+        from plugins.rest.greeting import commands
+
+        keys, database = self.kernel.services.get(Keys), self.kernel.services.get(Database)
+        if keys is None or database is None:
+            return {}
+        schema = self.settings.schemas[0]
+        tables = [table for table in database.catalogue.tables.values() if table.schema == schema]
+        return {"Try": commands(f"{url}/rest/v1", keys.api_key("service_role"), tables)}
 
     def format_error(self, request: Request, problem: Problem, error: Exception) -> Response | None:
         """Render an error that did not come from here in PostgREST's shape."""

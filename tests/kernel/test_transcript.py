@@ -86,8 +86,18 @@ class Recording(Plugin):
         return ()
 
     @hookimpl
+    def kernel_starter_files(self) -> Mapping[str, str]:
+        self.note("starter_files")
+        return {self.name: "text"}
+
+    @hookimpl
     def kernel_ready(self) -> None:
         self.note("ready")
+
+    @hookimpl
+    def kernel_greeting(self, url: str) -> Mapping[str, Iterable[str]]:
+        self.note("greeting", url)
+        return {"Try": [self.name]}
 
     @hookimpl
     def kernel_identify(self, request: Request) -> Identity | None:
@@ -249,6 +259,16 @@ def test_a_whole_life_in_order(tmp_path: Any) -> None:
         ("roof", "roof-command"),
     ]
     assert since(mark) == ["ground commands", "roof commands"]
+
+    mark = len(TRANSCRIPT)
+    assert kernel.hooks.kernel_starter_files() == [{"ground": "text"}, {"roof": "text"}]
+    assert kernel.hooks.kernel_greeting(url="http://here") == [{"Try": ["ground"]}, {"Try": ["roof"]}]
+    assert since(mark) == [
+        "ground starter_files",
+        "roof starter_files",
+        "ground greeting http://here",
+        "roof greeting http://here",
+    ]
 
     mark = len(TRANSCRIPT)
     with pytest.raises(

@@ -12,10 +12,10 @@ import msgspec
 
 from kernel.cli import output
 from kernel.cli.base import Command, Project, pass_project
-from kernel.cli.starter import MIGRATIONS, TEMPLATES, write_example
-from kernel.cli.survey import look
-from kernel.config import FILE_NAME, Config, KernelSettings
+from kernel.cli.starter import TEMPLATES, write_starters
+from kernel.config import FILE_NAME, Config, KernelSettings, variable
 from kernel.errors import KernelError
+from kernel.kernel import Kernel
 
 
 @click.command(cls=Command, examples=("kernel init", "kernel init shop && cd shop && kernel serve"))
@@ -44,13 +44,14 @@ def init(project: Project, folder: Path | None) -> None:
 
 def _write(home: Path) -> Iterator[str]:
     """Write the files that are missing and yield their names."""
-    if not (home / MIGRATIONS).exists():
-        yield str(write_example(home).relative_to(home))
+    kernel = Kernel(Config(project=home), role="command")
+    kernel.register()
+    yield from (str(path.relative_to(home)) for path in write_starters(kernel))
     if _ignore(home / ".gitignore"):
         yield ".gitignore"
     # Where a server has run, it has made secrets of its own, which tokens in use are signed with.
     if not (home / ".env").exists() and not (home / KernelSettings().data).exists():
-        _write_secrets(home / ".env")
+        _write_secrets(home / ".env", kernel)
         yield ".env"
     # Last, as its presence says that the project is complete.
     (home / FILE_NAME).write_text(_template(FILE_NAME), encoding="utf-8")
@@ -73,26 +74,24 @@ def _ignore(path: Path) -> bool:
     return bool(missing)
 
 
-def _write_secrets(path: Path) -> None:
+def _write_secrets(path: Path, kernel: Kernel) -> None:
     lines = ["# Secrets: keep this file to yourself, and out of version control."]
-    lines += [f"{variable}={secrets.token_urlsafe(size)}" for variable, size in _generated()]
+    lines += [f"{variable}={secrets.token_urlsafe(size)}" for variable, size in _generated(kernel)]
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write("\n".join([*lines, ""]))
 
 
-def _generated() -> Iterator[tuple[str, int]]:
-    """Yield the variables of the bundled plugins' settings that ask for a random secret, and its size in bytes.
+def _generated(kernel: Kernel) -> Iterator[tuple[str, int]]:
+    """Yield the variables of the plugins' settings that ask for a random secret, and its size in bytes.
 
     A setting asks by ``msgspec.Meta(extra={"generate": size})``.
     """
-    for sight in look(Config()):
-        for field in (
-            msgspec.structs.fields(sight.record.cls.Settings) if sight.record and sight.default else ()
-        ):
+    for record in kernel.records:
+        for field in msgspec.structs.fields(record.cls.Settings):
             for meta in getattr(field.type, "__metadata__", ()):
                 size = (getattr(meta, "extra", None) or {}).get("generate")
                 if isinstance(size, int):
-                    yield f"KERNEL_{sight.name.upper()}__{field.encode_name.upper()}", size
+                    yield variable(record.name, field.encode_name), size
 
 
 def _template(name: str) -> str:

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kernel.cli import output, starter
+from kernel.cli import output
 from kernel.cli.base import Command, Project, pass_project
-from kernel.config import KernelSettings, PluginChoice
+from kernel.cli.starter import is_untouched, remove_starters, write_starters
 
 if TYPE_CHECKING:
     from kernel.kernel import Kernel
 
 LOOPBACK = ("http://127.", "http://[::1]", "http://localhost")
+TRY, THEN = "Try", "Then"
 
 
 @click.command(
@@ -54,13 +55,11 @@ def serve(
     from kernel.serving.supervisor import serve as run
 
     config = project.config()
-    settings = config.settings("kernel", KernelSettings)
-    disabled = config.settings("plugins", PluginChoice).disable
-    example = None
-    if "migrations" not in disabled and starter.is_untouched(project.folder, settings.data):
-        example = starter.write_example(project.folder)
-        output.say(f"No project here yet, so this is its first table: {example.relative_to(project.folder)}")
-        sys.stdout.flush()
+    # Only a folder that is no project yet has its plugins looked at here: serving processes load their own.
+    starters = write_starters(project.kernel()) if is_untouched(config) else []
+    for path in starters:
+        output.say(f"No project here yet, so it begins with {path.relative_to(project.folder)}")
+    sys.stdout.flush()
     code = run(
         project.folder,
         host=host,
@@ -70,54 +69,40 @@ def serve(
         reload=reload,
         on_ready=announce,
     )
-    if example is not None and not (project.folder / settings.data).exists():
-        # It did not get as far as making anything of it: a port in use, a wrong option.
-        example.unlink()
-        example.parent.rmdir()
+    if is_untouched(config):
+        # It did not get as far as making anything of them: a port in use, a wrong option.
+        remove_starters(project.folder, starters)
     sys.exit(code)
 
 
 def announce(kernel: Kernel, url: str) -> None:
-    """Say where a ready kernel is, the keys it takes and what to try; called in the first serving process."""
+    """Say where a ready kernel is, and what its plugins say; called in the first serving process."""
     lines = ["", f"{output.styled('Ready', fg='green', bold=True)} at {output.styled(url, bold=True)}", ""]
     if output.on_terminal() or url.startswith(LOOPBACK):
-        lines += _keys(kernel)
-        lines += [_heading("Try"), *(f"  {line}" for line in starter.lines_to_try(kernel, url)), ""]
-        lines += [_heading("Then"), *(f"  {line}" for line in _then(kernel)), ""]
+        for heading, texts in _greeting(kernel, url).items():
+            lines += [output.styled(heading, bold=True), *(f"  {text.expandtabs(22)}" for text in texts), ""]
     else:
         lines += [
-            "The keys are not written to the log of a public address; kernel serve shows them on a terminal.",
+            "What to try, and with which keys, is not written to the log of a public address; kernel serve shows it",
+            "on a terminal.",
             "",
         ]
     output.say("\n".join(lines))
     sys.stdout.flush()
 
 
-def _keys(kernel: Kernel) -> list[str]:
-    from kernel.contracts.keys import Keys
-
-    keys = kernel.services.get(Keys)
-    if keys is None:
-        return []
-    return [
-        f"{_heading('anon key')} (for browsers and apps)",
-        f"  {keys.api_key('anon')}",
-        f"{_heading('service_role key')} (secret: may do everything; for your own servers)",
-        f"  {keys.api_key('service_role')}",
-        "",
-    ]
-
-
-def _then(kernel: Kernel) -> list[str]:
-    rows = [
-        (f"{starter.MIGRATIONS}/", "plain SQL files, applied when the server starts"),
-        ("kernel routes", "everything that is served"),
-        ("kernel plugins list", "what it is made of, and what else there is"),
+def _greeting(kernel: Kernel, url: str) -> dict[str, list[str]]:
+    """Gather what the plugins say by heading; what to try, and what comes next, comes last."""
+    said: dict[str, list[str]] = {}
+    for sections in kernel.hooks.kernel_greeting(url=url):
+        for heading, texts in sections.items():
+            said.setdefault(heading, []).extend(texts)
+    said[TRY] = said.pop(TRY, []) or [f"curl -i {url}/readyz"]
+    said[THEN] = [
+        *said.pop(THEN, []),
+        "kernel routes\teverything that is served",
+        "kernel plugins list\twhat it is made of, and what else there is",
     ]
     if not kernel.config.file.exists():
-        rows.append(("kernel init", "make this folder a project with a kernel.toml of its own"))
-    return [f"{command:<20}  {meaning}" for command, meaning in rows]
-
-
-def _heading(text: str) -> str:
-    return output.styled(text, bold=True)
+        said[THEN].append("kernel init\tmake this folder a project with a kernel.toml of its own")
+    return said

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from kernel.cli.starter import is_untouched
+from kernel import Kernel
+from kernel.cli.starter import is_untouched, remove_starters, write_starters
+from kernel.config import Config
 
 KERNEL = [sys.executable, "-m", "kernel"]
 
@@ -49,9 +51,7 @@ def shows_first_steps(line: str) -> bool:
 def test_in_an_empty_folder_it_makes_an_example_and_its_curl_creates_and_reads(project, requires_tool):
     requires_tool("curl")
     with served(project, lines=shows_first_steps) as said:
-        assert re.fullmatch(
-            r"No project here yet, so this is its first table: migrations/\d{14}_notes\.sql", said[0]
-        )
+        assert re.fullmatch(r"No project here yet, so it begins with migrations/\d{14}_notes\.sql", said[0])
         assert any(re.fullmatch(r"Ready at http://127\.0\.0\.1:\d+", line) for line in said)
         create, read = [line.strip() for line in said if line.strip().startswith("curl ")]
         created = subprocess.run(["sh", "-c", f"{create} -sSf"], capture_output=True, text=True, timeout=30)
@@ -79,14 +79,27 @@ def test_the_second_start_makes_nothing_even_if_the_example_is_gone(project):
 
 @pytest.mark.parametrize("name", ["kernel.toml", "migrations", "data"])
 def test_a_folder_that_holds_a_project_is_left_as_it_is(project, name):
-    assert is_untouched(project, "data")
+    kernel = Kernel(Config(project=project), role="command")
+    kernel.register()
     (project / name).mkdir()
-    assert not is_untouched(project, "data")
+    if is_untouched(kernel.config):
+        assert write_starters(kernel) == []
+    assert [path.name for path in project.rglob("*")] == [name]
+
+
+def test_starter_files_that_nothing_has_come_of_are_taken_back(project):
+    kernel = Kernel(Config(project=project), role="command")
+    kernel.register()
+    starters = write_starters(kernel)
+    assert [path.parent for path in starters] == [project / "migrations"]
+    (project / "migrations" / "mine.sql").write_text("")
+    remove_starters(project, starters)
+    assert [path.name for path in (project / "migrations").iterdir()] == ["mine.sql"]
 
 
 def test_keys_are_not_written_to_the_log_of_a_public_address(project):
     with served(
-        project, "--host", "0.0.0.0", lines=lambda line: "keys are not" in line or shows_first_steps(line)
+        project, "--host", "0.0.0.0", lines=lambda line: "on a terminal" in line or shows_first_steps(line)
     ) as said:
         assert not any("sb_secret" in line or "eyJ" in line for line in said)
 

@@ -1,4 +1,4 @@
--- An example to begin with: a table of notes, served at /rest/v1/notes.
+-- An example to begin with: a table of notes. The REST API serves it at /rest/v1/notes.
 -- The server applies the files in this folder in the order of their names, each once. So that every copy of the
 -- project ends up alike, change a table that exists by adding a file, for example 20270101120000_note_colours.sql:
 --     alter table notes add column colour text;
