@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import gc
 import logging
 import os
 import signal
@@ -64,6 +65,9 @@ def run(
         kernel.start()
     except _StopBoot:
         _end(0)
+    finally:
+        gc.enable()
+    gc.freeze()  # a full collection takes 1 ms then, and not the 13 ms for all that was imported
     runner = asyncio.Runner()
     try:
         clean = runner.run(_Process(kernel, granian, listener, lifeline).serve(on_ready))

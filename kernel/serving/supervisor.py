@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import socket
 import sys
@@ -65,6 +66,9 @@ def complain(error: KernelError) -> None:
 
 
 def _serve_here(config: Config, listener: socket.socket, url: str, on_ready: OnReady | None) -> NoReturn:
+    # Nearly all that a boot makes is there to stay; looking for garbage in it would take a tenth of the time. `run`
+    # begins to look when it is done.
+    gc.disable()
     from kernel.serving.server import run
 
     run(config, listener, on_ready=None if on_ready is None else lambda kernel: on_ready(kernel, url))

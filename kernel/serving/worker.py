@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -15,12 +16,14 @@ import msgspec
 from kernel.config import Config
 from kernel.errors import KernelError
 from kernel.serving.lifeline import Orders
-from kernel.serving.server import run
 from kernel.serving.supervisor import complain
 
 
 def main(arguments: list[str]) -> int:
     """Serve as ordered; return the exit code."""
+    gc.disable()  # until `run` has booted a kernel
+    from kernel.serving.server import run
+
     orders = msgspec.json.decode(arguments[0], type=Orders)
     try:
         config = Config.load(Path(orders.project), os.environ)

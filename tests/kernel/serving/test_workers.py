@@ -141,3 +141,22 @@ def test_a_broken_change_leaves_the_version_before_running(run):
     source.write_text(text.replace("VERSION = 1", "VERSION = 3"))
     until(lambda: version(server) == 3)
     assert server.stop() == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_serving_process_looks_for_garbage_but_not_in_what_its_boot_made(run, workers):
+    (run.project / "garbage.py").write_text(
+        "import gc\n"
+        "from kernel import Plugin, Route, hookimpl\n"
+        "class GarbagePlugin(Plugin):\n"
+        "    name = 'garbage'\n"
+        "    @hookimpl\n"
+        "    def kernel_routes(self):\n"
+        "        yield Route('GET', '/gc', self.look)\n"
+        "    def look(self, request):\n"
+        "        return {'enabled': gc.isenabled(), 'left_alone': gc.get_freeze_count()}\n"
+    )
+    server = run(*SERVE, "--workers", workers, plugins__enable='["wire:WirePlugin", "garbage:GarbagePlugin"]')
+    found = server.json("/gc")
+    assert found["enabled"] is True
+    assert found["left_alone"] > 10_000
