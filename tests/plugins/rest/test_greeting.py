@@ -29,11 +29,11 @@ def test_every_row_that_is_made_up_can_be_created(api: Any) -> None:
     made = {name: row for name, row in rows.items() if row is not None}
     assert {"clients", "pairs", "notes"} <= made.keys()
     assert rows["items"] is None
+    with api.database.transaction() as transaction:
+        transaction.script(
+            """delete from items; delete from clients; delete from pairs; delete from "odd ""table'" """
+        )
     for name, row in made.items():
-        with api.database.transaction() as transaction:
-            transaction.execute("delete from items")
-            transaction.execute("delete from clients")
-            transaction.execute("delete from pairs")
         api.post(quote(name, safe=""), json=row).expect(201)
 
 
