@@ -323,15 +323,40 @@ def postgresql_server() -> str:
     return conninfo
 
 
-@pytest.fixture
-def postgresql_url(postgresql_server: str) -> Iterator[str]:
-    """The URL of an empty PostgreSQL database, dropped at the test's end."""
+@pytest.fixture(scope="session")
+def postgresql_database(postgresql_server: str) -> Iterator[str]:
+    """The URL of a database of this process's own on the server."""
     import psycopg
     from psycopg.conninfo import conninfo_to_dict
 
     name = f"kernel_{uuid.uuid4().hex}"
     with psycopg.connect(postgresql_server, autocommit=True) as server:
         server.execute(f"create database {name} template template0".encode())
-        given = {key: str(value) for key, value in conninfo_to_dict(postgresql_server).items()}
-        yield f"postgresql:///{name}?" + urlencode({k: v for k, v in given.items() if k != "dbname"})
+    given = {key: str(value) for key, value in conninfo_to_dict(postgresql_server).items() if key != "dbname"}
+    yield f"postgresql:///{name}?{urlencode(given)}"
+    with psycopg.connect(postgresql_server, autocommit=True) as server:
         server.execute(f"drop database {name} with (force)".encode())
+
+
+@pytest.fixture
+def postgresql_url(postgresql_database: str) -> Iterator[str]:
+    """The URL of a database that is empty again after the test."""
+    yield postgresql_database
+    empty(postgresql_database)
+
+
+def empty(url: str) -> None:
+    """Take everything out of a database, whoever is connected."""
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and pid <> pg_backend_pid()"
+        )
+        schemas = connection.execute(
+            "select quote_ident(nspname) from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema'"
+        ).fetchall()
+        names = ", ".join(name for (name,) in schemas)
+        connection.execute(f"drop schema {names} cascade; create schema public".encode())
+        connection.execute(f"alter database {connection.info.dbname} reset all".encode())

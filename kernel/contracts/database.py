@@ -131,8 +131,8 @@ class Database(Protocol):
     def schema_transaction(self) -> AbstractContextManager[Transaction]:
         """Begin a transaction that changes the schema.
 
-        Foreign keys are not enforced within it, so that a table can be rebuilt, and are checked before the
-        commit; afterwards every process drops the catalogue it holds.
+        An engine that has to rebuild tables does not enforce foreign keys within it and checks them before the
+        commit. Afterwards every process drops the catalogue it holds.
         """
 
     def stored(self, type: str) -> StoredType:  # noqa: A002 - what PostgreSQL calls it

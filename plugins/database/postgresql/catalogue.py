@@ -89,7 +89,7 @@ _TABLES = Statement(
                 'partial', i.indpred is not null
             ) order by ic.relname)
             from pg_index i join pg_class ic on ic.oid = i.indexrelid
-            where i.indrelid = c.oid and not i.indisprimary and i.indisvalid
+            where i.indrelid = c.oid and i.indisvalid
         ), '[]')
     ) order by n.nspname, c.relname), '[]')
     from pg_class c join pg_namespace n on n.oid = c.relnamespace

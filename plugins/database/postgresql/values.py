@@ -16,7 +16,7 @@ Reader = Callable[[bytes], Any]
 
 
 def written(value: Any) -> bytes | None:
-    """Return a parameter as libpq takes it; raises `DatabaseError` 22021 for text that PostgreSQL cannot hold."""
+    """Return a parameter as libpq takes it; raises `DatabaseError` 22021 for text that PostgreSQL cannot hold, 42804 for other kinds."""
     kind = type(value)
     if kind is str:
         if "\x00" in value:
@@ -35,7 +35,9 @@ def written(value: Any) -> bytes | None:
         return repr(value).encode()
     if isinstance(value, bytes | bytearray | memoryview):
         return b"\\x" + bytes(value).hex().encode()
-    raise TypeError(f"a parameter is None, bool, int, float, str or bytes, not {kind.__name__}")
+    raise DatabaseError(
+        f"a parameter is None, bool, int, float, str or bytes, not {kind.__name__}", sqlstate="42804"
+    )
 
 
 def reader(oid: int) -> Reader:

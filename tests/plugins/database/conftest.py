@@ -15,6 +15,8 @@ import pytest
 
 from kernel.events import Event
 from kernel.sources import SystemClock, SystemIds
+from plugins.database.postgresql import connections
+from plugins.database.postgresql.database import PostgresDatabase
 from plugins.database.sqlite.connections import Limits
 from plugins.database.sqlite.database import SqliteDatabase
 
@@ -47,9 +49,40 @@ def make_database() -> Iterator[MakeDatabase]:
 
 
 @pytest.fixture
-def database(make_database: MakeDatabase) -> SqliteDatabase:
-    """An empty database in memory."""
+def embedded(make_database: MakeDatabase) -> SqliteDatabase:
+    """An empty SQLite database in memory."""
     return make_database()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def open_database(
+    request: pytest.FixtureRequest, make_database: MakeDatabase
+) -> Iterator[Callable[..., SqliteDatabase | PostgresDatabase]]:
+    """A function that opens an empty database on either engine, given what publishes its events."""
+    if request.param == "sqlite":
+        yield lambda publish=ignored: make_database(publish=publish)
+        return
+    url = request.getfixturevalue("postgresql_url")
+    opened: list[PostgresDatabase] = []
+
+    def open_(publish: Callable[[Event], None] = ignored) -> PostgresDatabase:
+        limits = connections.Limits(connections=12, statement_timeout=10.0, lock_timeout=5.0)
+        opened.append(PostgresDatabase(url, limits, publish))
+        return opened[-1]
+
+    yield open_
+    for database in opened:
+        database.close()
+
+
+@pytest.fixture
+def database(open_database: Callable[..., Any]) -> Any:
+    """An empty database, on both engines in turn."""
+    return open_database()
+
+
+def ignored(_: Event) -> None:
+    """Publish nothing."""
 
 
 def in_json_form(value: Any) -> Any:

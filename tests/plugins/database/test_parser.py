@@ -14,7 +14,7 @@ from plugins.database.sqlite.database import SqliteDatabase
 
 quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
-SETUP = (Path(__file__).parent / "cases" / "setup.sql").read_text()
+SETUP = (Path(__file__).parent / "sqlite" / "cases" / "setup.sql").read_text()
 
 names = st.sampled_from(["id", "name", "n", "price", "ok", "at", "d", "j", "b.label", "nope"])
 literals = st.sampled_from(["1", "2.5", "'x'", "null", "true", "'2024-01-01'", ":p", "now()", "'{}'", "-1"])
@@ -66,9 +66,9 @@ def image() -> bytes:
 
 
 @pytest.fixture
-def filled(database: SqliteDatabase, image: bytes) -> SqliteDatabase:
-    database.load(image)
-    return database
+def filled(embedded: SqliteDatabase, image: bytes) -> SqliteDatabase:
+    embedded.load(image)
+    return embedded
 
 
 @quick

@@ -18,13 +18,13 @@ class Happened(Event, frozen=True):
     name = "test.thing.happened"
 
 
-def with_table(database: SqliteDatabase) -> SqliteDatabase:
+def with_table(database: Any) -> SqliteDatabase:
     with database.schema_transaction() as transaction:
         transaction.script("create table t (id int primary key, n int); insert into t values (1, 1)")
     return database
 
 
-def test_a_block_that_raises_leaves_nothing(database: SqliteDatabase) -> None:
+def test_a_block_that_raises_leaves_nothing(database: Any) -> None:
     with_table(database)
     with pytest.raises(KeyError), database.transaction() as transaction:
         transaction.execute("insert into t values (2, 2)")
@@ -32,7 +32,7 @@ def test_a_block_that_raises_leaves_nothing(database: SqliteDatabase) -> None:
     assert database.query("select id from t") == [(1,)]
 
 
-def test_execute_counts_rows_changed_and_rows_read(database: SqliteDatabase) -> None:
+def test_execute_counts_rows_changed_and_rows_read(database: Any) -> None:
     with_table(database)
     with database.transaction() as transaction:
         assert transaction.execute("insert into t values (2, 2), (3, 3)") == 2
@@ -41,7 +41,7 @@ def test_execute_counts_rows_changed_and_rows_read(database: SqliteDatabase) -> 
         assert transaction.execute("delete from t where id > 7") == 0
 
 
-def test_after_a_failed_statement_all_others_are_refused_and_nothing_stays(database: SqliteDatabase) -> None:
+def test_after_a_failed_statement_all_others_are_refused_and_nothing_stays(database: Any) -> None:
     with_table(database)
     with pytest.raises(DatabaseError) as caught, database.transaction() as transaction:
         transaction.execute("insert into t values (2, 2)")
@@ -52,7 +52,7 @@ def test_after_a_failed_statement_all_others_are_refused_and_nothing_stays(datab
     assert database.query("select id from t") == [(1,)]
 
 
-def test_swallowing_a_failed_statement_does_not_commit_the_rest(database: SqliteDatabase) -> None:
+def test_swallowing_a_failed_statement_does_not_commit_the_rest(database: Any) -> None:
     with_table(database)
     with pytest.raises(DatabaseError, match="rolled back"), database.transaction() as transaction:
         transaction.execute("insert into t values (2, 2)")
@@ -61,7 +61,7 @@ def test_swallowing_a_failed_statement_does_not_commit_the_rest(database: Sqlite
     assert database.query("select id from t") == [(1,)]
 
 
-def test_transactions_do_not_nest(database: SqliteDatabase) -> None:
+def test_transactions_do_not_nest(database: Any) -> None:
     with (
         database.transaction(),
         pytest.raises(DatabaseError, match="already a transaction") as caught,
@@ -73,14 +73,14 @@ def test_transactions_do_not_nest(database: SqliteDatabase) -> None:
         assert transaction.query("select 1") == [(1,)]
 
 
-def test_a_transaction_is_not_usable_after_its_end(database: SqliteDatabase) -> None:
+def test_a_transaction_is_not_usable_after_its_end(database: Any) -> None:
     with database.transaction() as transaction:
         pass
     with pytest.raises(DatabaseError, match="has ended"):
         transaction.query("select 1")
 
 
-def test_a_read_outside_sees_only_what_was_committed(database: SqliteDatabase) -> None:
+def test_a_read_outside_sees_only_what_was_committed(database: Any) -> None:
     with_table(database)
     with database.transaction() as transaction:
         transaction.execute("update t set n = 2")
@@ -118,7 +118,7 @@ def test_events_are_never_published_after_a_rollback(make_database: Any) -> None
     assert seen == []
 
 
-def test_a_deferred_reference_that_is_broken_at_the_commit_rolls_back(database: SqliteDatabase) -> None:
+def test_a_deferred_reference_that_is_broken_at_the_commit_rolls_back(database: Any) -> None:
     with_table(database)
     with database.schema_transaction() as transaction:
         transaction.script(
@@ -130,12 +130,12 @@ def test_a_deferred_reference_that_is_broken_at_the_commit_rolls_back(database: 
     assert database.query("select * from c") == []
 
 
-def test_a_schema_change_needs_its_own_transaction(database: SqliteDatabase) -> None:
+def test_a_schema_change_needs_its_own_transaction(database: Any) -> None:
     with pytest.raises(DatabaseError, match="changes the schema"), database.transaction() as transaction:
         transaction.execute("create table x (a int)")
 
 
-def test_a_script_that_fails_at_its_end_leaves_nothing(database: SqliteDatabase) -> None:
+def test_a_script_that_fails_at_its_end_leaves_nothing(database: Any) -> None:
     before = database.catalogue
     with pytest.raises(DatabaseError, match="syntax error"), database.schema_transaction() as transaction:
         transaction.script("create table x (a int); create schema s; selec 1")
@@ -145,25 +145,6 @@ def test_a_script_that_fails_at_its_end_leaves_nothing(database: SqliteDatabase)
     assert database.catalogue.schemas == before.schemas
     with pytest.raises(DatabaseError, match='relation "x" does not exist'):
         database.query("select * from x")
-
-
-def test_foreign_keys_are_off_within_a_schema_transaction_and_checked_at_its_end(
-    database: SqliteDatabase,
-) -> None:
-    with_table(database)
-    with database.schema_transaction() as transaction:
-        transaction.script(
-            "create table c (t_id int references t(id) on delete cascade); insert into c values (1)"
-        )
-    with database.schema_transaction() as transaction:
-        transaction.script("delete from t; insert into t values (1, 5)")
-    assert database.query("select * from c") == [(1,)]
-    with pytest.raises(DatabaseError) as caught, database.schema_transaction() as transaction:
-        transaction.script("delete from t")
-    assert (caught.value.sqlstate, caught.value.constraint) == ("23503", "c_t_id_fkey")
-    with database.transaction() as transaction:
-        transaction.execute("delete from t")
-    assert database.query("select * from c") == []
 
 
 def test_a_second_writer_of_the_process_waits_no_longer_than_the_busy_timeout(make_database: Any) -> None:
@@ -184,7 +165,7 @@ def test_a_second_writer_of_the_process_waits_no_longer_than_the_busy_timeout(ma
     assert [getattr(error, "sqlstate", None) for error in refused] == ["55P03"]
 
 
-def test_many_threads_write_without_losing_anything(database: SqliteDatabase) -> None:
+def test_many_threads_write_without_losing_anything(database: Any) -> None:
     with_table(database)
 
     def add() -> None:
@@ -200,7 +181,7 @@ def test_many_threads_write_without_losing_anything(database: SqliteDatabase) ->
     assert database.query("select n from t") == [(201,)]
 
 
-def test_a_statement_needs_the_rights_of_the_transactions_identity(database: SqliteDatabase) -> None:
+def test_a_statement_needs_the_rights_of_the_transactions_identity(database: Any) -> None:
     with_table(database)
     anna = Identity(role="authenticated", subject="anna")
     for statement in (
@@ -220,7 +201,7 @@ def test_a_statement_needs_the_rights_of_the_transactions_identity(database: Sql
         assert transaction.query("select n from t") == [(1,)]
 
 
-def test_now_stays_the_same_within_a_transaction(database: SqliteDatabase) -> None:
+def test_now_stays_the_same_within_a_transaction(database: Any) -> None:
     with database.transaction() as transaction:
         first = transaction.query("select now(), current_timestamp")
         assert transaction.query("select now(), now()") == first
