@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from kernel.cli.base import Project, atomic
 from kernel.config import FILE_NAME, Config, PluginChoice
 from kernel.discovery import installed
-from kernel.errors import ConfigError, KernelError, describe, nearest
+from kernel.errors import KernelError, describe, nearest
 from kernel.kernel import Kernel
 
 if TYPE_CHECKING:
@@ -17,52 +16,48 @@ if TYPE_CHECKING:
 
 
 class Choice:
-    """``[plugins]`` of one project, to be edited and then written."""
+    """One plugin's place in ``[plugins]`` of a project: whether it is enabled, to be changed and then written."""
 
-    def __init__(self, project: Project) -> None:
-        """Read the file; raises `ConfigError` where it is not TOML."""
+    def __init__(self, project: Project, name: str) -> None:
+        """Read the file; raises `ConfigError` where it is not TOML, `KernelError` where no plugin is called so."""
+        self._name = name
+        self._config = project.config()
+        offers = installed()
+        self._is_default = name in offers and offers[name].is_bundled
+        self._before = _problem(self._config)
+        self.is_enabled = self._enabled_by(self._config)
+        if not (self.is_enabled or name in offers or ":" in name):
+            raise KernelError(
+                f"no installed plugin is called {name!r}; see what there is: kernel plugins list"
+                f"{nearest(name, offers)}"
+            )
+
+    def enable(self) -> str | None:
+        """Write that the plugin is enabled; returns and raises what `disable` does."""
+        return self._write(None if self._is_default else "enable")
+
+    def disable(self) -> str | None:
+        """Write that the plugin is not enabled.
+
+        Returns what was wrong already and still is. Raises `KernelError`, with the file untouched, where the kernel
+        would no longer register, or where the environment decides.
+        """
+        return self._write("disable" if self._is_default else None)
+
+    def _enabled_by(self, config: Config) -> bool:
+        choice = config.settings("plugins", PluginChoice)
+        return (self._is_default or self._name in choice.enable) and self._name not in choice.disable
+
+    def _write(self, key: str | None) -> str | None:
+        """Move the name to the list `key`, or to none; `is_enabled` is what it was before."""
         import tomlkit
 
-        self._config = project.config()
-        self._choice = self._config.settings("plugins", PluginChoice)
-        self._before = _problem(self._config)
         file = self._config.file
-        self._document = tomlkit.parse(file.read_text(encoding="utf-8") if file.exists() else "")
-        self._offers = installed()
-
-    def enable(self, name: str) -> bool:
-        """Enable a plugin by entry-point name or ``module:Class``; return whether that changes anything."""
-        self._check_known(name)
-        default = self._is_default(name)
-        if name not in self._choice.disable and (default or name in self._choice.enable):
-            return False
-        _drop(self._document, "disable", name)
-        if not default and name not in self._choice.enable:
-            _add(self._document, "enable", name)
-        return True
-
-    def disable(self, name: str) -> bool:
-        """Disable a plugin that is enabled; return whether that changes anything."""
-        default = self._is_default(name)
-        if not default and name not in self._choice.enable:
-            self._check_known(name)
-            return False
-        if name in self._choice.disable:
-            return False
-        _drop(self._document, "enable", name)
-        if default:
-            _add(self._document, "disable", name)
-        return True
-
-    def write(self, wanted: Callable[[PluginChoice], bool]) -> str | None:
-        """Write the file, unless the kernel would no longer register, or `wanted` is not what it then reads.
-
-        Returns what was wrong already and still is. A problem that is new is raised, and the file untouched.
-        """
+        document = tomlkit.parse(file.read_text(encoding="utf-8") if file.exists() else "")
+        _move(document, self._name, key)
         after = deepcopy(self._config)
-        after.tables = self._document.unwrap()
-        choice = after.settings("plugins", PluginChoice)
-        if not wanted(choice):
+        after.tables = document.unwrap()
+        if self._enabled_by(after) == self.is_enabled:
             raise KernelError(
                 f"{FILE_NAME} cannot change this, because the environment or .env sets KERNEL_PLUGINS__ENABLE "
                 "or KERNEL_PLUGINS__DISABLE; change it there"
@@ -70,20 +65,9 @@ class Choice:
         problem = _problem(after)
         if problem is not None and self._before is None:
             raise KernelError(f"not changed, as the kernel could not start then: {problem}")
-        with atomic(self._config.file) as path:
-            path.write_text(self._document.as_string(), encoding="utf-8")
+        with atomic(file) as path:
+            path.write_text(document.as_string(), encoding="utf-8")
         return problem
-
-    def _is_default(self, name: str) -> bool:
-        return name in self._offers and self._offers[name].is_bundled
-
-    def _check_known(self, name: str) -> None:
-        if name in self._offers or ":" in name:
-            return
-        raise KernelError(
-            f"no installed plugin is called {name!r}; see what there is: kernel plugins list"
-            f"{nearest(name, self._offers)}"
-        )
 
 
 def _problem(config: Config) -> str | None:
@@ -95,23 +79,16 @@ def _problem(config: Config) -> str | None:
     return None
 
 
-def _array(document: TOMLDocument, key: str) -> Any:
+def _move(document: TOMLDocument, name: str, key: str | None) -> None:
+    """Take a name out of the lists of ``[plugins]``, and write it into the one called `key`."""
     import tomlkit
 
-    table = document.setdefault("plugins", tomlkit.table())
-    if not isinstance(table.get(key, []), list):
-        raise ConfigError(f"{FILE_NAME}: [plugins] {key} must be a list of names in quotes")
-    if key not in table:
-        table[key] = tomlkit.array()
-    return table[key]
-
-
-def _add(document: TOMLDocument, key: str, name: str) -> None:
-    _array(document, key).append(name)
-
-
-def _drop(document: TOMLDocument, key: str, name: str) -> None:
-    if key in document.get("plugins", {}):
-        names = _array(document, key)
+    table: Any = document.get("plugins", {})
+    for names in (table.get("enable", []), table.get("disable", [])):
         while name in names:
             names.remove(name)
+    if key is not None:
+        table = document.setdefault("plugins", tomlkit.table())
+        if key not in table:
+            table[key] = tomlkit.array()
+        table[key].append(name)

@@ -14,13 +14,12 @@ from typing import Literal
 import msgspec
 
 from kernel.cli.base import Project
-from kernel.cli.survey import look, problems
+from kernel.cli.survey import problems
 from kernel.config import FILE_NAME, Config, KernelSettings
 from kernel.contracts.database import Database
 from kernel.dispatch import RequestHooks
 from kernel.errors import KernelError, describe
 from kernel.kernel import Kernel
-from kernel.plugin import PluginRecord
 
 State = Literal["ok", "warning", "problem"]
 
@@ -52,16 +51,17 @@ def examine(project: Project) -> Iterator[Finding]:
     found = list(problems(config))
     for problem in found:
         yield Finding("settings", "problem", problem, "mend this, then look again: kernel config check")
-    if not found:
+    kernel = None if found else project.kernel()
+    if kernel is not None:
         yield _settings(config)
-        yield from _plugins(config)
+        yield from _plugins(kernel)
     yield from _secrets(config)
     yield from _data(data)
     yield from _disk(data)
     yield _port(settings.host, settings.port)
     yield from _clock(data)
-    if not found:
-        yield from _database(config, data)
+    if kernel is not None:
+        yield _database(kernel, data)
 
 
 def _python() -> Finding:
@@ -85,11 +85,8 @@ def _settings(config: Config) -> Finding:
     return Finding("settings", "ok", f"no {FILE_NAME} in {config.project}: everything has its default")
 
 
-def _plugins(config: Config) -> Iterator[Finding]:
-    sights = [sight for sight in look(config) if sight.enabled]
-    yield Finding("plugins", "ok", f"{len(sights)} enabled: {', '.join(sight.title for sight in sights)}")
-    kernel = Kernel(config, role="command")
-    kernel.register()
+def _plugins(kernel: Kernel) -> Iterator[Finding]:
+    yield Finding("plugins", "ok", f"{len(kernel.records)} enabled: {', '.join(kernel.plugins)}")
     kernel.collect_routes(untold=lambda _: None)
     blocking = RequestHooks(kernel.manager).blocking
     if blocking and any(route.inline for route in kernel.router.routes if route.owner != "kernel"):
@@ -198,37 +195,22 @@ def _clock(data: Path) -> Iterator[Finding]:
         yield Finding("clock", "ok", f"{now:%Y-%m-%d %H:%M} UTC")
 
 
-def _database(config: Config, data: Path) -> Iterator[Finding]:
-    """Ask the database one question through a kernel of just its provider and what that requires."""
-    records = [sight.record for sight in look(config) if sight.enabled and sight.record is not None]
-    needed = _with_requirements(Database, records)
-    if not needed:
-        yield Finding(
+def _database(kernel: Kernel, data: Path) -> Finding:
+    """Ask the database one question, if there is one yet; nothing is started for it."""
+    database = kernel.services.get(Database)
+    if database is None:
+        return Finding(
             "database", "warning", "no enabled plugin provides one", "kernel plugins enable database"
         )
-        return
     if not data.exists():
-        yield Finding("database", "ok", "nothing there yet; kernel serve makes it")
-        return
-    # Sections of the plugins that are left out would be refused as unknown.
-    names = {"kernel", *(record.name for record in needed)}
-    config.tables = {name: table for name, table in config.tables.items() if name in names}
-    config.variables = {name: values for name, values in config.variables.items() if name in names}
-    kernel = Kernel(config, plugins=[record.cls for record in needed], role="command")
+        return Finding("database", "ok", "nothing there yet; kernel serve makes it")
     try:
-        with kernel:
-            database = kernel.services[Database]
-            database.query("select 1")
-            tables = len(database.catalogue.tables)
-        yield Finding("database", "ok", f"{database.engine} answers, {tables} tables")
+        database.query("select 1")
+        return Finding(
+            "database", "ok", f"{database.engine} answers, {len(database.catalogue.tables)} tables"
+        )
     except Exception as error:
         # Whatever it is, it is a finding.
-        yield Finding("database", "problem", describe(error), "see the log of kernel serve")
-
-
-def _with_requirements(contract: type, records: list[PluginRecord]) -> list[PluginRecord]:
-    found = [record for record in records if contract in record.cls.provides]
-    for record in found:
-        for required in record.cls.requires:
-            found += [other for other in _with_requirements(required, records) if other not in found]
-    return found
+        return Finding("database", "problem", describe(error), "see the log of kernel serve")
+    finally:
+        kernel.stop()

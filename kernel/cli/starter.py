@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kernel.config import Config, KernelSettings
 from kernel.errors import KernelError
-from kernel.kernel import Kernel
+
+if TYPE_CHECKING:
+    from kernel.kernel import Kernel
 
 TEMPLATES = Path(__file__).parent / "templates"
 

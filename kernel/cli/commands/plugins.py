@@ -87,12 +87,11 @@ def enable(project: Project, name: str) -> None:
     """
     from kernel.cli.edit import Choice
 
-    choice = Choice(project)
-    if not choice.enable(name):
+    choice = Choice(project, name)
+    if choice.is_enabled:
         output.say(f"{name} is already enabled.")
-        return
-    still = choice.write(lambda read: name not in read.disable)
-    _confirm(f"{name} is enabled from the next start on.", still)
+    else:
+        _confirm(f"{name} is enabled from the next start on.", choice.enable())
 
 
 @plugins.command(examples=("kernel plugins disable logs",))
@@ -106,12 +105,11 @@ def disable(project: Project, name: str) -> None:
     """
     from kernel.cli.edit import Choice
 
-    choice = Choice(project)
-    if not choice.disable(name):
+    choice = Choice(project, name)
+    if choice.is_enabled:
+        _confirm(f"{name} is disabled from the next start on.", choice.disable())
+    else:
         output.say(f"{name} is not enabled.")
-        return
-    still = choice.write(lambda read: name not in read.enable or name in read.disable)
-    _confirm(f"{name} is disabled from the next start on.", still)
 
 
 @plugins.command(examples=("kernel plugins new shop", "cd shop && uv run pytest"))
