@@ -17,7 +17,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 class NotInline(Exception):
-    """Raised by an inline handler whose work turned out too large for the event loop; it runs again in a thread."""
+    """Raised by an inline handler that cannot answer on the event loop; it runs again in a thread."""
+
+
+class TooLong(NotInline):
+    """Raised by one whose work turned out too long for the loop; its thread has a lower priority than the loop's."""
 
 
 class Headers(Protocol):

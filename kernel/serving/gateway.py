@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kernel.http import FileBody, HTTPError, NotInline, Problem, Request, Response, Upload
+from kernel.http import FileBody, HTTPError, NotInline, Problem, Request, Response, TooLong, Upload
 from kernel.routing import Match, Route
 from kernel.serving.answers import Answers, begin_inline
 from kernel.serving.bodies import BodyReader, lingers
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 # after receive and send began to raise SocketClosed.
 SOCKET_GRACE_SECONDS = 1.0
 
+# So much less than the event loop's is the claim of long work to a core. On a machine that is busy otherwise, that
+# prolongs the work; higher figures do so by far, for little.
+LONG_NICENESS = 10
+
 _STOPPING = [("connection", "close"), ("retry-after", "1"), ("content-type", "text/plain; charset=utf-8")]
 
 
@@ -32,7 +38,9 @@ _log = logging.getLogger("kernel.serving")
 class Gateway:
     """Serves one kernel on one event loop; Granian calls it once per request or WebSocket.
 
-    Plain handlers run in `threads` threads, ``async def`` handlers and inline ones on the loop.
+    Plain handlers run in `threads` threads, ``async def`` handlers and inline ones on the loop. An inline handler
+    whose work is too long for the loop runs in one of as many threads of lower priority: such work keeps neither
+    the loop from its core nor a plain handler from its thread.
     """
 
     def __init__(self, kernel: Kernel, *, threads: int) -> None:
@@ -40,8 +48,10 @@ class Gateway:
         self._dispatcher = kernel.dispatcher
         self._inline = kernel.dispatcher.inline
         self._pool = ThreadPoolExecutor(threads, "kernel-handler")
+        self._long_pool = ThreadPoolExecutor(threads, "kernel-long", _step_back)
         self._loop = asyncio.get_running_loop()
         self._run = partial(self._loop.run_in_executor, self._pool)
+        self._run_long = partial(self._loop.run_in_executor, self._long_pool)
         folder = kernel.data / "tmp"
         folder.mkdir(mode=0o700, exist_ok=True)
         self._bodies = BodyReader(self._run, str(folder), kernel.settings.body_timeout_seconds)
@@ -92,7 +102,8 @@ class Gateway:
 
     def close(self) -> None:
         """Let the threads go; nothing more may come in."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._long_pool):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _cancel_sockets(self) -> None:
         for task in self._sockets.values():
@@ -148,8 +159,10 @@ class Gateway:
             request.inline = True
             try:
                 return self._dispatcher.handle(request, match, begin_inline)
-            except NotInline:
+            except NotInline as error:
                 request.inline = False
+                run = self._run_long if isinstance(error, TooLong) else self._run
+                return await run(self._dispatcher.handle, request, match, begin)
         return await self._run(self._dispatcher.handle, request, match, begin)
 
     async def _read(self, request: Request, route: Route, scope: Any, protocol: Any) -> None:
@@ -192,6 +205,12 @@ class Gateway:
             await asyncio.wait((task,))
         finally:
             del self._sockets[socket]
+
+
+def _step_back() -> None:
+    """Lower the priority of this thread, where a thread has its own."""
+    if sys.platform == "linux":
+        os.nice(LONG_NICENESS)
 
 
 def _request(scope: Any) -> Request:

@@ -13,6 +13,7 @@ from kernel.contracts.catalogue import Catalogue
 from kernel.contracts.database import NO_PARAMS, Compiled, DatabaseError, NotInline, Params, Row
 from kernel.contracts.stored import StoredType
 from kernel.events import Event
+from kernel.http import TooLong
 from kernel.identity import Identity
 from kernel.sources import Clock, Ids
 from plugins.database import rights
@@ -174,8 +175,10 @@ class SqliteDatabase:
         reader = connections.inline_reader()
         try:
             return run(reader, sql, params)
-        except (apsw.InterruptError, apsw.BusyError, apsw.LockedError) as error:
-            raise NotInline("the statement is too large for the event loop, or would have to wait") from error
+        except apsw.InterruptError as error:
+            raise TooLong("the statement is past its budget for the event loop") from error
+        except (apsw.BusyError, apsw.LockedError) as error:
+            raise NotInline("the statement would have to wait") from error
         except Exception as error:
             raise self._refusal(error, sql) from error
         finally:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,23 @@ ALLOWANCE_KB = 50_000
 )
 def test_a_handler_runs_where_its_kind_belongs(server, path, thread):
     assert server.json(path)["thread"].startswith(thread)
+
+
+def test_work_too_long_for_the_loop_runs_in_threads_that_step_back_for_it(server):
+    answer = server.json("/long")
+    assert answer["thread"].startswith("kernel-long")
+    assert answer["stepped_back"] == (10 if sys.platform == "linux" else 0)
+
+
+def test_work_too_long_for_the_loop_takes_no_plain_handlers_thread(run):
+    server = run(kernel__threads="1")
+    with ThreadPoolExecutor() as pool:
+        long = pool.submit(server.get, "/long?0.7")
+        server.wait_for("long began")
+        assert server.get("/plain")[0] == 200
+        assert not long.done()
+        assert long.result()[0] == 200
+    assert server.stop() == 0
 
 
 def test_a_request_carries_what_the_client_sent(server):

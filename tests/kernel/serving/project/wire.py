@@ -25,6 +25,7 @@ from kernel import (
     hookimpl,
     nonblocking,
 )
+from kernel.http import TooLong
 
 PIECE = b"0123456789abcdef" * 4096
 VERSION = 1
@@ -44,6 +45,7 @@ class WirePlugin(Plugin):
         big = {"max_body_bytes": 1 << 30}
         yield Route("GET", "/plain", self.plain)
         yield Route("GET", "/inline", self.inline, inline=True)
+        yield Route("GET", "/long", self.long, inline=True)
         yield Route("GET", "/async", self.on_loop)
         yield Route("GET", "/version", self.version)
         yield Route("GET", "/headers", self.headers)
@@ -95,6 +97,16 @@ class WirePlugin(Plugin):
 
     def inline(self, request: Request) -> dict[str, Any]:
         return {"pid": os.getpid(), "thread": threading.current_thread().name}
+
+    def long(self, request: Request) -> dict[str, Any]:
+        if request.inline:
+            raise TooLong
+        if request.query:
+            self.note("long began")
+            time.sleep(float(request.query))
+        niceness = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+        loop = os.getpriority(os.PRIO_PROCESS, os.getpid())
+        return {"thread": threading.current_thread().name, "stepped_back": niceness - loop}
 
     async def on_loop(self, request: Request) -> dict[str, Any]:
         return {"pid": os.getpid(), "thread": threading.current_thread().name}

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from kernel.contracts.database import Compiled, DatabaseError, DatabaseUnavailable, NotInline
+from kernel.contracts.database import Compiled, DatabaseError, DatabaseUnavailable
+from kernel.http import TooLong
 from plugins.database.sqlite.connections import Limits
 from plugins.database.sqlite.database import SqliteDatabase, path_of
 
@@ -109,7 +110,7 @@ def test_an_inline_read_within_its_budget_answers_again_and_again(rows: SqliteDa
 
 
 def test_an_inline_read_past_its_budget_is_handed_back(rows: SqliteDatabase) -> None:
-    with pytest.raises(NotInline):
+    with pytest.raises(TooLong):
         rows.query("select count(*) from t a, t b", inline=True)
     assert rows.query("select count(*) from t a, t b") == [(1_000_000,)]
 
