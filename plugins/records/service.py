@@ -26,9 +26,10 @@ from kernel.identity import Identity
 from plugins.records.compiler import Compiler
 from plugins.records.dialect import Dialect
 from plugins.records.plans import Plan, PlanCache, shape_of
+from plugins.records.postgresql import PostgreSQL
 from plugins.records.sqlite import SQLite
 
-_DIALECTS: dict[str, Callable[[], Dialect]] = {"sqlite": SQLite}
+_DIALECTS: dict[str, Callable[[], Dialect]] = {"sqlite": SQLite, "postgresql": PostgreSQL}
 
 _NULL = msgspec.Raw(b"null")
 _decode_row = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

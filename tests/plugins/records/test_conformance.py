@@ -19,3 +19,9 @@ class TestRecordsOnDisk(RecordsContract):
     def kernel_options(self, tmp_path: Path) -> dict[str, Any]:
         settings = {"database": {"url": f"sqlite:///{tmp_path}/it.db"}}
         return {"plugins": ["database", "records"], "settings": settings}
+
+
+class TestRecordsOnPostgreSQL(RecordsContract):
+    @pytest.fixture
+    def kernel_options(self, postgresql_url: str) -> dict[str, Any]:
+        return {"plugins": ["database", "records"], "settings": {"database": {"url": postgresql_url}}}
