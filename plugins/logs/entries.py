@@ -44,10 +44,57 @@ class Line(msgspec.Struct, frozen=True):
     trouble: str | None = None
 
 
+class RequestLine(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A finished request as it is written; as a struct it becomes JSON in half the time of a dictionary."""
+
+    time: str
+    level: str
+    logger: str
+    event: str
+    method: str
+    path: str
+    status: int
+    ms: float
+    request: str
+    query: str | None = None
+    trace: str | None = None
+    role: str | None = None
+    subject: str | None = None
+
+
+_HEAD = frozenset({"time", "level", "logger", "event"})  # of every line
+
+
+def request_line(entry: RequestDone) -> RequestLine:
+    """Return a finished request as it is written, with its secrets hidden."""
+    identity = entry.identity
+    return RequestLine(
+        entry.at.isoformat(timespec="milliseconds"),
+        entry.level,
+        "kernel.request",
+        "request",
+        entry.method,
+        entry.path,
+        entry.status,
+        round(entry.seconds * 1000, 3),
+        entry.id,
+        redacted_query(entry.query) if entry.query else None,
+        entry.trace,
+        None if identity is None else identity.role,
+        None if identity is None else identity.subject,
+    )
+
+
 def line_of(entry: Entry) -> Line:
     """Return what a renderer may show of an entry."""
     if isinstance(entry, RequestDone):
-        return Line(entry.at, entry.level, "kernel.request", "request", _request_fields(entry))
+        written = request_line(entry)
+        fields = {
+            name: value
+            for name, value in msgspec.structs.asdict(written).items()
+            if name not in _HEAD and value is not None
+        }
+        return Line(entry.at, entry.level, written.logger, written.event, fields)
     return Line(
         datetime.fromtimestamp(entry.created, UTC),
         entry.levelname.lower(),
@@ -56,23 +103,6 @@ def line_of(entry: Entry) -> Line:
         redacted({name: value for name, value in entry.__dict__.items() if name not in _STANDARD}),
         _trouble(entry),
     )
-
-
-def _request_fields(entry: RequestDone) -> dict[str, Any]:
-    fields: dict[str, Any] = {"method": entry.method, "path": entry.path}
-    if entry.query:
-        fields["query"] = redacted_query(entry.query)
-    fields["status"] = entry.status
-    fields["ms"] = round(entry.seconds * 1000, 3)
-    fields["request"] = entry.id
-    if entry.trace is not None:
-        fields["trace"] = entry.trace
-    identity = entry.identity
-    if identity is not None:
-        fields["role"] = identity.role
-        if identity.subject is not None:
-            fields["subject"] = identity.subject
-    return fields
 
 
 def _message(record: logging.LogRecord) -> str:

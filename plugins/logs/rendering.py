@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from plugins.logs.entries import Entry, Line, RequestDone, line_of
-from plugins.logs.redaction import one_line, redacted_query, scrub
+from plugins.logs.entries import Entry, Line, RequestDone, line_of, request_line
+from plugins.logs.redaction import one_line, scrub
 
 Render = Callable[[Entry], str]
 
@@ -21,29 +21,11 @@ _AMBIGUOUS = re.compile(r"[\s=\"']|^$")
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
-class _RequestLine(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """A finished request as it is written; as a struct it takes half the time of a dictionary."""
-
-    time: str
-    level: str
-    logger: str
-    event: str
-    method: str
-    path: str
-    status: int
-    ms: float
-    request: str
-    query: str | None = None
-    trace: str | None = None
-    role: str | None = None
-    subject: str | None = None
-
-
 def as_json(entry: Entry) -> str:
     """Render an entry as one line of JSON."""
     if isinstance(entry, RequestDone):
         try:
-            return _safe(_encode(_request_line(entry)).decode())
+            return _safe(_encode(request_line(entry)).decode())
         except UnicodeEncodeError:
             pass  # a lone surrogate, which the general way knows how to write
     line = line_of(entry)
@@ -117,25 +99,6 @@ def _request(line: Line) -> tuple[str, dict[str, Any]]:
 def _shown(value: object) -> str:
     text = one_line(", ".join(map(str, value)) if isinstance(value, list) else str(value))
     return f'"{text}"' if _AMBIGUOUS.search(text) else text
-
-
-def _request_line(entry: RequestDone) -> _RequestLine:
-    identity = entry.identity
-    return _RequestLine(
-        entry.at.isoformat(timespec="milliseconds"),
-        entry.level,
-        "kernel.request",
-        "request",
-        entry.method,
-        entry.path,
-        entry.status,
-        round(entry.seconds * 1000, 3),
-        entry.id,
-        redacted_query(entry.query) if entry.query else None,
-        entry.trace,
-        None if identity is None else identity.role,
-        None if identity is None else identity.subject,
-    )
 
 
 def _safe(text: str) -> str:
