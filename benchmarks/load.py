@@ -53,9 +53,10 @@ class Load:
 
 @dataclasses.dataclass(frozen=True)
 class Running:
-    """A server that answers at `url`; it took `seconds` from its start to its first answer."""
+    """A server in `folder` that answers at `url`; it took `seconds` from its start to its first answer."""
 
     url: str
+    folder: Path
     process: subprocess.Popen[bytes]
     seconds: float
 
@@ -103,7 +104,7 @@ def running(
         )
     try:
         _await_answer(port, path, process, begun + patience, folder / "output")
-        yield Running(f"http://127.0.0.1:{port}", process, monotonic() - begun)
+        yield Running(f"http://127.0.0.1:{port}", folder, process, monotonic() - begun)
     finally:
         process.send_signal(signal.SIGTERM)
         try:
