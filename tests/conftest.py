@@ -324,18 +324,30 @@ def postgresql_server() -> str:
 
 
 @pytest.fixture(scope="session")
-def postgresql_database(postgresql_server: str) -> Iterator[str]:
-    """The URL of a database of this process's own on the server."""
+def make_postgresql_database(postgresql_server: str) -> Iterator[Callable[[], str]]:
+    """A function that makes an empty database, which goes with the session, and returns its URL."""
     import psycopg
     from psycopg.conninfo import conninfo_to_dict
 
-    name = f"kernel_{uuid.uuid4().hex}"
-    with psycopg.connect(postgresql_server, autocommit=True) as server:
-        server.execute(f"create database {name} template template0".encode())
     given = {key: str(value) for key, value in conninfo_to_dict(postgresql_server).items() if key != "dbname"}
-    yield f"postgresql:///{name}?{urlencode(given)}"
+    made: list[str] = []
+
+    def make() -> str:
+        made.append(f"kernel_{uuid.uuid4().hex}")
+        with psycopg.connect(postgresql_server, autocommit=True) as server:
+            server.execute(f"create database {made[-1]} template template0".encode())
+        return f"postgresql:///{made[-1]}?{urlencode(given)}"
+
+    yield make
     with psycopg.connect(postgresql_server, autocommit=True) as server:
-        server.execute(f"drop database {name} with (force)".encode())
+        for name in made:
+            server.execute(f"drop database {name} with (force)".encode())
+
+
+@pytest.fixture(scope="session")
+def postgresql_database(make_postgresql_database: Callable[[], str]) -> str:
+    """The URL of a database that tests use one after the other."""
+    return make_postgresql_database()
 
 
 @pytest.fixture

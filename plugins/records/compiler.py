@@ -110,7 +110,7 @@ class Compiler:
         columns = self._assignments(update.columns)
         where = self._where(update.where)
         row = self._returning(update.returning)
-        self._checks.extend(self._dialect.read_row(columns))
+        self._checks.extend(self._dialect.read_row(self._table, columns))
         return self._plan(self._dialect.update(self._table, columns, where, row))
 
     def delete(self, delete: Delete) -> Plan:
@@ -287,6 +287,8 @@ class Compiler:
         if not operand.stored.comparable:
             message = f"could not identify an ordering operator for type {operand.stored.type}"
             raise DatabaseError(message, sqlstate="42883")
+        if not operand.stored.ordered:
+            raise Unsupported(f"Ordering by {operand.stored.type} is not supported; order by text (->>) instead.")
         nulls = term.nulls or ("first" if term.descending else "last")
         if not term.field.path and not self._table.columns[term.field.column].nullable:
             nulls = None

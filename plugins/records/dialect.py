@@ -95,7 +95,7 @@ class Dialect(Protocol):
     def has_new(self, table: Table, keys: list[Assignment]) -> str:
         """Tell whether any of the objects in the parameter ``rows`` has keys that are not in the table."""
 
-    def read_row(self, columns: list[Assignment]) -> list[str]:
+    def read_row(self, table: Table, columns: list[Assignment]) -> list[str]:
         """Read the members of the object in the parameter ``row``, for the errors' sake."""
 
     def update(self, table: Table, columns: list[Assignment], where: str, row: str | None) -> str:

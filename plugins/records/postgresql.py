@@ -63,14 +63,12 @@ class PostgreSQL:
         return f"{value} {'DESC' if descending else 'ASC'}{f' NULLS {nulls.upper()}' if nulls else ''}"
 
     def object(self, members: list[Member]) -> str:
-        """Build a JSON object's text: ``json_build_object`` takes no more than 50 members."""
-        if not members:
-            return "'{}'"
+        """Build a JSON object's text; ``json_build_object`` takes no more than 50 members."""
         texts = [
             f"to_json({member.name}::text) || ':' || coalesce(to_json({member.value})::text, 'null')"
             for member in members
         ]
-        return "'{' || " + " || ',' || ".join(texts) + " || '}'"
+        return f"'{{' || array_to_string(ARRAY[{', '.join(texts)}]::text[], ',') || '}}'"
 
     def select(self, table: Table, row: str, where: str, order: str, *, ranged: bool, counted: bool) -> str:
         """Return one row: how many rows there are, their JSON array, and if `counted` the total."""
@@ -102,11 +100,9 @@ class PostgreSQL:
         given = f"json_to_recordset(:rows::json) AS {self._given(table, keys)}"
         return f"SELECT EXISTS (SELECT FROM {given} WHERE NOT EXISTS ({found}))"
 
-    def read_row(self, columns: list[Assignment]) -> list[str]:
+    def read_row(self, table: Table, columns: list[Assignment]) -> list[str]:
         """Read the members of the object in the parameter ``row``, for the errors' sake."""
-        return [
-            _fill(column.template, f"(:row::json -> {self.literal(column.column)})") for column in columns
-        ]
+        return [f"(SELECT count(*) FROM json_to_record(:row::json) AS {self._given(table, columns)})"]
 
     def update(self, table: Table, columns: list[Assignment], where: str, row: str | None) -> str:
         """Set columns from the object in the parameter ``row``."""

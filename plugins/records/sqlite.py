@@ -117,7 +117,7 @@ class SQLite:
         found = f"SELECT 1 FROM {self._table(table)} WHERE {same}"
         return f"SELECT EXISTS (SELECT 1 FROM json_each(:rows) AS {_EACH} WHERE NOT EXISTS ({found}))"
 
-    def read_row(self, columns: list[Assignment]) -> list[str]:
+    def read_row(self, table: Table, columns: list[Assignment]) -> list[str]:
         """Read the members of the object in the parameter ``row``, for the errors' sake."""
         return [self._read(column, ":row") for column in columns]
 

@@ -94,9 +94,13 @@ class Api:
         return found if "order=" in query else sorted(found)
 
 
-@pytest.fixture(scope="session")
-def rest_kernel(kernel_factory: Any) -> Iterator[Any]:
-    kernel = kernel_factory(plugins=[DatabasePlugin, RecordsPlugin, RestPlugin, RoleByHeader])
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def rest_kernel(request: pytest.FixtureRequest, kernel_factory: Any) -> Iterator[Any]:
+    settings: dict[str, Any] = {}
+    if request.param == "postgresql":
+        settings["database"] = {"url": request.getfixturevalue("make_postgresql_database")()}
+    plugins = [DatabasePlugin, RecordsPlugin, RestPlugin, RoleByHeader]
+    kernel = kernel_factory(plugins=plugins, settings=settings)
     with kernel.services[Database].schema_transaction() as transaction:
         transaction.script(SCHEMA)
     yield kernel

@@ -9,7 +9,7 @@ import pytest
 
 def test_all_columns_in_their_order_and_types(api: Any) -> None:
     reply = api.get("items?id=eq.1").expect(200)
-    assert reply.text == (
+    assert reply.text.replace(": ", ":").replace(", ", ",") == (
         '[{"id":1,"name":"apple","done":true,"created":"2024-01-01T00:00:00+00:00",'
         '"meta":{"a":[1,{"b":"x"}],"n":1.50,"t":true},"price":1.50,"score":0.5,"client_id":1,"code":"A"}]'
     )
