@@ -41,16 +41,22 @@ def module_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _make_project(tmp_path_factory.mktemp("journey") / "gazetteer")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def client(
-    tmp_path_factory: pytest.TempPathFactory, serving: Callable[..., Any], source: dict[str, Rows]
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    serving: Callable[..., Any],
+    source: dict[str, Rows],
 ) -> Iterator[SyncPostgrestClient]:
     """A client of one server for all tests, to which the whole gazetteer was sent, a thousand rows at a time.
 
-    Tests that write undo what they did.
+    Tests that write undo what they did. Between the engines, one setting differs.
     """
+    settings: dict[str, str] = {}
+    if request.param == "postgresql":
+        settings["database__url"] = request.getfixturevalue("make_postgresql_database")()
     with (
-        serving(_make_project(tmp_path_factory.mktemp("journey") / "gazetteer")) as server,
+        serving(_make_project(tmp_path_factory.mktemp("journey") / "gazetteer"), **settings) as server,
         SyncPostgrestClient(f"{server.url}/rest/v1", headers=server.headers) as client,
     ):
         for table, rows in source.items():
