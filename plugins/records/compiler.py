@@ -288,7 +288,9 @@ class Compiler:
             message = f"could not identify an ordering operator for type {operand.stored.type}"
             raise DatabaseError(message, sqlstate="42883")
         if not operand.stored.ordered:
-            raise Unsupported(f"Ordering by {operand.stored.type} is not supported; order by text (->>) instead.")
+            raise Unsupported(
+                f"Ordering by {operand.stored.type} is not supported; order by text (->>) instead."
+            )
         nulls = term.nulls or ("first" if term.descending else "last")
         if not term.field.path and not self._table.columns[term.field.column].nullable:
             nulls = None

@@ -54,6 +54,7 @@ class RestPlugin(Plugin):
         yield Route("PATCH", _TABLE, tables.update, summary="Update rows")
         yield Route("DELETE", _TABLE, tables.delete, summary="Delete rows")
         yield Route("OPTIONS", _TABLE, tables.options, inline=True, summary="Methods of a table")
+        yield Route("GET", "/rest/v1/", self._root, inline=True, summary="No description of the tables")
         for method in _METHODS:
             yield Route(method, "/rest/v1/{table}/{rest:path}", self._nothing, summary="No such path")
 
@@ -76,6 +77,9 @@ class RestPlugin(Plugin):
         if problem.status == 405:
             return unsupported_method(request.method).response()
         return of_problem(problem).response()
+
+    def _root(self, request: Request) -> Response:
+        return RestError(404, "PGRST126", "Root endpoint metadata is disabled").response()
 
     def _nothing(self, request: Request, table: str, rest: str) -> Response:
         return RestError(404, "PGRST125", "Invalid path specified in request URL").response()
