@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import pluggy
 
 from kernel.config import Config, KernelSettings, PluginChoice
+from kernel.data import DataFolder
 from kernel.dispatch import Dispatcher, RequestHooks
 from kernel.errors import (
-    ConfigError,
     EventError,
     HookError,
     KernelError,
@@ -93,9 +92,8 @@ class Kernel:
         self.ready = False
         self.dispatcher: Dispatcher
         self._classes = plugins
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
-        self._data: Path | None = None
-        self._data_ready = False
+        temporary = role == "test" and self.config.source("kernel", "data") == "default"
+        self._data = DataFolder(None if temporary else (self.config.project / self.settings.data).resolve())
         self._registered = False
         self._cold: list[Callable[[], None]] = [self.router.warm_up]
         self._warming = threading.Timer(WARM_SECONDS, self._warm_up)
@@ -118,12 +116,11 @@ class Kernel:
         Created when first asked for once all plugins are registered, so that a look at a project leaves no trace
         in it. Raises `ConfigError` where it cannot be created or written.
         """
-        if self._data is None:
-            self._data = self._data_folder()
-        if self._registered and not self._data_ready:
-            _make_writable(self._data)
-            self._data_ready = True
-        return self._data
+        return self._data.made() if self._registered else self._data.path
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Hold the lock that all processes of the deployment share; the kernel does while plugins prepare."""
+        return self._data.locked()
 
     def register(self) -> None:
         """Go through discover, order, configure and register; raises a `KernelError` that names what is wrong."""
@@ -151,7 +148,7 @@ class Kernel:
 
     def prepare(self) -> None:
         """Go through prepare, after `register`; `start` does both, so only what starts nothing calls it."""
-        with self._deployment_lock():
+        with self.locked():
             self._each("kernel_prepare", "prepared")
 
     def start(self) -> None:
@@ -204,8 +201,7 @@ class Kernel:
             except KernelError as error:
                 _log.exception("plugin failed to stop", extra={"plugin": record.name})
                 failures.append(error)
-        if self._temporary is not None:
-            self._temporary.cleanup()
+        self._data.remove()
         if failures:
             raise failures[0]
 
@@ -351,21 +347,6 @@ class Kernel:
             record.status = "failed"
             raise PhaseError(record.name, phase, error) from error
 
-    def _deployment_lock(self) -> AbstractContextManager[None]:
-        if self.role == "test":
-            if self._data is not None:
-                _make_writable(self._data)
-            return nullcontext()
-        from kernel.lock import exclusive
-
-        return exclusive(self.data / ".lock")
-
-    def _data_folder(self) -> Path:
-        if self.role == "test" and self.config.source("kernel", "data") == "default":
-            self._temporary = tempfile.TemporaryDirectory(prefix="kernel-")
-            return Path(self._temporary.name)
-        return (self.config.project / self.settings.data).resolve()
-
     def _healthz(self, request: Request) -> dict[str, str]:
         return {"status": "ok"}
 
@@ -391,15 +372,3 @@ def _check_marks(record: PluginRecord, known: set[str]) -> None:
             raise HookError(
                 f"plugin {record.name!r}: {name} is not marked with @hookimpl, so it would never be called"
             )
-
-
-def _make_writable(folder: Path) -> None:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise ConfigError(
-            f"the data folder {folder} cannot be written: {error.strerror}; "
-            "make it writable, or name another: [kernel] data, or KERNEL_KERNEL__DATA"
-        ) from error

@@ -107,9 +107,7 @@ class KeysPlugin(Plugin):
 
     def open(self) -> KeysService:
         """Return the service with the project's secrets, for a command on a kernel that has not started."""
-        from kernel.lock import exclusive
-
-        with exclusive(self.kernel.data / ".lock"):
+        with self.kernel.locked():
             self.service.open(self._secrets())
         return self.service
 
