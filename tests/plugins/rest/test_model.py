@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -15,9 +14,6 @@ from hypothesis import strategies as st
 from kernel.contracts.database import Database
 from kernel.contracts.records import Comparison, Condition, Field, Is, Item, Logic, Membership, Order, Step
 from kernel.testing.client import Client
-from plugins.database import DatabasePlugin
-from plugins.records import RecordsPlugin
-from plugins.rest import RestPlugin
 from plugins.rest.query import Query, QueryParser
 
 RELAXED = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
@@ -347,16 +343,15 @@ def ordered(rows: list[dict[str, Any]], terms: tuple[Order, ...]) -> list[dict[s
 
 
 @pytest.fixture(scope="module")
-def client(kernel_factory: Any) -> Iterator[Client]:
-    kernel = kernel_factory(plugins=[DatabasePlugin, RecordsPlugin, RestPlugin, "keys"])
-    with kernel.services[Database].schema_transaction() as transaction:
+def client(rest_kernel: Any) -> Client:
+    with rest_kernel.services[Database].schema_transaction() as transaction:
         transaction.script(
             "create table model (id bigint primary key, n integer, x numeric, t text, b boolean, d date)"
         )
         for row in ROWS:
             transaction.execute("insert into model values (:id, :n, :x, :t, :b, :d)", row)
-    yield kernel.client.as_role("service_role")
-    kernel.stop()
+    client: Client = rest_kernel.client
+    return client.with_headers({"x-role": "service_role"})
 
 
 @RELAXED
