@@ -126,6 +126,7 @@ class Router:
     def __init__(self) -> None:
         self.routes: list[Route] = []
         self.sockets: list[WebSocketRoute] = []
+        self._taken: dict[tuple[str | None, str], Route | WebSocketRoute] = {}
         self._fixed: dict[str, dict[str, Match]] = {}
         self._http = _Paths([])
         self._ws = _Paths([])
@@ -133,15 +134,14 @@ class Router:
     def add(self, owner: str, route: Route | WebSocketRoute) -> None:
         """Register a route of plugin `owner`; raises `RouteError` where another has the same."""
         route.bind(owner)
-        same = self.routes if isinstance(route, Route) else self.sockets
-        for other in same:
-            if _shape(other.path) == _shape(route.path) and getattr(other, "method", "") == getattr(
-                route, "method", ""
-            ):
-                raise RouteError(
-                    f"plugins {other.owner!r} and {owner!r} both have the route {route!r}; "
-                    f"disable one of them: kernel plugins disable {owner}"
-                )
+        place = (route.method if isinstance(route, Route) else None, _shape(route.path))
+        other = self._taken.get(place)
+        if other is not None:
+            raise RouteError(
+                f"plugins {other.owner!r} and {owner!r} both have the route {route!r}; "
+                f"disable one of them: kernel plugins disable {owner}"
+            )
+        self._taken[place] = route
         if isinstance(route, Route):
             self.routes.append(route)
         else:
