@@ -11,8 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kernel.contracts.records import Records
+from kernel.http import NotInline, Request, TooLong
+from kernel.identity import Identity
+from kernel.testing.client import Headers
 from plugins.rest.errors import RestError
 from plugins.rest.query import QueryParser
+from plugins.rest.routes import Tables
 
 RELAXED = settings(
     max_examples=150,
@@ -146,6 +151,23 @@ def test_wide_selections_are_fine_up_to_a_limit(api: Any) -> None:
     (row,) = api.rows(f"items?id=eq.1&select={many}")
     assert len(row) == 1600
     api.get(f"items?select={many},{many}").expect(400)
+
+
+def test_a_long_query_is_not_parsed_on_the_event_loop(api: Any) -> None:
+    tables = Tables(api.client.kernel.services[Records], ("public",), None)
+
+    def outcome(query: str, *, inline: bool) -> object:
+        request = Request("GET", "/rest/v1/items", query, Headers({}))
+        request.identity, request.inline = Identity("service_role"), inline
+        try:
+            return tables.read(request, "items").status
+        except NotInline as error:
+            return type(error)
+
+    long = f"or=({','.join(['id.eq.1'] * 500)})"
+    assert outcome(long, inline=True) is TooLong
+    assert outcome(long, inline=False) == 200
+    assert outcome("id=eq.1", inline=True) in (200, NotInline)
 
 
 def test_a_long_value_is_fine(api: Any) -> None:
