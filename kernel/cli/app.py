@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import click
 
 from kernel.cli import output
-from kernel.cli.base import Project, project_option, write_examples
+from kernel.cli.base import Project, project_option, write_commands, write_examples
 from kernel.errors import KernelError, describe, nearest
 
 
@@ -97,10 +97,7 @@ class Root(click.Group):
             formatter.write_dl([(name, command.summary) for name, command in BUILT_IN.items()])
         added = plugin_commands(ctx)
         for plugin, commands in added.commands.items():
-            with formatter.section(f"Commands of the plugin {plugin}"):
-                formatter.write_dl(
-                    [(name, command.get_short_help_str(80)) for name, command in commands.items()]
-                )
+            write_commands(f"Commands of the plugin {plugin}", commands, formatter)
         if added.problem:
             with formatter.section("Plugins' commands are missing here"):
                 formatter.write_text(added.problem)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -16,6 +16,8 @@ from kernel.errors import KernelError
 
 if TYPE_CHECKING:
     from kernel.kernel import Kernel
+
+TEMPLATES = Path(__file__).parent / "templates"
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -73,23 +75,26 @@ class Command(click.Command):
         write_examples(self.examples, formatter)
 
 
-class Group(click.Group):
+class Group(Command, click.Group):
     """A group whose help ends with examples; its commands are `Command`s and are listed as they were added."""
 
     command_class = Command
-
-    def __init__(self, *args: Any, examples: tuple[str, ...] = (), **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.examples = examples
-        self.params.append(project_option(hidden=True))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands' names in the order in which they were added."""
         return list(self.commands)
 
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the examples, each on a line that can be copied."""
-        write_examples(self.examples, formatter)
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the first sentence of each command's help, all of it."""
+        write_commands("Commands", self.commands, formatter)
+
+
+def write_commands(
+    heading: str, commands: Mapping[str, click.Command], formatter: click.HelpFormatter
+) -> None:
+    """Write names and what the commands do, which click would cut off after some words."""
+    with formatter.section(heading):
+        formatter.write_dl([(name, command.get_short_help_str(200)) for name, command in commands.items()])
 
 
 def write_examples(examples: tuple[str, ...], formatter: click.HelpFormatter) -> None:
@@ -117,6 +122,18 @@ def pass_project(function: F) -> F:
         return function(click.get_current_context().find_root().obj, *args, **kwargs)
 
     return cast("F", with_project)
+
+
+def write_files(folder: Path, files: Mapping[Path, str]) -> None:
+    """Write files into `folder` or below; raises `KernelError` where that cannot be."""
+    try:
+        for path, text in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise KernelError(
+            f"{error.filename} cannot be written: {error.strerror}; make {folder} writable, or use another folder"
+        ) from error
 
 
 @contextmanager

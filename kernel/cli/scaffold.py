@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from kernel.cli.starter import TEMPLATES
+from kernel.cli.base import TEMPLATES, write_files
 from kernel.config import RESERVED
 from kernel.discovery import DISTRIBUTION, installed
 from kernel.errors import KernelError
@@ -41,12 +41,7 @@ def write_plugin(parent: Path, name: str) -> Made:
         plugin=package,
         sources=kernel_source(distribution(DISTRIBUTION).read_text("direct_url.json")),
     )
-    try:
-        for path, text in files.items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise KernelError(f"{error.filename} cannot be written: {error.strerror}") from error
+    write_files(parent, {folder / path: text for path, text in files.items()})
     return Made(folder, package, tuple(files))
 
 
@@ -112,18 +107,16 @@ def _check_name(name: str, package: str) -> None:
         raise KernelError(
             f"{name!r} cannot name a plugin; use lower-case letters, digits and single hyphens, letters first{hint}"
         )
-    if keyword.iskeyword(package) or keyword.issoftkeyword(package) or package in sys.stdlib_module_names:
-        raise KernelError(
-            f"{name!r} cannot name a plugin, as Python itself has something called so; choose another"
-        )
-    if package in RESERVED:
-        raise KernelError(
-            f"{name!r} cannot name a plugin, as a section of kernel.toml is called so; choose another"
-        )
     if package in installed():
         raise KernelError(f"a plugin called {package!r} is installed already; choose another name")
-    if package in packages_distributions():
-        raise KernelError(
-            f"{name!r} cannot name a plugin, as an installed package is called so; choose another, "
-            f"like 'kernel-{name}'"
-        )
+    reserved = keyword.iskeyword(package) or keyword.issoftkeyword(package)
+    takers = {
+        "Python itself has something": reserved or package in sys.stdlib_module_names,
+        "a section of kernel.toml is": package in RESERVED,
+        "an installed package is": package in packages_distributions(),
+    }
+    for taker, taken in takers.items():
+        if taken:
+            raise KernelError(
+                f"{name!r} cannot name a plugin, as {taker} called so; choose another, like 'kernel-{name}'"
+            )

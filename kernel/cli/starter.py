@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kernel.cli.base import write_files
 from kernel.config import Config, KernelSettings
-from kernel.errors import KernelError
 
 if TYPE_CHECKING:
     from kernel.kernel import Kernel
-
-TEMPLATES = Path(__file__).parent / "templates"
 
 
 def is_untouched(config: Config) -> bool:
@@ -31,14 +29,7 @@ def write_starters(kernel: Kernel) -> list[Path]:
         Path(name): text for files in kernel.hooks.kernel_starter_files() for name, text in files.items()
     }
     files = {folder / path: text for path, text in wanted.items() if not (folder / path.parts[0]).exists()}
-    for path, text in files.items():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise KernelError(
-                f"{path} cannot be written: {error.strerror}; make {folder} writable, or run in another folder"
-            ) from error
+    write_files(folder, files)
     return list(files)
 
 

@@ -16,6 +16,12 @@ from kernel.config import Config, KernelSettings, PluginChoice, hidden, schema
 from kernel.errors import KernelError, nearest
 
 
+def _complete(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    from kernel.discovery import installed
+
+    return [name for name in ("kernel", "plugins", *installed()) if name.startswith(incomplete)]
+
+
 @click.group(cls=Group, examples=("kernel config show", "kernel config check"))
 def config() -> None:
     """Show and check the settings.
@@ -32,7 +38,7 @@ def config() -> None:
         "KERNEL_KERNEL__PORT=9000 kernel config show kernel",
     )
 )
-@click.argument("section", required=False)
+@click.argument("section", required=False, shell_complete=_complete)
 @json_option
 @pass_project
 def show(project: Project, section: str | None, as_json: bool) -> None:

@@ -11,8 +11,8 @@ import click
 import msgspec
 
 from kernel.cli import output
-from kernel.cli.base import Command, Project, pass_project
-from kernel.cli.starter import TEMPLATES, write_starters
+from kernel.cli.base import TEMPLATES, Command, Project, pass_project
+from kernel.cli.starter import write_starters
 from kernel.config import FILE_NAME, Config, KernelSettings, variable
 from kernel.errors import KernelError
 from kernel.kernel import Kernel

@@ -15,7 +15,7 @@ from kernel.errors import PhaseError
 from kernel.hookspecs import KernelHooks
 from kernel.kernel import Kernel
 from kernel.plugin import PROJECT
-from kernel.routing import Route
+from kernel.routing import Route, WebSocketRoute
 
 
 @click.command(cls=Command, examples=("kernel routes", "kernel routes --json | jq '.[].path'"))
@@ -37,14 +37,7 @@ def routes(project: Project, start: bool, as_json: bool) -> None:
         kernel = project.kernel()
         kernel.collect_routes(untold=_tell)
         rows = _routes(kernel)
-    columns = {
-        "method": "Method",
-        "path": "Path",
-        "plugin": "Plugin",
-        "runs": "Runs",
-        "summary": "What it does",
-    }
-    output.table(rows, columns, as_json=as_json, empty="Nothing is served.", styles=_METHODS)
+    output.table(rows, _COLUMNS, as_json=as_json, empty="Nothing is served.", styles=_METHODS)
 
 
 def _tell(error: PhaseError) -> None:
@@ -54,40 +47,27 @@ def _tell(error: PhaseError) -> None:
     )
 
 
+_COLUMNS = {"method": "Method", "path": "Path", "plugin": "Plugin", "runs": "Runs", "summary": "What it does"}
+_METHODS = {
+    "GET": "green", "POST": "yellow", "PUT": "yellow", "PATCH": "yellow", "DELETE": "red", "WS": "cyan",
+}  # fmt: skip
+
+
 def _routes(kernel: Kernel) -> list[dict[str, Any]]:
-    rows = [_route(route) for route in kernel.router.routes]
-    rows += [
-        {
-            "method": "WS",
-            "path": socket.path,
-            "plugin": socket.owner,
-            "runs": "async",
-            "summary": socket.summary,
-        }
-        for socket in kernel.router.sockets
-    ]
+    rows = [_row(route, route.method, _runs(route)) for route in kernel.router.routes]
+    rows += [_row(socket, "WS", "async") for socket in kernel.router.sockets]
     return sorted(rows, key=lambda row: (row["path"], row["method"]))
 
 
-_METHODS = {
-    "GET": "green",
-    "POST": "yellow",
-    "PUT": "yellow",
-    "PATCH": "yellow",
-    "DELETE": "red",
-    "WS": "cyan",
-}
-
-
-def _route(route: Route) -> dict[str, Any]:
+def _row(route: Route | WebSocketRoute, method: str, runs: str) -> dict[str, Any]:
     return {
-        "method": route.method,
-        "path": route.path,
-        "plugin": route.owner,
-        "runs": "inline" if route.inline else "async" if route.is_async else "thread",
-        "summary": route.summary,
-        "deprecated": route.deprecated is not None,
-    }
+        "method": method, "path": route.path, "plugin": route.owner, "runs": runs, "summary": route.summary,
+        "deprecated": isinstance(route, Route) and route.deprecated is not None,
+    }  # fmt: skip
+
+
+def _runs(route: Route) -> str:
+    return "inline" if route.inline else "async" if route.is_async else "thread"
 
 
 @click.command(cls=Command, examples=("kernel hooks", "kernel hooks --all"))

@@ -24,6 +24,7 @@ def test_commands_options_and_plugins_complete(completed):
     assert completed(incomplete="s") == ["serve"]
     assert completed("plugins", incomplete="en") == ["enable"]
     assert completed("plugins", "enable", incomplete="re") == ["records", "rest"]
+    assert completed("config", "show", incomplete="k") == ["kernel", "keys"]
     assert "--port" in completed("serve", incomplete="--p")
     assert completed("completion", incomplete="") == ["bash", "zsh", "fish"]
 

@@ -179,3 +179,10 @@ def test_commands_load_only_what_they_need(project):
 def test_importing_the_kernel_does_not_import_click():
     code = "import kernel, sys; kernel.Kernel; sys.exit('click' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+@pytest.mark.parametrize("group", ["plugins", "config"])
+def test_what_a_groups_commands_do_is_said_to_the_end(run, group):
+    lines = run(group, "--help").stdout.split("Commands:\n")[1].split("\n\n")[0]
+    assert "..." not in lines
+    assert lines.count("\n") >= len(built_in(group).commands) - 1

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from kernel import Plugin, Request, Response, Route, hookimpl
+from kernel.serving.wsgi import make_application
+
 APPLICATION = "kernel.serving.wsgi:application"
 BIN = Path(sys.executable).parent
 COMMANDS = {
@@ -166,3 +169,36 @@ def test_another_folder_is_named_by_the_environment(project, tmp_path, start_in)
         (elsewhere / "kernel.toml").write_text("broken")
         server = start(*COMMANDS["waitress"], project=str(project))
         assert server.get("/plain")[0] == 200
+
+
+def test_a_body_whose_reading_fails_is_an_error_and_done_once(kernel_factory):
+    done: list[int] = []
+
+    class Input:
+        def read(self, size: int) -> bytes:
+            raise MemoryError("secret text")
+
+    class TakesPlugin(Plugin):
+        name = "takes"
+
+        @hookimpl
+        def kernel_routes(self):
+            return [Route("POST", "/take", self.take)]
+
+        def take(self, request: Request, body: bytes) -> None:
+            """Never called."""
+
+        @hookimpl
+        def kernel_request_done(self, response: Response) -> None:
+            done.append(response.status)
+
+    with kernel_factory(plugins=[TakesPlugin]) as kernel:
+        environ = {
+            "REQUEST_METHOD": "POST", "PATH_INFO": "/take", "CONTENT_LENGTH": "3", "SERVER_NAME": "here",
+            "wsgi.url_scheme": "http", "wsgi.input": Input(),
+        }  # fmt: skip
+        started: list[str] = []
+        body = b"".join(make_application(kernel)(environ, lambda status, headers: started.append(status)))
+    assert started == ["500 Internal Server Error"]
+    assert b"secret" not in body
+    assert done == [500]
