@@ -8,6 +8,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -56,10 +57,10 @@ def examine(project: Project) -> Iterator[Finding]:
         yield _settings(config)
         yield from _plugins(kernel)
     yield from _secrets(config)
-    yield from _data(data)
+    yield _data(data)
     yield from _disk(data)
     yield _port(settings.host, settings.port)
-    yield from _clock(data)
+    yield _clock(data)
     if kernel is not None:
         yield _database(kernel, data)
 
@@ -104,49 +105,36 @@ def _secrets(config: Config) -> Iterator[Finding]:
         yield Finding("secrets", "warning", f"others can read {path}", f"chmod 600 {path}")
 
 
-def _data(data: Path) -> Iterator[Finding]:
-    if not data.exists():
-        parent = _existing(data)
+def _data(data: Path) -> Finding:
+    finding = partial(Finding, "data")
+    parent = _existing(data)
+    if parent != data:
         if os.access(parent, os.W_OK):
-            yield Finding("data", "ok", f"{data} is not there yet; kernel serve makes it")
-        else:
-            yield Finding(
-                "data", "problem", f"{data} cannot be made", f"make {parent} writable, or set [kernel] data"
-            )
-        return
+            return finding("ok", f"{data} is not there yet; kernel serve makes it")
+        return finding("problem", f"{data} cannot be made", f"make {parent} writable, or set [kernel] data")
     if not data.is_dir():
-        yield Finding("data", "problem", f"{data} is not a folder", "remove it, or set [kernel] data")
-    elif not os.access(data, os.W_OK | os.X_OK):
-        yield Finding(
-            "data", "problem", f"{data} cannot be written", f"chown it to this user: chown $USER {data}"
-        )
-    elif stat.S_IMODE(data.stat().st_mode) & 0o077:
-        yield Finding(
-            "data", "warning", f"others can look into {data}, which holds secrets", f"chmod 700 {data}"
-        )
-    else:
-        yield Finding("data", "ok", str(data))
+        return finding("problem", f"{data} is not a folder", "remove it, or set [kernel] data")
+    if not os.access(data, os.W_OK | os.X_OK):
+        return finding("problem", f"{data} cannot be written", f"make it this user's: chown $USER {data}")
+    if stat.S_IMODE(data.stat().st_mode) & 0o077:
+        return finding("warning", f"others can look into {data}, which holds secrets", f"chmod 700 {data}")
+    return finding("ok", str(data))
 
 
 def _disk(data: Path) -> Iterator[Finding]:
+    finding = partial(Finding, "disk")
     place = _existing(data)
     free = shutil.disk_usage(place).free
     text = f"{free / (1 << 30):.1f} GB free"
-    if free < _LOW_DISK:
-        state: State = "problem" if free < _NO_DISK else "warning"
-        yield Finding(
-            "disk", state, f"only {text} for {data}", "free some, or move the data folder: [kernel] data"
-        )
+    if free >= _LOW_DISK:
+        yield finding("ok", text)
     else:
-        yield Finding("disk", "ok", text)
+        state: State = "problem" if free < _NO_DISK else "warning"
+        yield finding(state, f"only {text} for {data}", "free some, or move the data folder: [kernel] data")
     kind = _file_system(place)
     if kind in _REMOTE:
-        yield Finding(
-            "disk",
-            "warning",
-            f"{data} is on a network file system ({kind}), where SQLite's locks cannot be relied on",
-            "move the data folder to a local disk: [kernel] data",
-        )
+        text = f"{data} is on a network file system ({kind}), where SQLite's locks cannot be relied on"
+        yield finding("warning", text, "move the data folder to a local disk: [kernel] data")
 
 
 def _existing(path: Path) -> Path:
@@ -175,42 +163,32 @@ def _port(host: str, port: int) -> Finding:
     return Finding("port", "ok", f"{port} on {host} is free" if port else "any free one")
 
 
-def _clock(data: Path) -> Iterator[Finding]:
+def _clock(data: Path) -> Finding:
     now = datetime.now(UTC)
-    files = (
-        [path.stat().st_mtime for path in data.iterdir()]
-        if data.is_dir() and os.access(data, os.R_OK)
-        else []
+    inside = data.iterdir() if data.is_dir() and os.access(data, os.R_OK) else ()
+    latest = datetime.fromtimestamp(max(path.stat().st_mtime for path in (Path(__file__), *inside)), UTC)
+    if (latest - now).total_seconds() <= 60:
+        return Finding("clock", "ok", f"{now:%Y-%m-%d %H:%M} UTC")
+    text = (
+        f"it says {now:%Y-%m-%d %H:%M} UTC, but files here are from {latest:%Y-%m-%d %H:%M}; tokens would "
+        "be refused as not valid yet, or believed too long"
     )
-    latest = datetime.fromtimestamp(max([*files, Path(__file__).stat().st_mtime]), UTC)
-    if (latest - now).total_seconds() > 60:
-        yield Finding(
-            "clock",
-            "problem",
-            f"it says {now:%Y-%m-%d %H:%M} UTC, but files here are from {latest:%Y-%m-%d %H:%M}; tokens would be "
-            "refused as not valid yet, or believed too long",
-            "set the clock, for example by NTP: timedatectl set-ntp true",
-        )
-    else:
-        yield Finding("clock", "ok", f"{now:%Y-%m-%d %H:%M} UTC")
+    return Finding("clock", "problem", text, "set the clock, for example by NTP: timedatectl set-ntp true")
 
 
 def _database(kernel: Kernel, data: Path) -> Finding:
     """Ask the database one question, if there is one yet; nothing is started for it."""
+    finding = partial(Finding, "database")
     database = kernel.services.get(Database)
     if database is None:
-        return Finding(
-            "database", "warning", "no enabled plugin provides one", "kernel plugins enable database"
-        )
+        return finding("warning", "no enabled plugin provides one", "kernel plugins enable database")
     if not data.exists():
-        return Finding("database", "ok", "nothing there yet; kernel serve makes it")
+        return finding("ok", "nothing there yet; kernel serve makes it")
     try:
         database.query("select 1")
-        return Finding(
-            "database", "ok", f"{database.engine} answers, {len(database.catalogue.tables)} tables"
-        )
+        return finding("ok", f"{database.engine} answers, {len(database.catalogue.tables)} tables")
     except Exception as error:
         # Whatever it is, it is a finding.
-        return Finding("database", "problem", describe(error), "see the log of kernel serve")
+        return finding("problem", describe(error), "see the log of kernel serve")
     finally:
         kernel.stop()
