@@ -91,10 +91,12 @@ class BodyReader:
         return SpooledUpload(file)
 
 
-def lingers(request: Request) -> bool:
+def lingers(request: Request, scope: Any) -> bool:
     """Tell whether a refused request may have a body on its way that is worth reading."""
     get = request.headers.get
     length = get("content-length")
-    if get("expect") is not None or (length is None and get("transfer-encoding") is None):
+    if get("expect") is not None:
         return False
-    return length is None or (length.isdecimal() and 0 < int(length[:8]) <= LINGER_BYTES)
+    if length is None:
+        return get("transfer-encoding") is not None or scope.http_version == "2"
+    return length.isdecimal() and 0 < int(length[:8]) <= LINGER_BYTES

@@ -28,6 +28,9 @@ SOCKET_GRACE_SECONDS = 1.0
 # So much less than the event loop's is the claim of long work to a core. On a machine that is busy otherwise, that
 # prolongs the work; higher figures do so by far, for little.
 LONG_NICENESS = 10
+# A request with two lines of one of these says different things to readers who take different ones. (Granian refuses
+# two lengths itself.)
+SINGLE_HEADERS = ("authorization", "apikey", "host")
 
 _STOPPING = [("connection", "close"), ("retry-after", "1"), ("content-type", "text/plain; charset=utf-8")]
 
@@ -112,7 +115,7 @@ class Gateway:
     async def _http(self, scope: Any, protocol: Any) -> None:
         request = _request(scope)
         response = await self._answer(request, scope, protocol)
-        if response.status >= 400 and response.status != 408 and lingers(request):
+        if response.status >= 400 and response.status != 408 and lingers(request, scope):
             await self._bodies.discard(protocol)
         body = response.body
         if isinstance(body, bytes):
@@ -141,6 +144,9 @@ class Gateway:
 
     def _route(self, request: Request) -> Match | Response:
         found = self._dispatcher.route(request)
+        if isinstance(found, Match) and (name := _repeated(request.headers)):
+            error = HTTPError(400, f"the request has more than one {name} line")
+            found = self._dispatcher.refuse(request, found.route, error)
         return _unread(request, found) if isinstance(found, Response) else found
 
     def _first(self, request: Request) -> Match | Response:
@@ -167,11 +173,16 @@ class Gateway:
 
     async def _read(self, request: Request, route: Route, scope: Any, protocol: Any) -> None:
         expected = request.content_length
-        if expected is None and scope.http_version != "2" and not request.headers.get("transfer-encoding"):
-            expected = 0
-        pieces = self._bodies.pieces(
-            protocol, expected, self._dispatcher.body_limit(route), partial(self._dispatcher.too_large, route)
-        )
+        limit, too_large = self._dispatcher.body_limit(route), partial(self._dispatcher.too_large, route)
+        if expected is None:
+            if scope.http_version == "2":
+                # Granian ends a body alike where the client ends the stream and where it resets it.
+                limit, too_large = 0, _no_length
+                if route.body is Upload:
+                    raise _no_length()
+            elif not request.headers.get("transfer-encoding"):
+                expected = 0
+        pieces = self._bodies.pieces(protocol, expected, limit, too_large)
         if route.body is not Upload:
             request.body = await self._bodies.whole(pieces)
         elif route.is_async:
@@ -186,6 +197,9 @@ class Gateway:
 
     async def _websocket(self, scope: Any, protocol: Any) -> None:
         request = _request(scope)
+        if _repeated(request.headers):
+            protocol.close(400)
+            return
         try:
             route, values = self._kernel.router.match_socket(request.path)
         except HTTPError as error:
@@ -224,6 +238,18 @@ def _request(scope: Any) -> Request:
         host=scope.authority or headers.get("host", ""),
         peer=scope.client.rpartition(":")[0].strip("[]"),
     )
+
+
+def _repeated(headers: Any) -> str | None:
+    """Name a header that a request may have one line of, and has more."""
+    for name in SINGLE_HEADERS:
+        if len(headers.get_all(name)) > 1:
+            return name
+    return None
+
+
+def _no_length() -> HTTPError:
+    return HTTPError(411, "over HTTP/2 this server takes a body only with a Content-Length")
 
 
 def _unread(request: Request, response: Response) -> Response:

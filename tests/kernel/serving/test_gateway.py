@@ -52,6 +52,18 @@ def test_a_request_carries_what_the_client_sent(server):
     assert ["x-thing", "yes"] in seen["all"]
 
 
+@pytest.mark.parametrize("name", ["authorization", "apikey", "host"])
+@pytest.mark.parametrize(
+    "upgrade", ["", "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"]
+)
+def test_two_lines_of_a_header_that_decides_are_refused(server, name, upgrade):
+    lines = f"{upgrade}sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nhost: a\r\n"
+    with server.connect() as client:
+        path = "/echo" if upgrade else "/plain"
+        client.sendall(f"GET {path} HTTP/1.1\r\n{lines}{name}: a\r\n{name}: b\r\n\r\n".encode())
+        assert client.recv(65536).startswith(b"HTTP/1.1 400 ")
+
+
 @pytest.mark.parametrize("path", ["/a%00b", "/a%ffb", "/a/../b", "/a/%2e%2e/b", "/a%5cb"])
 def test_a_path_with_tricks_is_refused(server, path):
     assert server.get(path)[0] == 400
