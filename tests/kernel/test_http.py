@@ -48,8 +48,11 @@ def test_state_belongs_to_one_request() -> None:
 
 
 def test_what_a_handler_returns_becomes_a_response() -> None:
-    made = Response(b"x", 201)
-    assert respond(made) is made
+    made = Response(b"x", 201, [("x-one", "1")])
+    copy = respond(made)
+    assert (copy.status, copy.body, copy.headers) == (201, b"x", [("x-one", "1")])
+    copy.headers.append(("x-two", "2"))
+    assert made.headers == [("x-one", "1")]
     for value, status, kind, body in [
         (None, 204, None, b""),
         (b"\x00", 200, "application/octet-stream", b"\x00"),
