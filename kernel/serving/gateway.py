@@ -6,14 +6,16 @@ import asyncio
 import logging
 import os
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from kernel.dispatch import Run
 from kernel.http import FileBody, HTTPError, NotInline, Problem, Request, Response, TooLong, Upload
 from kernel.routing import Match, Route
-from kernel.serving.answers import Answers, begin_inline
+from kernel.serving.answers import Answers, begin_inline, is_large
 from kernel.serving.bodies import BodyReader, lingers
 from kernel.serving.uploads import SpooledUpload, StreamedUpload
 from kernel.serving.websocket import Socket
@@ -118,6 +120,8 @@ class Gateway:
         if response.status >= 400 and response.status != 408 and lingers(request, scope):
             await self._bodies.discard(protocol)
         body = response.body
+        if is_large(body):
+            body = await self._run(self._answers.begin, (body,))
         if isinstance(body, bytes):
             if body:
                 protocol.response_bytes(response.status, response.headers, body)
@@ -154,26 +158,35 @@ class Gateway:
         found = self._route(request)
         if isinstance(found, Response) or found.route.body is not None or found.route.is_async:
             return found
-        return self._dispatcher.handle(request, found, self._answers.begin)
+        return self._work(request, found)
+
+    def _work(self, request: Request, match: Match) -> Response:
+        """Answer on a thread, which keeps no large body in memory while others wait for a thread."""
+        response = self._dispatcher.handle(request, match, self._answers.begin)
+        if is_large(response.body):
+            response.body = self._answers.begin((response.body,))
+        return response
 
     async def _handle(self, request: Request, match: Match) -> Response:
         route = match.route
-        begin = self._answers.begin
+        run: Run = self._run
         if route.is_async:
-            return await self._dispatcher.handle_async(request, match, begin, self._run)
+            return await self._dispatcher.handle_async(request, match, self._answers.begin, run)
         if route.inline and self._inline:
             request.inline = True
             try:
                 return self._dispatcher.handle(request, match, begin_inline)
             except NotInline as error:
                 request.inline = False
-                run = self._run_long if isinstance(error, TooLong) else self._run
-                return await run(self._dispatcher.handle, request, match, begin)
-        return await self._run(self._dispatcher.handle, request, match, begin)
+                if isinstance(error, TooLong):
+                    run = self._run_long
+        response: Response = await run(self._work, request, match)
+        return response
 
     async def _read(self, request: Request, route: Route, scope: Any, protocol: Any) -> None:
         expected = request.content_length
-        limit, too_large = self._dispatcher.body_limit(route), partial(self._dispatcher.too_large, route)
+        limit = self._dispatcher.body_limit(route)
+        too_large: Callable[[], HTTPError] = partial(self._dispatcher.too_large, route)
         if expected is None:
             if scope.http_version == "2":
                 # Granian ends a body alike where the client ends the stream and where it resets it.

@@ -70,8 +70,15 @@ class Process:
 
     def peak_kilobytes(self, pid: int | None = None) -> int:
         """The largest resident set this process has had, or a worker of it, in kB."""
+        return self._kilobytes("VmHWM", pid)
+
+    def held_kilobytes(self) -> int:
+        """The resident set just now, in kB."""
+        return self._kilobytes("VmRSS", None)
+
+    def _kilobytes(self, name: str, pid: int | None) -> int:
         status = Path(f"/proc/{pid or self.popen.pid}/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0])
+        return int(status.split(f"{name}:")[1].split()[0])
 
     def stop(self, signal: int = 15, seconds: float = PATIENCE) -> int:
         self.popen.send_signal(signal)

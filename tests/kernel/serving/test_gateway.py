@@ -6,6 +6,7 @@ import json
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -231,6 +232,27 @@ def test_a_download_of_100_mb_that_nobody_reads_stays_out_of_memory(server):
     assert len(server.get("/many")[2]) == 100 * MEGABYTE
     stalled.close()
     assert server.peak_kilobytes() - before < ALLOWANCE_KB
+
+
+@pytest.mark.parametrize(
+    ("path", "memory"), [("/whole", "peak_kilobytes"), ("/whole-inline", "held_kilobytes")]
+)
+def test_large_bytes_that_fifty_clients_do_not_read_stay_out_of_memory(run, path, memory):
+    """The event loop may make them all before the first is on disk; threads may not."""
+    server = run(kernel__grace_seconds="0.2")
+    size = 9 * MEGABYTE
+    for _ in range(5):
+        assert len(server.get(f"{path}?{size}")[2]) == size
+    before = getattr(server, memory)()
+    with ExitStack() as stack:
+        stalled = [stack.enter_context(server.connect()) for _ in range(50)]
+        for client in stalled:
+            client.sendall(f"GET {path}?{size} HTTP/1.1\r\nhost: a\r\n\r\n".encode())
+        for client in stalled:
+            assert client.recv(100).startswith(b"HTTP/1.1 200 ")
+        status, headers, body = server.get(f"{path}?{size}")
+        assert (status, headers["content-length"], len(body)) == (200, str(size), size)
+        assert getattr(server, memory)() - before < 2 * ALLOWANCE_KB
 
 
 def test_a_live_stream_waits_for_a_client_that_does_not_read(server):

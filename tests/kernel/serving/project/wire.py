@@ -58,6 +58,8 @@ class WirePlugin(Plugin):
         yield Route("GET", "/few", self.few)
         yield Route("GET", "/few-inline", self.few, inline=True)
         yield Route("GET", "/many", self.many)
+        yield Route("GET", "/whole", self.whole)
+        yield Route("GET", "/whole-inline", self.whole, inline=True)
         yield Route("GET", "/breaks-at-once", self.breaks_at_once)
         yield Route("GET", "/breaks-late", self.breaks_late)
         yield Route("GET", "/live", self.live)
@@ -159,6 +161,9 @@ class WirePlugin(Plugin):
     def many(self, request: Request) -> Response:
         pieces = int(request.query or "1600")
         return Response((PIECE for _ in range(pieces)), content_type="text/plain")
+
+    def whole(self, request: Request) -> bytes:
+        return b"x" * int(request.query)
 
     def breaks_at_once(self, request: Request) -> Iterator[bytes]:
         raise RuntimeError("secret text")
