@@ -22,7 +22,7 @@ from kernel.cli.base import Project
 from kernel.config import Config, KernelSettings, PluginChoice, Secret, SecretURL, variable
 from kernel.discovery import discover, installed
 from kernel.errors import KernelError
-from kernel.hookspecs import KernelHooks
+from kernel.hookspecs import KernelHooks, specifications
 from kernel.kernel import Kernel
 from kernel.plugin import PROJECT, PluginRecord
 
@@ -70,25 +70,23 @@ def _hooks(records: Sequence[PluginRecord]) -> str:
     lines += ["out parameters that it does not need.", "", "## The kernel's", ""]
     lines += _specifications(KernelHooks)
     for record in records:
-        for specifications in record.cls.hookspecs:
+        for cls in record.cls.hookspecs:
             lines += [
                 f"## The plugin {record.name}'s",
                 "",
-                _paragraphs(inspect.getdoc(specifications) or ""),
+                _paragraphs(inspect.getdoc(cls) or ""),
                 "",
             ]
-            lines += _specifications(specifications)
+            lines += _specifications(cls)
     return "\n".join(lines)
 
 
-def _specifications(specifications: type) -> Iterator[str]:
-    for name, function in vars(specifications).items():
-        options = getattr(function, f"{PROJECT}_spec", None)
-        if options is not None:
-            yield from [f"### `{name}`", "", "```python", f"def {name}{_signature(function)}: ...", "```", ""]
-            if options["firstresult"]:
-                yield from ["The first result that is not None ends the call.", ""]
-            yield from [_paragraphs(inspect.getdoc(function) or ""), ""]
+def _specifications(cls: type) -> Iterator[str]:
+    for name, function in specifications(cls).items():
+        yield from [f"### `{name}`", "", "```python", f"def {name}{_signature(function)}: ...", "```", ""]
+        if getattr(function, f"{PROJECT}_spec")["firstresult"]:
+            yield from ["The first result that is not None ends the call.", ""]
+        yield from [_paragraphs(inspect.getdoc(function) or ""), ""]
 
 
 def _signature(function: Any) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kernel.http import Request, Response
 from kernel.identity import Identity
-from kernel.plugin import hookspec
+from kernel.plugin import PROJECT, hookspec
 
 if TYPE_CHECKING:
     import click
@@ -121,3 +121,8 @@ class KernelHooks:
         Called in reverse order, also after a failed start, and on a plugin that was only registered; every plugin
         is asked, even if another raises.
         """
+
+
+def specifications(cls: type) -> dict[str, Any]:
+    """Return the hooks that a class of specifications declares: name to function, in the order of its text."""
+    return {name: function for name, function in vars(cls).items() if hasattr(function, f"{PROJECT}_spec")}

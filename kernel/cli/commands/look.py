@@ -12,9 +12,8 @@ import click
 from kernel.cli import output
 from kernel.cli.base import Command, Project, json_option, pass_project
 from kernel.errors import PhaseError
-from kernel.hookspecs import KernelHooks
+from kernel.hookspecs import KernelHooks, specifications
 from kernel.kernel import Kernel
-from kernel.plugin import PROJECT
 from kernel.routing import Route, WebSocketRoute
 
 
@@ -88,10 +87,8 @@ def hooks(project: Project, everything: bool, as_json: bool) -> None:
 def _hooks(kernel: Kernel) -> Iterator[dict[str, Any]]:
     declared: list[tuple[str, type]] = [("kernel", KernelHooks)]
     declared += [(record.name, specs) for record in kernel.records for specs in record.cls.hookspecs]
-    for owner, specifications in declared:
-        for name, function in vars(specifications).items():
-            if not hasattr(function, f"{PROJECT}_spec"):
-                continue
+    for owner, cls in declared:
+        for name, function in specifications(cls).items():
             # pluggy calls its list from the end.
             implementations = reversed(getattr(kernel.hooks, name).get_hookimpls())
             yield {

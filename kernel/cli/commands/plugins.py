@@ -157,6 +157,7 @@ def _details(sight: Sight) -> dict[str, Any]:
         return {}
     import msgspec
 
+    from kernel.hookspecs import specifications
     from kernel.plugin import PROJECT
 
     cls = sight.record.cls
@@ -167,11 +168,6 @@ def _details(sight: Sight) -> dict[str, Any]:
         "uses": [contract.__name__ for contract in cls.uses],
         "settings": [field.encode_name for field in msgspec.structs.fields(cls.Settings)],
         "implements": [name for name in dir(cls) if hasattr(getattr(cls, name, None), f"{PROJECT}_impl")],
-        "declares hooks": [
-            name
-            for spec in cls.hookspecs
-            for name in dir(spec)
-            if hasattr(getattr(spec, name), f"{PROJECT}_spec")
-        ],
+        "declares hooks": [name for specs in cls.hookspecs for name in specifications(specs)],
         "events": [event.name for event in cls.events],
     }
