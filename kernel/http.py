@@ -146,7 +146,8 @@ class Response:
 
     `body` is bytes; a `FileBody`; an iterable of bytes, for a large body made piece by piece (it is spooled to
     disk, so that a slow client holds nothing); or an async iterable of bytes, for a live stream whose pieces
-    are sent as they come. `headers` is a list of pairs with lower-case names.
+    are sent as they come. `headers` is a list of pairs with lower-case names. A handler may return the same
+    instance again and again: it is copied before anything is added to it.
     """
 
     __slots__ = ("body", "headers", "status")

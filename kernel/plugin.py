@@ -62,6 +62,7 @@ class Plugin:
     def format_error(self, request: Request, problem: Problem, error: Exception) -> Response | None:
         """Render an error on one of this plugin's routes in its own manner; None leaves problem details.
 
+        So it does a 405 on a path whose routes are all this plugin's.
         `problem` is what may be shown; `error` is the exception itself, for plugins that know its type. Its
         text must not reach the client unless the plugin raised it for that purpose.
         """
