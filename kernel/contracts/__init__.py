@@ -1,6 +1,6 @@
 """The contracts that plugins provide to one another: one protocol a file, and the values that cross it."""
 
-from kernel.contracts.catalogue import Catalogue, Column, ForeignKey, Index, Table
+from kernel.contracts.catalogue import Catalogue, Column, ForeignKey, Grant, Index, Policy, Role, Table
 from kernel.contracts.database import (
     Compiled,
     Database,
@@ -24,14 +24,17 @@ __all__ = [
     "DatabaseError",
     "DatabaseUnavailable",
     "ForeignKey",
+    "Grant",
     "Imaged",
     "Index",
     "InvalidToken",
     "Keys",
     "NotInline",
     "Params",
+    "Policy",
     "Records",
     "RecordsError",
+    "Role",
     "Row",
     "Signals",
     "StoredType",

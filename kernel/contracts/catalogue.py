@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
+
+Command = Literal["select", "insert", "update", "delete"]
+Privilege = Literal[
+    "select", "insert", "update", "delete", "truncate", "references", "trigger", "usage", "execute"
+]
+
+PUBLIC = "public"
+"""The grantee that stands for every role."""
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -49,8 +58,43 @@ class Index(msgspec.Struct, frozen=True):
     partial: bool = False
 
 
+class Grant(msgspec.Struct, frozen=True):
+    """One privilege of one role on a table, a view or, with `column`, on one of its columns.
+
+    `role` is ``public`` where everyone has it. ``usage`` on a column is that of the sequence behind it.
+    """
+
+    role: str
+    privilege: str
+    column: str | None = None
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """One policy of a table's row security; `using` and `check` are PostgreSQL's SQL, or None where it has none."""
+
+    name: str
+    command: Literal["all", "select", "insert", "update", "delete"] = "all"
+    permissive: bool = True
+    roles: tuple[str, ...] = (PUBLIC,)
+    using: str | None = None
+    check: str | None = None
+
+    def applies_to(self, command: Command, roles: frozenset[str]) -> bool:
+        """Tell whether the policy counts for a command by one who acts as `roles`."""
+        return self.command in ("all", command) and not roles.isdisjoint(self.roles)
+
+    def condition_for_new_rows(self) -> str | None:
+        """Return what a new row must meet: the check, or the condition for rows that are there."""
+        return self.check if self.check is not None else self.using
+
+
 class Table(msgspec.Struct, frozen=True):
-    """A table or view; `columns` keeps the order of their definition."""
+    """A table or view; `columns` keeps the order of their definition.
+
+    With `row_security`, who does not bypass it sees and writes only what `policies` (in the order of their names)
+    let through. A view reads with its owner's rights, unless it is a `security_invoker`; `definition` is the
+    statement that made it, where the engine has to read that again.
+    """
 
     schema: str
     name: str
@@ -60,15 +104,83 @@ class Table(msgspec.Struct, frozen=True):
     foreign_keys: tuple[ForeignKey, ...] = ()
     indexes: tuple[Index, ...] = ()
     comment: str | None = None
+    grants: tuple[Grant, ...] = ()
+    row_security: bool = False
+    forced: bool = False
+    policies: tuple[Policy, ...] = ()
+    security_invoker: bool = False
+    definition: str | None = None
+
+    def allows(self, roles: frozenset[str], privilege: str, column: str | None = None) -> bool:
+        """Tell whether one who acts as `roles` has a privilege on the whole table, or at least on `column`."""
+        return any(
+            grant.privilege == privilege and grant.role in roles and grant.column in (None, column)
+            for grant in self.grants
+        )
+
+    def policies_for(self, command: Command, roles: frozenset[str]) -> tuple[Policy, ...]:
+        """Return the policies that count for a command by one who acts as `roles`."""
+        return tuple(policy for policy in self.policies if policy.applies_to(command, roles))
+
+
+class Role(msgspec.Struct, frozen=True):
+    """A role that rights are granted to; `member_of` are the roles whose rights it has as well.
+
+    With `bypasses_row_security`, policies do not concern it; with `unrestricted`, grants do not either.
+    """
+
+    name: str
+    member_of: tuple[str, ...] = ()
+    bypasses_row_security: bool = False
+    unrestricted: bool = False
+
+
+class DefaultGrant(msgspec.Struct, frozen=True):
+    """A privilege that tables or sequences made from now on come with; `schema` is None for all schemas."""
+
+    role: str
+    privilege: str
+    kind: Literal["table", "sequence"] = "table"
+    schema: str | None = None
+
+
+STANDARD_ROLES: Mapping[str, Role] = MappingProxyType({
+    "anon": Role("anon"),
+    "authenticated": Role("authenticated"),
+    "service_role": Role("service_role", bypasses_row_security=True),
+})  # fmt: skip
+"""The roles that every database has."""
 
 
 class Catalogue(msgspec.Struct, frozen=True):
-    """All tables and views at one moment; `version` grows with every change of the schema."""
+    """All tables and views at one moment; `version` grows with every change of the schema.
+
+    `usage` names, by schema, the roles that may use what is in it.
+    """
 
     version: int
     tables: Mapping[tuple[str, str], Table]
     schemas: frozenset[str] = frozenset({"public"})
+    roles: Mapping[str, Role] = STANDARD_ROLES
+    usage: Mapping[str, frozenset[str]] = MappingProxyType({"public": frozenset({PUBLIC})})
+    default_grants: tuple[DefaultGrant, ...] = ()
 
     def table(self, name: str, schema: str = "public") -> Table | None:
         """Return the table or view of that name, or None."""
         return self.tables.get((schema, name))
+
+    def acting_as(self, role: str) -> frozenset[str]:
+        """Return `role`, all roles whose rights it has, and ``public``; raises `KeyError` for an unknown role."""
+        found: set[str] = {PUBLIC}
+        pending = [self.roles[role]]
+        while pending:
+            current = pending.pop()
+            found.add(current.name)
+            pending += [
+                self.roles[name] for name in current.member_of if name not in found and name in self.roles
+            ]
+        return frozenset(found)
+
+    def may_use(self, schema: str, roles: frozenset[str]) -> bool:
+        """Tell whether one who acts as `roles` may use what is in `schema`."""
+        return not roles.isdisjoint(self.usage.get(schema, ()))
