@@ -1,6 +1,7 @@
 """The contracts that plugins provide to one another: one protocol a file, and the values that cross it."""
 
 from kernel.contracts.catalogue import Catalogue, Column, ForeignKey, Grant, Index, Policy, Role, Table
+from kernel.contracts.changes import ChangeBatch, ChangeLog, ChangesLost, RowChange
 from kernel.contracts.database import (
     Compiled,
     Database,
@@ -18,6 +19,9 @@ from kernel.contracts.stored import Imaged, StoredType
 
 __all__ = [
     "Catalogue",
+    "ChangeBatch",
+    "ChangeLog",
+    "ChangesLost",
     "Column",
     "Compiled",
     "Database",
@@ -36,6 +40,7 @@ __all__ = [
     "RecordsError",
     "Role",
     "Row",
+    "RowChange",
     "Signals",
     "StoredType",
     "Table",

@@ -93,7 +93,8 @@ class Table(msgspec.Struct, frozen=True):
 
     With `row_security`, who does not bypass it sees and writes only what `policies` (in the order of their names)
     let through. A view reads with its owner's rights, unless it is a `security_invoker`; `definition` is the
-    statement that made it, where the engine has to read that again.
+    statement that made it, where the engine has to read that again. The changes of a `published` table are in the
+    change log.
     """
 
     schema: str
@@ -110,6 +111,7 @@ class Table(msgspec.Struct, frozen=True):
     policies: tuple[Policy, ...] = ()
     security_invoker: bool = False
     definition: str | None = None
+    published: bool = False
 
     def allows(self, roles: frozenset[str], privilege: str, column: str | None = None) -> bool:
         """Tell whether one who acts as `roles` has a privilege on the whole table, or at least on `column`."""
