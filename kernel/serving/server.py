@@ -21,8 +21,8 @@ from granian.server.embed import Server
 from kernel.config import Config
 from kernel.errors import KernelError
 from kernel.kernel import Kernel
-from kernel.serving.gateway import Gateway
 from kernel.serving.lifeline import READY, RETIRE
+from kernel.serving.rsgi.gateway import Gateway
 from kernel.serving.supervisor import BACKLOG, complain
 
 # Connections at a time, idle WebSockets and streams included; Granian leaves further ones in the backlog.

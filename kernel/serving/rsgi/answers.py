@@ -12,7 +12,7 @@ from typing import Any, TypeGuard
 from granian._granian import RSGIProtocolClosed, RSGIProtocolError
 
 from kernel.http import Body, FileBody, NotInline, Request, Response
-from kernel.serving.outlet import Outlet
+from kernel.serving.rsgi.outlet import Outlet
 
 # A body made piece by piece is sent from memory up to here; what is larger is spooled to disk, since Granian
 # would keep all of it in memory for a client that does not read.

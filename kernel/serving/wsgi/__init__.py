@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from kernel.http import FileBody, Request, Response
 from kernel.routing import Match
-from kernel.serving.wsgi_bodies import AsyncPieces, Pieces, file_pieces, read_body
+from kernel.serving.wsgi.bodies import AsyncPieces, Pieces, file_pieces, read_body
 
 if TYPE_CHECKING:
     from kernel.kernel import Kernel

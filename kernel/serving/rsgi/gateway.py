@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from kernel.dispatch import Run
 from kernel.http import FileBody, HTTPError, NotInline, Problem, Request, Response, TooLong, Upload
 from kernel.routing import Match, Route
-from kernel.serving.answers import Answers, begin_inline, is_large
-from kernel.serving.bodies import BodyReader, lingers
+from kernel.serving.rsgi.answers import Answers, begin_inline, is_large
+from kernel.serving.rsgi.bodies import BodyReader, lingers
+from kernel.serving.rsgi.websocket import Socket
 from kernel.serving.uploads import SpooledUpload, StreamedUpload
-from kernel.serving.websocket import Socket
 
 if TYPE_CHECKING:
     from kernel.kernel import Kernel

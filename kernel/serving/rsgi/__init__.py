@@ -1,0 +1,1 @@
+"""Granian's interface: HTTP and WebSockets on one port."""
