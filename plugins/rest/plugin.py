@@ -48,7 +48,9 @@ class RestPlugin(Plugin):
         from plugins.rest.routes import Tables
 
         tables = Tables(self.kernel.services[Records], self.settings.schemas, self.settings.max_rows)
-        yield Route("GET", _TABLE, tables.read, inline=True, summary="Read rows of a table")
+        database = self.kernel.services.get(Database)
+        nearby = database is not None and database.engine == "sqlite"  # a server would have to be waited for
+        yield Route("GET", _TABLE, tables.read, inline=nearby, summary="Read rows of a table")
         yield Route("POST", _TABLE, tables.insert, summary="Insert or upsert rows")
         yield Route("PUT", _TABLE, tables.put, summary="Insert or replace one row by its key")
         yield Route("PATCH", _TABLE, tables.update, summary="Update rows")

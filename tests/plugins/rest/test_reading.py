@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from kernel.contracts.database import Database
+
 
 def test_all_columns_in_their_order_and_types(api: Any) -> None:
     reply = api.get("items?id=eq.1").expect(200)
@@ -236,3 +238,8 @@ def test_deeper_paths_do_not_exist(api: Any) -> None:
     for method in ("get", "post", "put", "patch", "delete"):
         error = getattr(api, method)("items/1").expect(404).json()
         assert error["code"] == "PGRST125"
+
+
+def test_reads_are_answered_on_the_event_loop_where_no_server_is_waited_for(rest_kernel: Any) -> None:
+    match = rest_kernel.router.match("GET", "/rest/v1/items")
+    assert match.route.inline is (rest_kernel.services[Database].engine == "sqlite")
