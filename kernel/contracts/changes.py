@@ -85,7 +85,8 @@ class ChangeLog(Protocol):
         """Return what yields batches of at most `limit` changes after a cursor, and waits for more."""
 
     def prune(self, retention: float) -> int:
-        """Forget what had been committed for `retention` seconds when the log was pruned last; return how much.
+        """Forget the changes that a call at least `retention` seconds ago has seen; return how many.
 
-        Readers whose cursors are older than that are told (`ChangesLost`).
+        With 0 these are the ones that this call sees, so how exactly `retention` is kept to is a matter of how
+        often it is called. Readers whose cursors are older than that are told (`ChangesLost`).
         """

@@ -11,6 +11,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import apsw
 import msgspec
@@ -40,7 +41,9 @@ class Guarded:
     random; several short ticks keep the error within one of them.
     """
 
-    __slots__ = ("_clock", "_deadline", "_moment", "_ticks", "_writing", "connection", "limits")
+    __slots__ = (
+        "_clock", "_deadline", "_moment", "_ticks", "_transaction", "_writing", "connection", "limits",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -57,7 +60,9 @@ class Guarded:
         self._clock = now
         self._moment: str | None = None
         self._writing = writing
+        self._transaction: int | None = None
         functions.register(connection, self._now, uuid)
+        connection.create_scalar_function("pg_transaction", self._number, 1)
         self._deadline = 0.0
         self._ticks = 0
         if inline:
@@ -68,7 +73,13 @@ class Guarded:
     def begin(self) -> None:
         """Begin a transaction: ``now()`` stays the same until the next."""
         self._moment = None
+        self._transaction = None
         self.start()
+
+    @property
+    def logged(self) -> bool:
+        """Whether the transaction has written to the change log."""
+        return self._transaction is not None
 
     def start(self, seconds: float | None = None) -> None:
         """Begin a new statement's time, or `seconds`; outside a transaction that is also a new ``now()``."""
@@ -81,6 +92,12 @@ class Guarded:
         if self._moment is None:
             self._moment = self._clock()
         return self._moment
+
+    def _number(self, *last: Any) -> int:
+        """Return the transaction's number in the change log, which is that of its first change."""
+        if self._transaction is None:
+            self._transaction = int(last[0]) + 1
+        return self._transaction
 
     def _late(self) -> bool:
         if not self._writing:

@@ -37,7 +37,8 @@ _OPERATORS = {
 class SqliteDatabase:
     """One SQLite file (`path`), or a database in memory (None); opened on first use, closed once.
 
-    `publish` delivers the events of a committed transaction.
+    `publish` delivers the events of a committed transaction; `announce` is called when one has written to the
+    change log.
     """
 
     engine: Literal["sqlite", "postgresql"] = "sqlite"
@@ -56,6 +57,7 @@ class SqliteDatabase:
         self.plans = Plans(self.translate)
         self.publish = publish
         self.writing: set[int] = set()
+        self.announce: Callable[[], None] = lambda: None
         self._catalogue = catalogues.CatalogueCache()
         self._describe = functools.lru_cache(maxsize=1000)(stored.describe)
         self._has_tables = False

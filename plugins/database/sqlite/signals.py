@@ -9,7 +9,9 @@ from typing import Any
 
 import apsw
 
+from kernel.contracts.changes import CHANGES_TOPIC
 from kernel.contracts.database import Compiled
+from plugins.database.sqlite.changes import LAST
 from plugins.database.sqlite.database import SqliteDatabase
 
 _log = logging.getLogger("kernel.database")
@@ -34,6 +36,8 @@ class SqliteSignals:
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
         self._seen = 0
+        self._last = 0
+        database.announce = lambda: self._deliver(CHANGES_TOPIC, "")
 
     def send(self, topic: str, payload: str = "") -> None:
         """Send `payload` to the listeners of `topic` in every process."""
@@ -55,7 +59,7 @@ class SqliteSignals:
             if self._thread is None and not self._database.in_memory:
                 self._database.create_tables()
                 connection = self._database.connections.separate()
-                self._seen = _newest(connection)
+                self._seen, self._last = _newest(connection), _last_change(connection)
                 self._thread = threading.Thread(
                     target=self._watch, args=(connection,), name="database-signals", daemon=True
                 )
@@ -94,6 +98,10 @@ class SqliteSignals:
         for number, topic, payload in rows:
             self._seen = number
             self._deliver(topic, payload)
+        last = _last_change(connection)
+        if last != self._last:
+            self._last = last
+            self._deliver(CHANGES_TOPIC, "")
 
     def _deliver(self, topic: str, payload: str) -> None:
         with self._lock:
@@ -108,3 +116,8 @@ class SqliteSignals:
 def _newest(connection: apsw.Connection) -> int:
     newest: Any = connection.execute('SELECT coalesce(max("id"), 0) FROM "kernel.signals"').get
     return int(newest)
+
+
+def _last_change(connection: apsw.Connection) -> int:
+    last: Any = connection.execute(f"SELECT {LAST}").get
+    return int(last)

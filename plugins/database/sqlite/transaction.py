@@ -11,7 +11,7 @@ from kernel.contracts.database import Compiled, DatabaseError, DatabaseUnavailab
 from kernel.identity import Identity
 from plugins.database import rights
 from plugins.database.sqlite import catalogue as catalogues
-from plugins.database.sqlite import errors, violations
+from plugins.database.sqlite import changes, errors, violations
 from plugins.database.sqlite.connections import Guarded, run
 from plugins.database.sqlite.names import engine_name, quote
 from plugins.database.sqlite.statements import Plan
@@ -34,6 +34,7 @@ class SqliteTransaction(EngineTransaction):
         self._identity = identity
         self._writer: Guarded | None = None
         self._catalogue: Catalogue | None = None
+        self._logged = False
 
     def _begin(self) -> None:
         """Wait for the writer and begin."""
@@ -66,6 +67,7 @@ class SqliteTransaction(EngineTransaction):
         try:
             self._before_commit(connection)
             connection.execute("COMMIT")
+            self._logged = self._open().logged
         except BaseException as error:
             self._rollback()
             if isinstance(error, apsw.Error):
@@ -80,6 +82,8 @@ class SqliteTransaction(EngineTransaction):
     def _release(self) -> None:
         self._writer = None
         self._database.connections.write_lock.release()
+        if self._logged:
+            self._database.announce()
 
     def _open(self) -> Guarded:
         if self._writer is None:
@@ -141,6 +145,7 @@ class SqliteSchemaTransaction(SqliteTransaction):
         if isinstance(statement, Compiled):
             return super()._run(statement, params)
         plan = self._plan(statement)
+        changes.drop_triggers(self._open().connection, self._known(), plan.changes)
         try:
             result = super()._run(Compiled(plan.sql), params) if plan.sql else ([], 0)
         except DatabaseError as error:
@@ -151,6 +156,7 @@ class SqliteSchemaTransaction(SqliteTransaction):
             return result
         catalogues.write(self._open().connection, plan.changes)
         self._catalogue = catalogues.apply(self._known(), plan.changes)
+        changes.create_triggers(self._open().connection, self._known(), plan.changes)
         if plan.drops:
             self._check_views(plan.drops)
         return [], 0

@@ -12,6 +12,11 @@ from plugins.database.sqlite.translate.nodes import Node, kind_of, refused
 from plugins.database.sqlite.translate.queries.select import emit_query
 from plugins.database.sqlite.translate.queries.writes import emit_delete, emit_insert, emit_update
 from plugins.database.sqlite.translate.schema.alterations import alter_table, rename
+from plugins.database.sqlite.translate.schema.publications import (
+    alter_publication,
+    create_publication,
+    drop_publication,
+)
 from plugins.database.sqlite.translate.schema.relations import (
     comment,
     create_extension,
@@ -49,6 +54,11 @@ def _select(fields: Node, scope: Scope) -> Plan:
     return Plan("read", emit_query(fields, scope).sql, "SELECT")
 
 
+def _drop(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
+    function = drop_publication if fields["removeType"] == "OBJECT_PUBLICATION" else drop
+    return function(fields, parsed, catalogue)
+
+
 def _tag(kind: str) -> str:
     words = "".join(f" {letter}" if letter.isupper() else letter for letter in kind.removesuffix("Stmt"))
     return words.strip().upper()
@@ -62,12 +72,14 @@ _DATA: dict[str, Callable[[Node, Scope], Plan]] = {
 }
 
 _SCHEMA: dict[str, Callable[[Node, Parsed, Catalogue], Plan]] = {
+    "AlterPublicationStmt": alter_publication,
     "AlterTableStmt": alter_table,
     "CommentStmt": comment,
     "CreateExtensionStmt": create_extension,
+    "CreatePublicationStmt": create_publication,
     "CreateSchemaStmt": create_schema,
     "CreateStmt": create_table,
-    "DropStmt": drop,
+    "DropStmt": _drop,
     "IndexStmt": create_index,
     "RenameStmt": rename,
     "ViewStmt": create_view,
