@@ -11,7 +11,8 @@ from typing import Any
 import apsw
 import msgspec
 
-from kernel.contracts.catalogue import Catalogue, Table
+from kernel.contracts.catalogue import Catalogue
+from plugins.database.sqlite.definitions import Definition
 from plugins.database.sqlite.statements import Change
 
 _CREATE = """
@@ -66,7 +67,7 @@ def read_within(connection: apsw.Connection) -> Catalogue:
     found = version(connection)
     cursor = connection.execute('SELECT "schema", "name", "kind", "definition" FROM "kernel.catalogue"')
     rows: list[Any] = cursor.fetchall()
-    decode = msgspec.json.Decoder(Table).decode
+    decode = msgspec.json.Decoder(Definition).decode
     tables = {(schema, name): decode(text) for schema, name, kind, text in rows if kind != "schema"}
     schemas = BUILT_IN_SCHEMAS | {schema for schema, _, kind, _ in rows if kind == "schema"}
     return Catalogue(version=found, tables=MappingProxyType(tables), schemas=schemas)
@@ -76,7 +77,9 @@ def apply(catalogue: Catalogue, changes: Iterable[Change]) -> Catalogue:
     """Return `catalogue` after `changes`."""
     tables, schemas = dict(catalogue.tables), set(catalogue.schemas)
     for change in changes:
-        if change.is_schema:
+        if change.is_schema and change.is_gone:
+            schemas.discard(change.schema)
+        elif change.is_schema:
             schemas.add(change.schema)
         elif change.table is None:
             tables.pop((change.schema, change.name), None)
@@ -89,7 +92,7 @@ def write(connection: apsw.Connection, changes: Iterable[Change]) -> None:
     """Keep `changes` in the file; the caller is in a transaction."""
     for change in changes:
         key = (change.schema, change.name)
-        if change.table is None and not change.is_schema:
+        if change.is_gone or (change.table is None and not change.is_schema):
             connection.execute('DELETE FROM "kernel.catalogue" WHERE "schema" = ? AND "name" = ?', key)
             continue
         kind = change.table.kind if change.table else "schema"

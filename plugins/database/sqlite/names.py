@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
+_LONGEST = 63
+_PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
+
 
 def quote(name: str) -> str:
     """Return `name` as a quoted identifier."""
@@ -22,3 +27,20 @@ def split_name(name: str) -> tuple[str, str]:
 def text_literal(value: str) -> str:
     """Return `value` as a SQL string."""
     return "'" + value.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """Return `name` as PostgreSQL writes it, in quotes only where it needs them."""
+    return name if _PLAIN.fullmatch(name) else quote(name)
+
+
+def object_name(parts: list[str], label: str) -> str:
+    """Join a table's and its columns' names within PostgreSQL's limit, shortening the longer of the two."""
+    table, columns = parts[0], "_".join(parts[1:])
+    room = _LONGEST - len(label.encode()) - 1 - (1 if columns else 0)
+    while len(table.encode()) + len(columns.encode()) > room:
+        if len(table.encode()) > len(columns.encode()):
+            table = table[:-1]
+        else:
+            columns = columns[:-1]
+    return "_".join(part for part in (table, columns, label) if part)

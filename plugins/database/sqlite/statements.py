@@ -15,28 +15,53 @@ Kind = Literal["read", "write", "schema"]
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What a schema statement does to the catalogue: the table as it is afterwards, or None where it is gone."""
+    """What a schema statement does to the catalogue: the table as it is afterwards, or None where it is gone.
+
+    With `is_schema` it is about the schema itself, which is made, or dropped if it `is_gone`.
+    """
 
     schema: str
     name: str
     table: Table | None = None
     is_schema: bool = False
+    is_gone: bool = False
+
+
+REBUILT = "kernel.rebuilt"
+"""The name of a table while it is written anew."""
+
+
+class Rebuild(msgspec.Struct, frozen=True):
+    """A table to be written anew: `create` makes it as `REBUILT`, which takes the rows and then the old one's place.
+
+    `columns` (quoted) take `values`, which are expressions over the old table, named `table` in the file;
+    `numbered` tells that the new table counts its rows.
+    """
+
+    table: str
+    create: str
+    columns: tuple[str, ...]
+    values: tuple[str, ...]
+    indexes: tuple[str, ...]
+    numbered: bool
 
 
 class Plan(msgspec.Struct, frozen=True):
     """One statement of PostgreSQL's SQL in SQLite's.
 
-    `sql` may hold several statements where `kind` is ``schema``. `tag` names the statement in messages, `drops`
-    what is gone after it (``table todos``), so that views can be asked whether they miss it, and `violation` is
-    the error to raise where rows that are there do not fit.
+    Where `kind` is ``schema``, `sql` may hold several statements, and `rebuilds` follow them. `tag` names the
+    statement in messages, `violation` is the error to raise where rows that are there do not fit and SQLite does
+    not say what is wrong with them, `checked` the tables (as named in the file) whose foreign keys are to be
+    looked at at once.
     """
 
     kind: Kind
     sql: str
     tag: str
     changes: tuple[Change, ...] = ()
-    drops: str = ""
     violation: DatabaseError | None = None
+    rebuilds: tuple[Rebuild, ...] = ()
+    checked: tuple[str, ...] = ()
 
 
 class Plans:

@@ -11,9 +11,8 @@ from kernel.contracts.database import Compiled, DatabaseError, DatabaseUnavailab
 from kernel.identity import Identity
 from plugins.database import rights
 from plugins.database.sqlite import catalogue as catalogues
-from plugins.database.sqlite import changes, errors, violations
+from plugins.database.sqlite import changes, errors, rebuilding, violations
 from plugins.database.sqlite.connections import Guarded, run
-from plugins.database.sqlite.names import engine_name, quote
 from plugins.database.sqlite.statements import Plan
 from plugins.database.transaction import EngineTransaction
 
@@ -145,43 +144,36 @@ class SqliteSchemaTransaction(SqliteTransaction):
         if isinstance(statement, Compiled):
             return super()._run(statement, params)
         plan = self._plan(statement)
-        changes.drop_triggers(self._open().connection, self._known(), plan.changes)
-        try:
-            result = super()._run(Compiled(plan.sql), params) if plan.sql else ([], 0)
-        except DatabaseError as error:
-            if error.sqlstate == "23000" and plan.violation is not None:
-                raise plan.violation from error
-            raise
         if plan.kind != "schema":
-            return result
-        catalogues.write(self._open().connection, plan.changes)
-        self._catalogue = catalogues.apply(self._known(), plan.changes)
-        changes.create_triggers(self._open().connection, self._known(), plan.changes)
-        if plan.drops:
-            self._check_views(plan.drops)
+            return super()._run(Compiled(plan.sql), params)
+        self._change(plan)
         return [], 0
 
-    def _check_views(self, dropped: str) -> None:
-        """Raise 2BP01 if a view has lost what it reads: SQLite would notice only when it is read."""
-        connection = self._open().connection
-        for view in self._known().tables.values():
-            if view.kind != "view":
-                continue
-            sql = f"SELECT * FROM {quote(engine_name(view.schema, view.name))} LIMIT 0"  # noqa: S608
-            try:
-                connection.execute(sql).fetchall()
-            except apsw.SQLError as error:
-                raise DatabaseError(
-                    f"cannot drop {dropped} because other objects depend on it",
-                    sqlstate="2BP01",
-                    detail=f"view {view.name} depends on {dropped}",
-                    hint="Drop the dependent objects first.",
-                ) from error
+    def _change(self, plan: Plan) -> None:
+        writer = self._open()
+        connection, before = writer.connection, self._known()
+        changes.drop_triggers(connection, before, plan.changes)
+        self._catalogue = catalogues.apply(before, plan.changes)
+        writer.start()
+        try:
+            connection.execute(plan.sql).fetchall()
+            for rebuild in plan.rebuilds:
+                rebuilding.run(connection, rebuild)
+        except Exception as error:
+            raise violations.of_existing_rows(error, plan, self._catalogue) from error
+        catalogues.write(connection, plan.changes)
+        changes.create_triggers(connection, self._catalogue, plan.changes)
+        for table in plan.checked:
+            self._check_references(f"foreign_key_check({table})")
 
-    def _before_commit(self, connection: apsw.Connection) -> None:
-        broken = connection.execute("PRAGMA foreign_key_check").fetchall()
+    def _check_references(self, pragma: str = "foreign_key_check") -> None:
+        connection = self._open().connection
+        broken = connection.execute(f"PRAGMA {pragma}").fetchall()
         if broken:
             raise violations.missing_row(broken[0], connection, self._known())
+
+    def _before_commit(self, connection: apsw.Connection) -> None:
+        self._check_references()
         catalogues.bump(connection)
 
     def _release(self) -> None:

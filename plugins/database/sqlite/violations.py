@@ -15,6 +15,7 @@ from kernel.contracts.catalogue import Catalogue, ForeignKey, Table
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.errors import extended, translate
 from plugins.database.sqlite.names import engine_name, quote, split_name
+from plugins.database.sqlite.statements import REBUILT, Plan
 
 
 def name_the_key(
@@ -74,6 +75,34 @@ def _replacing(sql: str) -> str | None:
             first, rest = sql.split(" ", 1)
             return f"{first} OR REPLACE {rest}"
     return None
+
+
+def of_existing_rows(error: Exception, plan: Plan, catalogue: Catalogue) -> DatabaseError:
+    """Return the error for rows that are there and do not fit what a schema statement makes of their table."""
+    changed = {engine_name(change.schema, change.name): change.table for change in plan.changes}
+    tables = dict(catalogue.tables)
+    for rebuild in plan.rebuilds:
+        table = changed.get(rebuild.table)
+        if table is not None:
+            tables[split_name(REBUILT)] = table
+    refusal = translate(error, Catalogue(catalogue.version, tables, catalogue.schemas))
+    if refusal.sqlstate == "23000" and plan.violation is not None:
+        return plan.violation
+    name = next(iter(plan.changes)).name if refusal.table == split_name(REBUILT)[1] else refusal.table
+    messages = {
+        "23502": f'column "{refusal.column}" of relation "{name}" contains null values',
+        "23514": f'check constraint "{refusal.constraint}" of relation "{name}" is violated by some row',
+        "23505": f'could not create unique index "{refusal.constraint}"',
+    }
+    return DatabaseError(
+        messages.get(refusal.sqlstate, refusal.message),
+        sqlstate=refusal.sqlstate,
+        detail=refusal.detail,
+        hint=refusal.hint,
+        table=name,
+        column=refusal.column,
+        constraint=refusal.constraint,
+    )
 
 
 def is_reference(error: BaseException) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,7 +12,7 @@ from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.names import text_literal
 from plugins.database.sqlite.stored import base_type, form_of
 from plugins.database.sqlite.translate import operators, types
-from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
+from plugins.database.sqlite.translate.nodes import Node, kind_of, only, placeless, refused, strings
 from plugins.database.sqlite.translate.scope import Expr, Scope
 
 if TYPE_CHECKING:
@@ -36,13 +36,7 @@ def emit(node: Node, scope: Scope) -> Expr:
 
 def fingerprint(node: Node) -> bytes:
     """Return bytes that are equal for expressions that read the same, wherever they stand."""
-    return msgspec.json.encode(_without_places(node))
-
-
-def _without_places(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_places(item) for key, item in value.items() if key != "location"}
-    return [_without_places(item) for item in value] if isinstance(value, list) else value
+    return msgspec.json.encode(placeless(node))
 
 
 def condition(node: Node, scope: Scope, clause: str) -> str:

@@ -25,6 +25,13 @@ def only(fields: Node, feature: str, *allowed: str) -> None:
             raise refused(f"{feature} with {name}")
 
 
+def placeless(value: Any) -> Any:
+    """Return a tree without the places in the text: equal for what reads the same, wherever it stands."""
+    if isinstance(value, dict):
+        return {key: placeless(item) for key, item in value.items() if key != "location"}
+    return [placeless(item) for item in value] if isinstance(value, list) else value
+
+
 def refused(feature: str, hint: str | None = None) -> DatabaseError:
     """Return the refusal of a construct that the emitter does not know."""
     return DatabaseError(f"{feature} is not supported on SQLite", sqlstate="0A000", hint=hint)

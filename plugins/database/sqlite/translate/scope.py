@@ -51,7 +51,8 @@ class Item(msgspec.Struct, frozen=True):
 class Scope:
     """The names visible in one query, and those of the queries around it.
 
-    `inside` counts the aggregates and GROUP BY expressions being emitted, `bare` the columns outside of them.
+    `reads` gathers the columns of tables and views that the whole statement reads. `inside` counts the aggregates
+    and GROUP BY expressions being emitted, `bare` the columns outside of them.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Scope:
         self.parent = parent
         self.items: list[Item] = []
         self.ctes: dict[str, Mapping[str, str]] = {} if parent is None else dict(parent.ctes)
+        self.reads: set[tuple[str, str, str]] = set() if parent is None else parent.reads
         self.merged: dict[str, Expr] = {}
         self.windows: set[str] = set()
         self.aggregated = False
@@ -73,19 +75,32 @@ class Scope:
         """Return the scope of a query inside this one."""
         return Scope(self.catalogue, self.parameters, self)
 
+    def beside(self) -> Scope:
+        """Return the scope of a subquery in FROM, which does not see what stands beside it there."""
+        scope = Scope(self.catalogue, self.parameters, self.parent)
+        scope.ctes = dict(self.ctes)
+        scope.reads = self.reads
+        return scope
+
     def add(self, item: Item) -> None:
         """Make a FROM entry visible; raises 42712 when its name is taken."""
         if any(item.alias.lower() == other.alias.lower() for other in self.items):
             raise DatabaseError(f'table name "{item.alias}" specified more than once', sqlstate="42712")
+        if item.table is not None:
+            self.reads.add((item.table.schema, item.table.name, ""))
         self.items.append(item)
 
     def table(self, range_var: dict[str, Any]) -> Table:
         """Return the table or view that a RangeVar names; raises 42P01."""
-        schema, name = relation_name(range_var)
-        table = self.catalogue.table(name, schema)
+        table = self.find_table(range_var)
         if table is None:
             raise missing_relation(range_var)
         return table
+
+    def find_table(self, range_var: dict[str, Any]) -> Table | None:
+        """Return the table or view that a RangeVar names, or None."""
+        schema, name = relation_name(range_var)
+        return self.catalogue.table(name, schema)
 
     def column(self, name: str) -> Expr:
         """Resolve a bare column name; raises 42703 or 42702."""
@@ -98,7 +113,7 @@ class Scope:
                 raise DatabaseError(f'column reference "{name}" is ambiguous', sqlstate="42702")
             if found:
                 scope.note(found[0], name)
-                return found[0].column(name)
+                return self.read(found[0], name)
             scope = scope.parent
         raise DatabaseError(f'column "{name}" does not exist', sqlstate="42703", column=name)
 
@@ -108,6 +123,12 @@ class Scope:
         scope.note(item, name)
         if name not in item.columns:
             raise DatabaseError(f"column {qualifier}.{name} does not exist", sqlstate="42703", column=name)
+        return self.read(item, name)
+
+    def read(self, item: Item, name: str) -> Expr:
+        """Return a column of a FROM entry, and keep in mind that it is read."""
+        if item.table is not None:
+            self.reads.add((item.table.schema, item.table.name, name))
         return item.column(name)
 
     def note(self, item: Item, name: str) -> None:

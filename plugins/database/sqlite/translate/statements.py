@@ -11,21 +11,18 @@ from plugins.database.sqlite.statements import Plan
 from plugins.database.sqlite.translate.nodes import Node, kind_of, refused
 from plugins.database.sqlite.translate.queries.select import emit_query
 from plugins.database.sqlite.translate.queries.writes import emit_delete, emit_insert, emit_update
-from plugins.database.sqlite.translate.schema.alterations import alter_table, rename
+from plugins.database.sqlite.translate.schema.alterations import alter_table
+from plugins.database.sqlite.translate.schema.drops import drop
+from plugins.database.sqlite.translate.schema.indexes import create_index
 from plugins.database.sqlite.translate.schema.publications import (
     alter_publication,
     create_publication,
     drop_publication,
 )
-from plugins.database.sqlite.translate.schema.relations import (
-    comment,
-    create_extension,
-    create_index,
-    create_schema,
-    create_view,
-    drop,
-)
+from plugins.database.sqlite.translate.schema.relations import comment, create_extension, create_schema
+from plugins.database.sqlite.translate.schema.renaming import rename, set_schema
 from plugins.database.sqlite.translate.schema.tables import create_table
+from plugins.database.sqlite.translate.schema.views import create_view
 from plugins.database.sqlite.translate.scope import Scope
 
 
@@ -73,6 +70,7 @@ _DATA: dict[str, Callable[[Node, Scope], Plan]] = {
 
 _SCHEMA: dict[str, Callable[[Node, Parsed, Catalogue], Plan]] = {
     "AlterPublicationStmt": alter_publication,
+    "AlterObjectSchemaStmt": set_schema,
     "AlterTableStmt": alter_table,
     "CommentStmt": comment,
     "CreateExtensionStmt": create_extension,

@@ -163,7 +163,7 @@ def _star(qualifier: list[str], scope: Scope) -> list[Expr]:
         raise DatabaseError("SELECT * with no tables specified is not valid", sqlstate="42601")
     merged = [] if qualifier else [expr._replace(name=name) for name, expr in scope.merged.items()]
     names = () if qualifier else scope.merged
-    return merged + [item.column(name) for item in items for name in item.columns if name not in names]
+    return merged + [scope.read(item, name) for item in items for name in item.columns if name not in names]
 
 
 def emit_order(clause: Sequence[Node], scope: Scope, outputs: list[Expr]) -> str:

@@ -55,9 +55,7 @@ def _subselect(fields: Node, scope: Scope) -> str:
     from plugins.database.sqlite.translate.queries.select import emit_query
 
     only(fields, "a subquery in FROM", "subquery", "alias")
-    outer = Scope(scope.catalogue, scope.parameters, scope.parent)
-    outer.ctes = dict(scope.ctes)
-    query = emit_query(kind_of(fields["subquery"])[1], outer)
+    query = emit_query(kind_of(fields["subquery"])[1], scope.beside())
     alias = fields.get("alias", {})
     only(alias, "an alias of a subquery", "aliasname", "colnames")
     name = alias.get("aliasname", f"unnamed_{len(scope.items)}")
@@ -85,7 +83,8 @@ def _join(fields: Node, scope: Scope) -> str:
     if names:
         for name in names:
             one, other = (
-                next(item for item in side if name in item.columns).column(name) for side in (before, added)
+                scope.read(next(item for item in side if name in item.columns), name)
+                for side in (before, added)
             )
             both = (
                 f"coalesce({one.sql}, {other.sql})"

@@ -4,56 +4,83 @@ from __future__ import annotations
 
 from typing import Any
 
-from kernel.contracts.catalogue import Catalogue, ForeignKey, Table
+from kernel.contracts.catalogue import Catalogue, Column, ForeignKey
 from kernel.contracts.database import DatabaseError
-from plugins.database.sqlite.names import engine_name, quote
+from plugins.database.sqlite.definitions import Definition, definitions
+from plugins.database.sqlite.names import object_name
+from plugins.database.sqlite.stored import base_type
+from plugins.database.sqlite.translate import types
 from plugins.database.sqlite.translate.nodes import Node, refused, strings
-from plugins.database.sqlite.translate.scope import missing_relation, relation_name
+from plugins.database.sqlite.translate.scope import Expr, check_name, missing_relation, relation_name
 
 _ACTIONS = {"a": "no action", "r": "restrict", "c": "cascade", "n": "set null", "d": "set default"}
-_LONGEST = 63
 
 
 class Names:
-    """Chooses names for constraints and indexes: the one given, or one that PostgreSQL would choose."""
+    """Chooses names for constraints and indexes: the one given, or one that PostgreSQL would choose.
 
-    def __init__(self, catalogue: Catalogue, schema: str, table: Table | None = None) -> None:
-        self._taken = {
-            name
-            for (owner_schema, relation), other in catalogue.tables.items()
-            if owner_schema == schema
-            for name in (relation, *(index.name for index in other.indexes))
+    Indexes share their names with tables; a constraint's chosen name is no other constraint's of its schema.
+    """
+
+    def __init__(self, catalogue: Catalogue, table: Definition) -> None:
+        self._table = table
+        neighbours = [other for other in definitions(catalogue) if other.schema == table.schema]
+        self._relations = {
+            name for other in neighbours for name in (other.name, *(index.name for index in other.indexes))
         }
-        if table is not None:
-            self._taken |= {key.name for key in table.foreign_keys}
+        self._constraints = {name for other in neighbours for name in constraint_names(other)}
+        self._own = set(constraint_names(table))
 
     def new(self, fields: Node, parts: list[str], label: str) -> str:
-        """Return the name that `fields` gives, or a free one like ``table_column_key``; raises 42P07."""
+        """Return the name that `fields` gives, or a free one like ``table_column_key``; raises 42P07 or 42710."""
         given = fields.get("conname") or fields.get("idxname")
+        is_relation = label in ("pkey", "key", "idx")
         if given is not None:
-            if given in self._taken:
-                raise DatabaseError(f'relation "{given}" already exists', sqlstate="42P07", constraint=given)
-            self._taken.add(given)
-            return str(given)
+            self._check_free(given, is_relation=is_relation)
+            return self._take(str(given), label)
         count = 0
         while True:
-            name = _joined(parts, label + (str(count) if count else ""))
-            if name not in self._taken:
-                self._taken.add(name)
-                return name
+            name = object_name(parts, label + (str(count) if count else ""))
+            in_use = (is_relation and name in self._relations) or (
+                label != "idx" and name in self._constraints
+            )
+            if not in_use:
+                return self._take(name, label)
             count += 1
 
+    def _take(self, name: str, label: str) -> str:
+        if label != "idx":
+            self._constraints.add(name)
+            self._own.add(name)
+        if label in ("pkey", "key", "idx"):
+            self._relations.add(name)
+        return name
 
-def _joined(parts: list[str], label: str) -> str:
-    """Join a table's and its columns' names within PostgreSQL's limit, shortening the longer of the two."""
-    table, columns = parts[0], "_".join(parts[1:])
-    room = _LONGEST - len(label.encode()) - 1 - (1 if columns else 0)
-    while len(table.encode()) + len(columns.encode()) > room:
-        if len(table.encode()) > len(columns.encode()):
-            table = table[:-1]
-        else:
-            columns = columns[:-1]
-    return "_".join(part for part in (table, columns, label) if part)
+    def _check_free(self, name: str, *, is_relation: bool) -> None:
+        check_name(name)
+        if is_relation and name in self._relations:
+            raise DatabaseError(f'relation "{name}" already exists', sqlstate="42P07", constraint=name)
+        if not is_relation and name in self._own:
+            raise DatabaseError(
+                f'constraint "{name}" for relation "{self._table.name}" already exists',
+                sqlstate="42710",
+                constraint=name,
+            )
+
+
+def check_new_constraint(name: str, table: Definition, catalogue: Catalogue, *, is_relation: bool) -> None:
+    """Raise 42P07 or 42710 unless a constraint or (`is_relation`) an index of a table may have that name."""
+    Names(catalogue, table).new({"conname": name}, [], "key" if is_relation else "check")
+
+
+def constraint_names(table: Definition) -> list[str]:
+    """Return the names of all constraints of a table."""
+    return [
+        *([table.primary] if table.primary else []),
+        *table.unique,
+        *(check.name for check in table.checks),
+        *(key.name for key in table.foreign_keys),
+    ]
 
 
 def columns_in(tree: Any) -> set[str]:
@@ -68,7 +95,7 @@ def columns_in(tree: Any) -> set[str]:
 
 
 def referenced(
-    fields: Node, name: str, keys: tuple[str, ...], own: Table, catalogue: Catalogue
+    fields: Node, name: str, keys: tuple[str, ...], own: Definition, catalogue: Catalogue
 ) -> ForeignKey:
     """Read a foreign key; raises 42P01, 42703 or 42830 where it points at nothing unique."""
     if fields.get("fk_matchtype", "s") != "s":
@@ -78,6 +105,8 @@ def referenced(
     if target is None or target.kind != "table":
         raise missing_relation(fields["pktable"])
     columns = tuple(strings(fields["pk_attrs"])) if "pk_attrs" in fields else target.primary_key
+    if not columns:
+        raise DatabaseError(f'there is no primary key for referenced table "{table_name}"', sqlstate="42704")
     for column in columns:
         if column not in target.columns:
             raise DatabaseError(
@@ -86,7 +115,7 @@ def referenced(
                 column=column,
             )
     unique = [set(index.columns) for index in target.indexes if index.unique and not index.partial]
-    if not columns or set(columns) not in unique:
+    if set(columns) not in unique:
         raise DatabaseError(
             f'there is no unique constraint matching given keys for referenced table "{table_name}"',
             sqlstate="42830",
@@ -95,6 +124,9 @@ def referenced(
         raise DatabaseError(
             "number of referencing and referenced columns for foreign key disagree", sqlstate="42830"
         )
+    check_comparable(
+        name, [(own.columns[key], target.columns[to]) for key, to in zip(keys, columns, strict=True)]
+    )
     return ForeignKey(
         name=name,
         columns=keys,
@@ -106,13 +138,16 @@ def referenced(
     )
 
 
-def foreign_key_sql(key: ForeignKey, *, deferred: bool = False, inline: bool = False) -> str:
-    """Emit a foreign key for a table, or (`inline`) for the column it belongs to."""
-    target = quote(engine_name(key.referenced_schema, key.referenced_table))
-    columns = ", ".join(map(quote, key.referenced_columns))
-    own = "" if inline else f"FOREIGN KEY ({', '.join(map(quote, key.columns))}) "
-    timing = " DEFERRABLE INITIALLY DEFERRED" if deferred else ""
-    return (
-        f"CONSTRAINT {quote(key.name)} {own}REFERENCES {target} ({columns}) "
-        f"ON DELETE {key.on_delete.upper()} ON UPDATE {key.on_update.upper()}{timing}"
-    )
+def check_comparable(name: str, pairs: list[tuple[Column, Column]]) -> None:
+    """Raise 42804 unless the columns of a foreign key compare with those that they reference."""
+    for one, other in pairs:
+        kinds = base_type(one.type), base_type(other.type)
+        try:
+            types.common([Expr("", kind) for kind in kinds], "FOREIGN KEY")
+        except DatabaseError as error:
+            raise DatabaseError(
+                f'foreign key constraint "{name}" cannot be implemented',
+                sqlstate="42804",
+                detail=f'Key columns "{one.name}" and "{other.name}" are of incompatible types: '
+                f"{kinds[0]} and {kinds[1]}.",
+            ) from error

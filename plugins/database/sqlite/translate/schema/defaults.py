@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from kernel.contracts.catalogue import Catalogue, Column
 from plugins.database import parser
 from plugins.database.parser import Parsed
+from plugins.database.sqlite.names import identifier, object_name, text_literal
 from plugins.database.sqlite.stored import base_type, fit
 from plugins.database.sqlite.translate import expressions, types
-from plugins.database.sqlite.translate.nodes import kind_of
+from plugins.database.sqlite.translate.nodes import Node, kind_of
 from plugins.database.sqlite.translate.scope import Expr, Scope
 
 # Words that end a default's expression (a restricted one, without these at its top level).
@@ -20,6 +24,14 @@ _ENDS = frozenset({
 def makes_own_value(column: Column) -> bool:
     """Tell whether a column numbers its rows by itself: an identity or a serial column."""
     return column.identity or (column.default or "").startswith("nextval(")
+
+
+def serial_default(schema: str, table: str, column: str) -> str:
+    """Return the default that PostgreSQL gives a serial column."""
+    parts = [identifier(object_name([table, column], "seq"))]
+    if schema != "public":
+        parts.insert(0, identifier(schema))
+    return f"nextval({text_literal('.'.join(parts))}::regclass)"
 
 
 def default_value(column: Column, catalogue: Catalogue) -> Expr:
@@ -44,3 +56,23 @@ def default_text(parsed: Parsed, location: int) -> str:
         depth += (word in "([") - (word in ")]")
         end = token.end
     return parsed.text(found[0].start, end)
+
+
+def altered_default_text(parsed: Parsed, expression: Node) -> str:
+    """Return the text of the default that ALTER TABLE gives: what follows the last DEFAULT before `expression`."""
+    first = min(_places(expression))
+    words = [token for token in parser.tokens(parsed.source) if token.start < first]
+    starts = [token.start for token in words if parsed.text(token.start, token.end).lower() == "default"]
+    return default_text(parsed, starts[-1])
+
+
+def _places(tree: Any) -> Iterator[int]:
+    if isinstance(tree, list):
+        for item in tree:
+            yield from _places(item)
+    elif isinstance(tree, dict):
+        for key, value in tree.items():
+            if key == "location":
+                yield value
+            else:
+                yield from _places(value)

@@ -1,0 +1,56 @@
+"""What SQLite keeps of a table or a view beyond the catalogue, so that it can be written anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from kernel.contracts.catalogue import Catalogue, Table
+
+Node = dict[str, Any]
+
+
+class Check(msgspec.Struct, frozen=True):
+    """A check constraint: its name, and its expression as PostgreSQL's grammar reads it."""
+
+    name: str
+    expression: Node
+
+
+class IndexSource(msgspec.Struct, frozen=True):
+    """What an index that no constraint owns was made from: its keys and its WHERE clause."""
+
+    keys: tuple[Node, ...]
+    where: Node | None = None
+
+
+class Definition(Table, frozen=True):
+    """A table or a view as it was defined.
+
+    `generated` holds the expressions of generated columns, `primary` the name of the primary key's constraint,
+    `unique` those of unique constraints, `deferred` those of foreign keys that are checked at the commit,
+    `indexed` what the other indexes were made from. A view `reads` columns: schema, relation and name of each
+    (the name is empty for the relation itself).
+    """
+
+    checks: tuple[Check, ...] = ()
+    generated: Mapping[str, Node] = {}
+    primary: str | None = None
+    unique: tuple[str, ...] = ()
+    deferred: tuple[str, ...] = ()
+    indexed: Mapping[str, IndexSource] = {}
+    reads: tuple[tuple[str, str, str], ...] = ()
+
+
+def defined(table: Table) -> Definition:
+    """Return a table of this engine's catalogue as what it is."""
+    if not isinstance(table, Definition):
+        raise TypeError(f"the table {table.name} does not come from SQLite's catalogue")
+    return table
+
+
+def definitions(catalogue: Catalogue) -> list[Definition]:
+    """Return all tables and views."""
+    return [defined(table) for table in catalogue.tables.values()]

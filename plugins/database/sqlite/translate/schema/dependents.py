@@ -1,0 +1,119 @@
+"""What depends on what: the views, foreign keys and generated columns that stand or fall with something else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from kernel.contracts.catalogue import Catalogue, ForeignKey
+from kernel.contracts.database import DatabaseError
+from plugins.database.sqlite.definitions import Definition, defined, definitions
+from plugins.database.sqlite.statements import Change, Rebuild
+from plugins.database.sqlite.translate.schema.rebuilding import rebuild
+from plugins.database.sqlite.translate.scope import file_name
+
+Key = tuple[str, str]
+
+
+def key_of(table: Definition) -> Key:
+    """Return what the catalogue finds a table by."""
+    return table.schema, table.name
+
+
+class Reason(NamedTuple):
+    """What a statement drops, in the words of its refusal, and whether it says CASCADE."""
+
+    what: str
+    cascade: bool
+
+    def check(self, dependent: str) -> None:
+        """Raise 2BP01 for something that depends on what is dropped and would have to go too."""
+        if not self.cascade:
+            raise DatabaseError(
+                f"cannot drop {self.what} because other objects depend on it",
+                sqlstate="2BP01",
+                detail=f"{dependent} depends on {self.what}",
+                hint="Use DROP ... CASCADE to drop the dependent objects too.",
+            )
+
+
+class Dropped:
+    """What goes with something that is dropped: views that read it, foreign keys that point at it.
+
+    `gone` are the relations that the statement itself drops.
+    """
+
+    def __init__(self, catalogue: Catalogue, gone: Iterable[Key] = ()) -> None:
+        self._catalogue = catalogue
+        self._gone = set(gone)
+        self._views: list[Definition] = []
+        self._tables: dict[Key, Definition] = {}
+
+    def relation(self, table: Definition, reason: Reason) -> None:
+        """Drop what needs a table or a view."""
+        self._readers(table, lambda name: True, reason)
+        self.foreign_keys(table, lambda key: True, reason)
+
+    def columns(self, table: Definition, names: set[str], reason: Reason) -> None:
+        """Drop what needs columns of a table."""
+        self._readers(table, lambda name: name in names, reason)
+        self.foreign_keys(table, lambda key: bool(names & set(key.referenced_columns)), reason)
+
+    def foreign_keys(self, table: Definition, needs: Callable[[ForeignKey], bool], reason: Reason) -> None:
+        """Drop the foreign keys of other tables that point at a table and need what is dropped of it."""
+        for other, key in pointing_at(self._catalogue, table):
+            if key_of(other) not in self._gone and needs(key):
+                reason.check(f"constraint {key.name} on table {other.name}")
+                current = self._tables.get(key_of(other), other)
+                kept = tuple(own for own in current.foreign_keys if own.name != key.name)
+                self._tables[key_of(other)] = msgspec.structs.replace(current, foreign_keys=kept)
+
+    def _readers(self, table: Definition, needs: Callable[[str], bool], reason: Reason) -> None:
+        for view in definitions(self._catalogue):
+            if view.kind != "view" or key_of(view) in self._gone:
+                continue
+            if any((schema, name) == key_of(table) and needs(column) for schema, name, column in view.reads):
+                reason.check(f"view {view.name}")
+                self._gone.add(key_of(view))
+                self.relation(view, reason)
+                self._views.append(view)
+
+    @property
+    def sql(self) -> list[str]:
+        """The statements that drop the views."""
+        return [f"DROP VIEW {file_name(view)}" for view in self._views]
+
+    @property
+    def changes(self) -> list[Change]:
+        """What becomes of the catalogue."""
+        return [
+            *(Change(view.schema, view.name) for view in self._views),
+            *(Change(*key, table) for key, table in self._tables.items() if key not in self._gone),
+        ]
+
+    @property
+    def rebuilds(self) -> list[Rebuild]:
+        """The tables that lose foreign keys."""
+        return [
+            rebuild(defined(self._catalogue.tables[key]), table, self._catalogue)
+            for key, table in self._tables.items()
+            if key not in self._gone
+        ]
+
+
+def pointing_at(catalogue: Catalogue, table: Definition) -> list[tuple[Definition, ForeignKey]]:
+    """Return the foreign keys of other tables that reference `table`."""
+    return [
+        (other, key)
+        for other in definitions(catalogue)
+        for key in other.foreign_keys
+        if (key.referenced_schema, key.referenced_table) == key_of(table) and key_of(other) != key_of(table)
+    ]
+
+
+def readers(catalogue: Catalogue, table: Definition, column: str) -> list[Definition]:
+    """Return the views that read a column."""
+    wanted = (table.schema, table.name, column)
+    return [view for view in definitions(catalogue) if wanted in view.reads]

@@ -1,0 +1,59 @@
+"""CREATE VIEW."""
+
+from __future__ import annotations
+
+from kernel.contracts.catalogue import Catalogue, Column
+from kernel.contracts.database import DatabaseError
+from plugins.database.parser import Parsed
+from plugins.database.sqlite.definitions import Definition, defined
+from plugins.database.sqlite.names import engine_name, quote
+from plugins.database.sqlite.statements import Change, Plan
+from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
+from plugins.database.sqlite.translate.queries.select import Query, emit_query
+from plugins.database.sqlite.translate.schema.relations import is_new
+from plugins.database.sqlite.translate.scope import Scope, relation_name
+
+
+def create_view(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
+    """Return the plan of a CREATE VIEW; its columns' types come from its query."""
+    only(fields, "CREATE VIEW", "view", "aliases", "query", "replace", "withCheckOption")
+    if fields.get("withCheckOption", "NO_CHECK_OPTION") != "NO_CHECK_OPTION":
+        raise refused("CREATE VIEW ... WITH CHECK OPTION")
+    schema, name = relation_name(fields["view"])
+    replacing = bool(fields.get("replace")) and (schema, name) in catalogue.tables
+    if not replacing:
+        is_new(catalogue, schema, name, missing_ok=False)
+    kind, query_fields = kind_of(fields["query"])
+    if kind != "SelectStmt":
+        raise refused(f"a view over {kind}")
+    scope = Scope(catalogue, ())
+    query = emit_query(query_fields, scope)
+    columns = named_columns(query, strings(fields.get("aliases", [])))
+    file = quote(engine_name(schema, name))
+    sql = f"CREATE VIEW {file} ({', '.join(map(quote, columns))}) AS {query.sql}"
+    if replacing:
+        _check_replaceable(defined(catalogue.tables[schema, name]), columns)
+        sql = f"DROP VIEW {file}; {sql}"
+    view = Definition(schema, name, "view", columns, reads=tuple(sorted(scope.reads)))
+    return Plan("schema", sql, "CREATE VIEW", (Change(schema, name, view),))
+
+
+def named_columns(query: Query, names: list[str]) -> dict[str, Column]:
+    """Return a query's columns, the first of them under other names; raises 42701 for one that is there twice."""
+    if len(names) > len(query.columns):
+        raise DatabaseError("CREATE VIEW specifies more column names than columns", sqlstate="42601")
+    listed = names + [column for column, _ in query.columns[len(names) :]]
+    if len(set(listed)) != len(listed):
+        twice = next(column for column in listed if listed.count(column) > 1)
+        raise DatabaseError(f'column "{twice}" specified more than once', sqlstate="42701", column=twice)
+    return {
+        column: Column(name=column, type=declared)
+        for column, (_, declared) in zip(listed, query.columns, strict=False)
+    }
+
+
+def _check_replaceable(before: Definition, columns: dict[str, Column]) -> None:
+    if before.kind != "view":
+        raise DatabaseError(f'"{before.name}" is not a view', sqlstate="42809")
+    if list(columns)[: len(before.columns)] != list(before.columns):
+        raise DatabaseError("cannot drop columns from view", sqlstate="42P16")
