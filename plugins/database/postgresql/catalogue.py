@@ -33,12 +33,16 @@ _TABLES = Statement(
     ),
     names as (
         select attrelid, attnum, attname from pg_attribute where attnum > 0 and not attisdropped
+    ),
+    published as (
+        select schemaname, tablename from pg_publication_tables where pubname = 'supabase_realtime'
     )
     select coalesce(json_agg(json_build_object(
         'schema', n.nspname,
         'name', c.relname,
         'kind', case when c.relkind in ('v', 'm') then 'view' else 'table' end,
         'comment', obj_description(c.oid, 'pg_class'),
+        'published', (n.nspname, c.relname) in (table published),
         'columns', coalesce((
             select json_object_agg(a.attname, json_build_object(
                 'name', a.attname,

@@ -8,6 +8,7 @@ from kernel.contracts.database import Compiled, DatabaseError, DatabaseUnavailab
 from kernel.identity import Identity
 from plugins.database import rights
 from plugins.database.postgresql import catalogue as catalogues
+from plugins.database.postgresql import changes
 from plugins.database.postgresql.session import Session
 from plugins.database.postgresql.signals import SCHEMA_CHANGED
 from plugins.database.transaction import EngineTransaction
@@ -94,12 +95,20 @@ class PostgresSchemaTransaction(PostgresTransaction):
             raise
 
     def _run(self, statement: str | Compiled, params: Params) -> tuple[list[Row], int]:
+        session = self._open()
+        publishing = isinstance(statement, str) and changes.PUBLICATION in statement
+        if publishing and changes.alters_publication(str(statement)):
+            session.command(changes.CREATE_PUBLICATION)
         # Not kept prepared: the next statement may change what it returns.
-        return self._open().once(self._database.statement(statement), params)
+        result = session.once(self._database.statement(statement), params)
+        if publishing:
+            session.command(changes.RECONCILE)
+        return result
 
     def _commit(self) -> None:
         session = self._open()
         try:
+            session.command(changes.RECONCILE)
             session.command(catalogues.NEXT_VERSION)
             session.command(SCHEMA_CHANGED)
         except BaseException:
