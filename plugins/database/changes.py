@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 
 from kernel.contracts.changes import CHANGES_TOPIC, ChangeBatch, ChangeLog
+from kernel.contracts.database import DatabaseError
 from kernel.contracts.signals import Signals
+
+_log = logging.getLogger("kernel.database")
 
 PUBLICATION = "supabase_realtime"
 
@@ -41,3 +45,31 @@ class LogFollowing:
         self._closed = True
         self._deaf()
         self._news.set()
+
+
+_LONGEST_INTERVAL = 600.0
+_LOOKS = 8
+"""How often a change is looked at before it is forgotten; so it may be kept an eighth longer."""
+
+
+class Pruning:
+    """A thread that prunes the log, until it is closed."""
+
+    def __init__(self, log: ChangeLog, retention: float) -> None:
+        self._log = log
+        self._retention = retention
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="database-changes", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(min(self._retention / _LOOKS, _LONGEST_INTERVAL)):
+            try:
+                self._log.prune(self._retention)
+            except DatabaseError:
+                _log.warning("the change log could not be pruned; trying again", exc_info=True)

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from kernel.config import SecretURL
+from kernel.contracts.changes import ChangeLog
 from kernel.contracts.database import Database
 from kernel.contracts.signals import Signals
 from kernel.errors import ConfigError
 from kernel.plugin import Plugin, hookimpl
 
 if TYPE_CHECKING:
+    from plugins.database.changes import Pruning
+    from plugins.database.postgresql.changes import PostgresChangeLog
     from plugins.database.postgresql.database import PostgresDatabase
     from plugins.database.postgresql.signals import PostgresSignals
+    from plugins.database.sqlite.changes import SqliteChangeLog
     from plugins.database.sqlite.database import SqliteDatabase
     from plugins.database.sqlite.signals import SqliteSignals
 
@@ -50,17 +54,26 @@ class DatabaseSettings(msgspec.Struct, frozen=True):
             "thread; a list of 30 rows takes about 300.",
         ),
     ] = 20_000
+    change_retention: Annotated[
+        float,
+        msgspec.Meta(
+            gt=0,
+            description="How long changes stay in the change log for readers that fall behind, in seconds.",
+        ),
+    ] = 86_400.0
 
 
 class DatabasePlugin(Plugin):
     """The embedded database: PostgreSQL's SQL on SQLite."""
 
     name = "database"
-    provides = (Database, Signals)
+    provides = (Database, Signals, ChangeLog)
     Settings = DatabaseSettings
 
     database: SqliteDatabase | PostgresDatabase
     signals: SqliteSignals | PostgresSignals
+    changes: SqliteChangeLog | PostgresChangeLog
+    pruning: Pruning | None = None
 
     @hookimpl
     def kernel_services(self) -> Mapping[type, Any]:
@@ -76,9 +89,10 @@ class DatabasePlugin(Plugin):
                 f"[database] url is {settings.url.shown!r}; it must start with 'sqlite:///', like "
                 "'sqlite:///kernel.db', or with 'postgresql://'"
             )
-        return {Database: self.database, Signals: self.signals}
+        return {Database: self.database, Signals: self.signals, ChangeLog: self.changes}
 
     def _use_sqlite(self, settings: DatabaseSettings) -> None:
+        from plugins.database.sqlite.changes import SqliteChangeLog
         from plugins.database.sqlite.connections import Limits
         from plugins.database.sqlite.database import SqliteDatabase, path_of
         from plugins.database.sqlite.signals import SqliteSignals
@@ -88,9 +102,11 @@ class DatabasePlugin(Plugin):
         path = path_of(settings.url.reveal(), lambda: kernel.data)
         self.database = SqliteDatabase(path, limits, kernel.clock, kernel.ids, kernel.events.publish)
         self.signals = SqliteSignals(self.database)
+        self.changes = SqliteChangeLog(self.database, self.signals)
 
     def _use_postgresql(self, settings: DatabaseSettings) -> None:
         try:
+            from plugins.database.postgresql.changes import PostgresChangeLog
             from plugins.database.postgresql.connections import Limits
             from plugins.database.postgresql.database import PostgresDatabase
             from plugins.database.postgresql.signals import PostgresSignals
@@ -102,6 +118,20 @@ class DatabasePlugin(Plugin):
         limits = Limits(settings.connections, settings.statement_timeout, settings.busy_timeout)
         self.database = PostgresDatabase(settings.url.reveal(), limits, self.kernel.events.publish)
         self.signals = PostgresSignals(self.database)
+        self.changes = PostgresChangeLog(self.database, self.signals)
+
+    @hookimpl
+    def kernel_prepare(self) -> None:
+        """See to it that the tables that are published are logged, whoever has published them."""
+        self.changes.prepare()
+
+    @hookimpl
+    def kernel_start(self) -> None:
+        """Keep the change log as long as the settings say."""
+        if self.kernel.role == "http":
+            from plugins.database.changes import Pruning
+
+            self.pruning = Pruning(self.changes, self.settings.change_retention)
 
     @hookimpl
     def kernel_health(self) -> Mapping[str, str | None]:
@@ -115,6 +145,8 @@ class DatabasePlugin(Plugin):
     @hookimpl
     def kernel_stop(self) -> None:
         """Close what was opened."""
+        if self.pruning is not None:
+            self.pruning.close()
         if hasattr(self, "database"):
             self.signals.close()
             self.database.close()

@@ -226,6 +226,12 @@ class PostgresChangeLog:
         self._database = database
         self._signals = signals
 
+    def prepare(self) -> None:
+        """Give triggers to tables that were published by other means, and take them from those that no longer are."""
+        if self._database.query(DIFFER)[0][0]:
+            with self._database.schema_transaction():
+                pass  # its end does it
+
     def now(self) -> str:
         """Return a cursor behind all that has been committed so far."""
         if not self._exists():

@@ -65,6 +65,9 @@ class SqliteChangeLog:
         self._database = database
         self._signals = signals
 
+    def prepare(self) -> None:
+        """Do nothing: whoever publishes a table on SQLite gives it its triggers."""
+
     def now(self) -> str:
         """Return a cursor behind all that has been committed so far."""
         if not self._exists():
