@@ -14,6 +14,7 @@ from kernel.contracts.database import (
 )
 from kernel.contracts.keys import InvalidToken, Keys
 from kernel.contracts.records import Records, RecordsError
+from kernel.contracts.schema import Dropped, Lock, SchemaTransaction, SchemaWork, Scratch, Step
 from kernel.contracts.signals import Signals
 from kernel.contracts.stored import Imaged, StoredType
 
@@ -27,12 +28,14 @@ __all__ = [
     "Database",
     "DatabaseError",
     "DatabaseUnavailable",
+    "Dropped",
     "ForeignKey",
     "Grant",
     "Imaged",
     "Index",
     "InvalidToken",
     "Keys",
+    "Lock",
     "NotInline",
     "Params",
     "Policy",
@@ -41,7 +44,11 @@ __all__ = [
     "Role",
     "Row",
     "RowChange",
+    "SchemaTransaction",
+    "SchemaWork",
+    "Scratch",
     "Signals",
+    "Step",
     "StoredType",
     "Table",
     "Transaction",

@@ -10,6 +10,7 @@ import msgspec
 from kernel.config import SecretURL
 from kernel.contracts.changes import ChangeLog
 from kernel.contracts.database import Database
+from kernel.contracts.schema import SchemaWork
 from kernel.contracts.signals import Signals
 from kernel.errors import ConfigError
 from kernel.plugin import Plugin, hookimpl
@@ -67,13 +68,14 @@ class DatabasePlugin(Plugin):
     """The embedded database: PostgreSQL's SQL on SQLite."""
 
     name = "database"
-    provides = (Database, Signals, ChangeLog)
+    provides = (Database, Signals, ChangeLog, SchemaWork)
     Settings = DatabaseSettings
 
     database: SqliteDatabase | PostgresDatabase
     signals: SqliteSignals | PostgresSignals
     changes: SqliteChangeLog | PostgresChangeLog
     pruning: Pruning | None = None
+    schema_work: SchemaWork
 
     @hookimpl
     def kernel_services(self) -> Mapping[type, Any]:
@@ -89,9 +91,15 @@ class DatabasePlugin(Plugin):
                 f"[database] url is {settings.url.shown!r}; it must start with 'sqlite:///', like "
                 "'sqlite:///kernel.db', or with 'postgresql://'"
             )
-        return {Database: self.database, Signals: self.signals, ChangeLog: self.changes}
+        return {
+            Database: self.database,
+            Signals: self.signals,
+            ChangeLog: self.changes,
+            SchemaWork: self.schema_work,
+        }
 
     def _use_sqlite(self, settings: DatabaseSettings) -> None:
+        from plugins.database.schema_work.sqlite import SqliteSchemaWork
         from plugins.database.sqlite.changes import SqliteChangeLog
         from plugins.database.sqlite.connections import Limits
         from plugins.database.sqlite.database import SqliteDatabase, path_of
@@ -103,13 +111,20 @@ class DatabasePlugin(Plugin):
         self.database = SqliteDatabase(path, limits, kernel.clock, kernel.ids, kernel.events.publish)
         self.signals = SqliteSignals(self.database)
         self.changes = SqliteChangeLog(self.database, self.signals)
+        self.schema_work = SqliteSchemaWork(
+            self.database,
+            lambda path: SqliteDatabase(path, limits, kernel.clock, kernel.ids, lambda _: None),
+        )
 
     def _use_postgresql(self, settings: DatabaseSettings) -> None:
         try:
+            from psycopg.conninfo import make_conninfo
+
             from plugins.database.postgresql.changes import PostgresChangeLog
             from plugins.database.postgresql.connections import Limits
             from plugins.database.postgresql.database import PostgresDatabase
             from plugins.database.postgresql.signals import PostgresSignals
+            from plugins.database.schema_work.postgresql import PostgresSchemaWork
         except ImportError as error:
             raise ConfigError(
                 "[database] url names PostgreSQL, whose driver is not installed: pip install 'backend-kernel[postgres]'"
@@ -119,6 +134,12 @@ class DatabasePlugin(Plugin):
         self.database = PostgresDatabase(settings.url.reveal(), limits, self.kernel.events.publish)
         self.signals = PostgresSignals(self.database)
         self.changes = PostgresChangeLog(self.database, self.signals)
+        self.schema_work = PostgresSchemaWork(
+            self.database,
+            lambda name: PostgresDatabase(
+                make_conninfo(settings.url.reveal(), dbname=name), limits, lambda _: None
+            ),
+        )
 
     @hookimpl
     def kernel_prepare(self) -> None:

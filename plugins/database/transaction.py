@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from types import TracebackType
+from typing import Self
 
 from kernel.contracts.database import NO_PARAMS, Compiled, DatabaseError, Params, Row
 from kernel.events import Event
@@ -52,7 +53,7 @@ class EngineTransaction:
         """Publish `event` after the commit."""
         self._events.append(event)
 
-    def __enter__(self) -> EngineTransaction:
+    def __enter__(self) -> Self:
         """Begin; raises `DatabaseError` 25001 in a thread that has begun one already."""
         thread = threading.get_ident()
         if thread in self._writing:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from kernel import Plugin, hookimpl
 from kernel.contracts.database import Database
+from kernel.contracts.schema import SchemaWork
 
 if TYPE_CHECKING:
     import click
 
     from plugins.migrations.files import Migration
-    from plugins.migrations.runner import Runner
+    from plugins.migrations.runner import Around, Runner
 
 FOLDER = "migrations"
 PROJECT = "(project)"  # no plugin can be called that
@@ -24,12 +25,39 @@ class MigrationsPlugin(Plugin):
     """Plain SQL migrations of the project and of plugins."""
 
     name = "migrations"
-    requires = (Database,)
+    requires = (Database, SchemaWork)
+
+    around: Around | None = None
+    """What shows that a migration is at work; a boot only logs when one is done."""
+
+    last: tuple[str, int] | None = None
+    """The namespace and timestamp beyond which a command has nothing of that namespace applied."""
+
+    applied: Sequence[Migration] = ()
+    """What this process applied when it prepared."""
 
     @hookimpl
     def kernel_prepare(self) -> None:
         """Apply what has not been applied."""
-        self.runner().apply(self.files())
+        from plugins.migrations.runner import quietly
+
+        self.applied = self.runner().apply(self.files(), self.wants, self.around or quietly)
+
+    project_namespace = PROJECT
+
+    def pending(self) -> list[Migration]:
+        """Return what preparing would apply; raises `MigrationError` where the files and the record disagree."""
+        from plugins.migrations.record import pending
+
+        return [
+            migration
+            for migration in pending(self.files(), self.runner().recorded())
+            if self.wants(migration)
+        ]
+
+    def wants(self, migration: Migration) -> bool:
+        """Tell whether a migration is to be applied."""
+        return self.last is None or migration.namespace != self.last[0] or migration.order <= self.last[1]
 
     @hookimpl
     def kernel_commands(self) -> Iterable[click.Command]:
@@ -59,10 +87,11 @@ class MigrationsPlugin(Plugin):
         from plugins.migrations.errors import MigrationError
         from plugins.migrations.files import read_folder
 
+        engine = self.kernel.services[Database].engine
         found: dict[str, Sequence[Migration]] = {}
         owners: dict[Path, str] = {}
         for namespace, folder in self._folders():
-            found[namespace] = read_folder(folder, namespace)
+            found[namespace] = read_folder(folder, namespace, engine)
             other = owners.setdefault(folder, namespace) if found[namespace] else namespace
             if other != namespace:
                 raise MigrationError(
@@ -83,7 +112,8 @@ class MigrationsPlugin(Plugin):
         from plugins.migrations.runner import Runner
 
         _ = self.kernel.data  # made if need be: commands open the database without a start
-        return Runner(self.kernel.services[Database], self.kernel.clock)
+        services = self.kernel.services
+        return Runner(services[Database], services[SchemaWork], self.kernel.clock)
 
 
 def _beside(cls: type[Plugin]) -> Path | None:

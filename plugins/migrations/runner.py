@@ -1,16 +1,19 @@
-"""Applies what has not been applied, each file once and in one transaction."""
+"""Applies migrations and undoes them, each once and in one transaction with its record."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 
 import msgspec
 
 from kernel import Clock
 from kernel.contracts.database import Database, DatabaseError, Transaction
+from kernel.contracts.schema import Dropped, SchemaTransaction, SchemaWork
 from plugins.migrations.errors import MigrationError
 from plugins.migrations.files import Migration
+from plugins.migrations.record import Applied, Files, Record, by_key, pending
 
 _TABLE = """
 create schema if not exists kernel;
@@ -28,131 +31,185 @@ _RECORD = (
     "insert into kernel.migrations (namespace, version, name, checksum, applied_at) "
     "values (:namespace, :version, :name, :checksum, :applied_at)"
 )
+_FORGET = "delete from kernel.migrations where namespace = :namespace and version = :version"
 
 _log = logging.getLogger("kernel.migrations")
 
-
-class Applied(msgspec.Struct, frozen=True, order=True):
-    """A row of the record: what was applied, and when."""
-
-    namespace: str
-    version: str
-    name: str
-    checksum: str
-    applied_at: str
+Around = Callable[[Migration], AbstractContextManager[None]]
+"""What is entered while one migration is at work."""
 
 
-Record = Mapping[tuple[str, int], Applied]
+def quietly(_: Migration) -> AbstractContextManager[None]:
+    """Show nothing."""
+    return nullcontext()
+
+
+class Loss(msgspec.Struct, frozen=True):
+    """Rows that undoing a migration loses: a table's, or those that have a value in one of its columns."""
+
+    label: str
+    dropped: Dropped
+    rows: int
 
 
 class Runner:
-    """Compares files with the record in the database and applies the rest, in the order given."""
+    """Works on one database, in the order given."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, work: SchemaWork, clock: Clock) -> None:
         self._database = database
+        self._work = work
         self._clock = clock
 
     def recorded(self) -> Record:
         """Return what was applied, by namespace and version."""
         if ("kernel", "migrations") not in self._database.catalogue.tables:
             return {}
-        return _by_key(Applied(*row) for row in self._database.query(_RECORDED))
+        return by_key(Applied(*row) for row in self._database.query(_RECORDED))
 
-    def pending(self, namespaces: Mapping[str, Sequence[Migration]]) -> list[Migration]:
-        """Return what is still to apply; raises `MigrationError` where files and record disagree."""
-        record = self.recorded()
-        return [
-            migration
-            for namespace, migrations in namespaces.items()
-            for migration in compare(namespace, migrations, record)
-        ]
+    def apply(self, files: Files, wanted: Callable[[Migration], bool], around: Around) -> list[Migration]:
+        """Apply what is pending and `wanted`, and return it.
 
-    def apply(self, namespaces: Mapping[str, Sequence[Migration]]) -> list[Migration]:
-        """Apply what is still to apply and return it. Raises `MigrationError`; files before that one stay applied."""
-        return [migration for migration in self.pending(namespaces) if self._apply(migration)]
+        Raises `MigrationError` where files and record disagree, and for the one that fails; those before it stay
+        applied.
+        """
+        if not any(map(wanted, pending(files, self.recorded()))):
+            return []
+        with self._work.turn(_waiting):
+            todo = [migration for migration in pending(files, self.recorded()) if wanted(migration)]
+            return [migration for migration in todo if self._apply(migration, around)]
 
-    def _apply(self, migration: Migration) -> bool:
+    def _apply(self, migration: Migration, around: Around) -> bool:
         """Apply one file; False where another process has done it meanwhile."""
-        try:
-            with self._database.schema_transaction() as transaction:
-                transaction.script(_TABLE)
-                if self._is_recorded(migration, transaction):
-                    return False
-                transaction.script(migration.up)
-                transaction.execute(_RECORD, {**_key(migration), **self._values(migration)})
-        except DatabaseError as error:
-            raise _failure(migration, error) from error
-        _log.info(
-            "migration applied",
-            extra={
-                "namespace": migration.namespace,
-                "version": migration.version,
-                "migration": migration.name,
-            },
-        )
+        with around(migration):
+            try:
+                done = self._apply_alone(migration) if migration.alone else self._apply_within(migration)
+            except DatabaseError as error:
+                raise failure(migration, migration.up, error) from error
+        if done:
+            _log.info("migration applied", extra=_fields(migration))
+        return done
+
+    def _apply_within(self, migration: Migration) -> bool:
+        with self._work.transaction(migration.lock_timeout) as transaction:
+            if self._is_recorded(migration, transaction):
+                return False
+            transaction.script(migration.up)
+            transaction.execute(_RECORD, self._values(migration))
         return True
 
+    def _apply_alone(self, migration: Migration) -> bool:
+        with self._work.transaction() as transaction:
+            if self._is_recorded(migration, transaction):
+                return False
+        self._work.alone(migration.up, migration.lock_timeout)
+        with self._work.transaction() as transaction:
+            transaction.execute(_RECORD, self._values(migration))
+        return True
+
+    def losses(self, migrations: Iterable[Migration]) -> list[Loss]:
+        """Return what undoing migrations, in this order, would lose; all is done for that, and rolled back."""
+        found: list[Loss] = []
+        try:
+            with self._work.transaction() as transaction:
+                for migration in migrations:
+                    found += self._run_down(migration, transaction)
+                raise _Undone
+        except _Undone:
+            return found
+
+    def undo(self, migration: Migration, *, losing: bool) -> None:
+        """Undo one migration; raises `MigrationError` where it fails or, unless `losing`, would lose rows."""
+        try:
+            if migration.alone and migration.down is not None:
+                self._work.alone(migration.down, migration.lock_timeout)
+            with self._work.transaction(migration.lock_timeout) as transaction:
+                lost = [] if migration.alone else self._run_down(migration, transaction)
+                if lost and not losing:
+                    raise MigrationError(
+                        f"{migration.path}: rows came in meanwhile that it would lose; look again"
+                    )
+                transaction.execute(_FORGET, _key(migration))
+        except DatabaseError as error:
+            raise failure(migration, migration.down or "", error, "undone") from error
+        _log.info("migration undone", extra=_fields(migration))
+
+    def _run_down(self, migration: Migration, transaction: SchemaTransaction) -> list[Loss]:
+        """Run the down section, counting before each statement what it loses."""
+        found: list[Loss] = []
+        try:
+            for statement in self._work.statements(migration.down or ""):
+                for dropped in self._work.drops(statement, transaction.catalogue):
+                    rows = _count(dropped, transaction)
+                    found += [Loss(migration.label, dropped, rows)] if rows else []
+                if not migration.alone:
+                    transaction.script(statement)
+        except DatabaseError as error:
+            raise failure(migration, migration.down or "", error, "undone") from error
+        return found
+
     def _is_recorded(self, migration: Migration, transaction: Transaction) -> bool:
+        transaction.script(_TABLE)
         rows = transaction.query(
             f"{_RECORDED} where namespace = :namespace and version = :version", _key(migration)
         )
-        return not list(compare(migration.namespace, [migration], _by_key(Applied(*row) for row in rows)))
+        return not pending({migration.namespace: [migration]}, by_key(Applied(*row) for row in rows))
 
     def _values(self, migration: Migration) -> dict[str, str]:
         return {
+            **_key(migration),
             "name": migration.name,
             "checksum": migration.checksum,
             "applied_at": self._clock.now().isoformat(),
         }
 
 
-def compare(namespace: str, migrations: Iterable[Migration], record: Record) -> Iterator[Migration]:
-    """Yield what the record lacks; raises `MigrationError` for a file that is edited, missing or too late."""
-    applied = {order: row for (owner, order), row in record.items() if owner == namespace}
-    newest = max(applied, default=-1)
-    for migration in migrations:
-        row = applied.pop(migration.order, None)
-        if row is None:
-            if migration.order < newest:
-                last = record[namespace, newest]
-                raise MigrationError(
-                    f"{migration.path} (checksum {migration.checksum}) comes before {last.version}_{last.name}.sql "
-                    f"(checksum {last.checksum}), which is applied already; give it a later timestamp"
-                )
-            yield migration
-        elif row.checksum != migration.checksum:
-            raise MigrationError(
-                f"{migration.path} was edited after it was applied on {row.applied_at}: its checksum is "
-                f"{migration.checksum}, the applied one's {row.checksum}; bring the old text back and write the "
-                "change as a new migration"
-            )
-    for row in sorted(applied.values()):
-        raise MigrationError(
-            f"the migration {row.version}_{row.name}.sql of {namespace} was applied on {row.applied_at} (checksum "
-            f"{row.checksum}) but its file is missing; bring it back"
-        )
+class _Undone(Exception):
+    """Rolls a transaction back."""
 
 
-def _by_key(rows: Iterable[Applied]) -> Record:
-    return {(row.namespace, int(row.version)): row for row in rows}
+def _waiting() -> None:
+    _log.info("waiting for another process that is migrating")
+
+
+def _count(dropped: Dropped, transaction: Transaction) -> int:
+    counted = "*" if dropped.column is None else _quoted(dropped.column)
+    table = f"{_quoted(dropped.schema)}.{_quoted(dropped.table)}"
+    ((rows,),) = transaction.query(f"select count({counted}) from {table}")  # noqa: S608 - quoted names
+    return int(rows)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _key(migration: Migration) -> dict[str, str]:
     return {"namespace": migration.namespace, "version": migration.version}
 
 
-def _failure(migration: Migration, error: DatabaseError) -> MigrationError:
+def _fields(migration: Migration) -> dict[str, str]:
+    return {**_key(migration), "migration": migration.name}
+
+
+def failure(migration: Migration, sql: str, error: DatabaseError, done: str = "applied") -> MigrationError:
+    """Return the error of a file whose section `sql` failed: file, line, statement, cause, and what stays.
+
+    `done` is what would have been: ``applied``, ``undone``.
+    """
     where, statement = str(migration.path), (error.statement or "").strip()
-    position = migration.up.find(statement) if statement else -1
+    position = sql.find(statement) if statement else -1
     if position >= 0:
-        line = migration.up.count("\n", 0, position) + 1
+        line = sql.count("\n", 0, position) + 1
         where += f", line {line}, in {_shortened(statement)!r}"
     # An engine that names the statement itself need not be heard twice.
     detail = None if statement and statement in (error.detail or "") else error.detail
     more = "".join(f"; {text.rstrip('.')}" for text in (detail, error.hint) if text)
-    return MigrationError(
-        f"{where}: {error.message} (SQLSTATE {error.sqlstate}){more}; nothing of it was applied"
+    stays = (
+        "it runs outside a transaction, so the statements before this one stay, and an index that could not be "
+        "finished has to be dropped"
+        if migration.alone
+        else f"nothing of it was {done}"
     )
+    return MigrationError(f"{where}: {error.message} (SQLSTATE {error.sqlstate}){more}; {stays}")
 
 
 def _shortened(statement: str, limit: int = 80) -> str:

@@ -1,4 +1,4 @@
-"""A project folder and kernels that migrate its database."""
+"""A project folder and kernels that migrate its database, on both engines in turn."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from plugins.migrations import MigrationsPlugin
 
 
 class Project:
-    """A folder with migrations; each `start` is another boot on the same database."""
+    """A folder with migrations; each `boot` is another one on the same database, which `url` names."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
+    def __init__(self, folder: Path, url: str, stack: ExitStack) -> None:
         self.folder = folder
+        self.url = url
+        self.engine = url.partition(":")[0]
         self._stack = stack
 
     def write(self, name: str, sql: str) -> Path:
@@ -29,10 +31,16 @@ class Project:
         return path
 
     def kernel(self, extra: Sequence[type[Plugin]] = ()) -> Kernel:
-        config = Config({"kernel": {"data": "data"}}, project=self.folder)
+        config = Config({"kernel": {"data": "data"}, "database": {"url": self.url}}, project=self.folder)
         kernel = Kernel(config, plugins=[*extra, MigrationsPlugin, DatabasePlugin], role="test")
         self._stack.callback(kernel.stop)
         return kernel
+
+    def kernel_tables(self) -> set[tuple[str, str]]:
+        """Return the tables that are there, without a boot."""
+        kernel = self.kernel()
+        kernel.register()
+        return set(kernel.services[Database].catalogue.tables)
 
     def boot(self, *extra: type[Plugin]) -> Database:
         """Start a kernel and return its database."""
@@ -41,10 +49,16 @@ class Project:
         return kernel.services[Database]
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database."""
+    return "sqlite:///kernel.db" if request.param == "sqlite" else request.getfixturevalue("postgresql_url")
+
+
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
+def project(tmp_path: Path, url: str) -> Iterator[Project]:
     with ExitStack() as stack:
-        yield Project(tmp_path, stack)
+        yield Project(tmp_path, url, stack)
 
 
 @pytest.fixture

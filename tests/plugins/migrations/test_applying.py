@@ -50,12 +50,11 @@ def test_a_second_boot_applies_what_is_new_only(project: Any) -> None:
 
 
 def test_a_boot_with_nothing_new_begins_no_transaction(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from plugins.database.sqlite.database import SqliteDatabase
+    from plugins.database.transaction import EngineTransaction
 
     project.write("1_notes.sql", NOTES)
     project.boot()
-    monkeypatch.delattr(SqliteDatabase, "schema_transaction")
-    monkeypatch.delattr(SqliteDatabase, "transaction")
+    monkeypatch.delattr(EngineTransaction, "__enter__")
 
     assert tables(project.boot()) == {"notes"}
 
@@ -185,7 +184,7 @@ def test_an_edited_file_stops_the_boot_naming_both_checksums(project: Any) -> No
     from plugins.migrations.files import read_file
 
     path = project.write("1_notes.sql", NOTES)
-    old = read_file(path, "").checksum
+    old = read_file(path, "", "sqlite").checksum
     project.boot()
     path.write_text(NOTES + "-- edited")
 
@@ -194,7 +193,7 @@ def test_an_edited_file_stops_the_boot_naming_both_checksums(project: Any) -> No
 
     assert str(path) in str(caught.value)
     assert old in str(caught.value)
-    assert read_file(path, "").checksum in str(caught.value)
+    assert read_file(path, "", "sqlite").checksum in str(caught.value)
 
 
 def test_a_missing_file_stops_the_boot(project: Any) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from kernel.cli import output
 from kernel.contracts.database import Database, DatabaseError
 from plugins.migrations.errors import MigrationError
 
@@ -50,7 +52,7 @@ def test_new_refuses_a_name_of_nothing_but_signs(project: Any) -> None:
 def test_up_applies_and_says_how_many(project: Any) -> None:
     project.write("1_notes.sql", NOTES)
 
-    assert migrate(project, "up").output == "1 applied\n"
+    assert migrate(project, "up").output == "applied 1_notes of (project)\n"
     assert migrate(project, "up").output == "Nothing to apply.\n"
     assert project.boot().query("select * from notes") == []
 
@@ -60,15 +62,93 @@ def test_status_lists_applied_and_pending_and_applies_nothing(project: Any) -> N
     project.boot()
     project.write("2_more.sql", "create table more (id int primary key);")
 
-    first, second = migrate(project, "status").output.splitlines()
+    result = migrate(project, "status")
 
-    assert first.split()[:3] == ["(project)", "1_notes", "applied"]
-    assert second.split() == ["(project)", "2_more", "pending"]
-    assert migrate(project, "up").output == "1 applied\n"
+    rows = json.loads(result.output)
+    assert [(row["namespace"], row["migration"], row["state"]) for row in rows] == [
+        ("(project)", "1_notes", "applied"),
+        ("(project)", "2_more", "pending"),
+    ]
+    assert rows[0]["applied_at"]
+    assert rows[0]["checksum"] == rows[0]["applied_checksum"] != rows[1]["checksum"]
+    assert result.exit_code == 4
+    assert migrate(project, "up").output == "applied 2_more of (project)\n"
+    assert migrate(project, "status").exit_code == 0
 
 
-def test_status_of_nothing_says_how_to_begin(project: Any) -> None:
+def test_status_tells_all_that_would_stop_a_boot(project: Any) -> None:
+    edited = project.write("2_edited.sql", NOTES)
+    missing = project.write("3_missing.sql", "create table more (id int primary key);")
+    project.boot()
+    edited.write_text(NOTES + "-- edited")
+    missing.unlink()
+    project.write("1_late.sql", "")
+
+    result = migrate(project, "status")
+
+    states = [(row["migration"], row["state"]) for row in json.loads(result.stdout)]
+    assert states == [("1_late", "out of order"), ("2_edited", "edited"), ("3_missing", "missing")]
+    assert result.exit_code == 1
+    assert "give it a later timestamp" in result.stderr
+    assert "was edited after it was applied" in result.stderr
+    assert "its file is missing; bring it back" in result.stderr
+
+
+def test_a_boot_that_is_stopped_counts_what_else_is_wrong(project: Any) -> None:
+    paths = [project.write(f"{number}_t.sql", f"create table t{number} (id int);") for number in (1, 2, 3)]
+    project.boot()
+    for path in paths:
+        path.unlink()
+
+    with pytest.raises(MigrationError, match=r"1_t\.sql .*\(and 2 more; see: kernel migrate status\)"):
+        project.boot()
+
+
+def test_status_of_nothing_is_empty_and_all_well(project: Any) -> None:
+    result = migrate(project, "status")
+
+    assert (result.output, result.exit_code) == ("[]\n", 0)
+
+
+def test_status_draws_a_table_on_a_terminal(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "on_terminal", lambda _=None: True)
+
     assert "kernel migrate new NAME" in migrate(project, "status").output
+    project.write("1_notes.sql", NOTES)
+    assert "(project)  1_notes    pending" in migrate(project, "status").output
+
+
+def test_up_stops_after_the_timestamp_that_it_is_given(project: Any) -> None:
+    for number in (1, 2, 3):
+        project.write(f"{number}_t.sql", f"create table t{number} (id int primary key);")
+
+    assert migrate(project, "up", "--to", "0002").output.splitlines() == [
+        "applied 1_t of (project)",
+        "applied 2_t of (project)",
+    ]
+    assert migrate(project, "up", "--to", "2").output == "Nothing to apply.\n"
+    assert migrate(project, "up").output == "applied 3_t of (project)\n"
+
+
+def test_up_to_a_timestamp_that_nothing_has_is_refused(project: Any) -> None:
+    project.write("20260101_t.sql", NOTES)
+
+    with pytest.raises(
+        MigrationError, match=r"no migration has the timestamp 20260102; did you mean '20260101'"
+    ):
+        migrate(project, "up", "--to", "20260102")
+
+
+def test_up_for_a_plugin_that_is_not_there_is_refused(project: Any) -> None:
+    with pytest.raises(MigrationError, match="no plugin with migrations is called 'shop'"):
+        migrate(project, "up", "--namespace", "shop", "--to", "1")
+
+
+def test_a_dry_run_names_what_would_be_applied_and_applies_nothing(project: Any) -> None:
+    project.write("1_notes.sql", NOTES)
+
+    assert migrate(project, "up", "--dry-run").output == "would apply 1_notes of (project)\n"
+    assert json.loads(migrate(project, "status").output)[0]["state"] == "pending"
 
 
 @pytest.mark.parametrize("command", ["up", "status"])

@@ -1,0 +1,109 @@
+"""SchemaWork: what changes a database's schema, and rehearses that first, on whichever engine keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Literal, Protocol
+
+import msgspec
+
+from kernel.contracts.catalogue import Catalogue
+from kernel.contracts.database import Transaction
+
+Blocks = Literal["nothing", "schema changes", "writes", "reads and writes"]
+
+
+class Dropped(msgspec.Struct, frozen=True):
+    """What a statement drops: a table with all its rows, or one of its columns."""
+
+    schema: str
+    table: str
+    column: str | None = None
+
+
+class Lock(msgspec.Struct, frozen=True):
+    """A lock that a statement takes and that is held until its transaction ends.
+
+    `mode` is PostgreSQL's name in lower case (``access exclusive``); an engine that locks all tables at once has
+    `schema` and `table` None. `blocks` is what others of the application have to wait with.
+    """
+
+    schema: str | None
+    table: str | None
+    mode: str
+    blocks: Blocks
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One statement as it was rehearsed.
+
+    `sql` is what the engine ran. `locks` holds those that it added to its transaction's, on tables that were
+    there before; `rewritten` the tables, likewise, whose every row it wrote anew.
+    """
+
+    statement: str
+    sql: str
+    locks: tuple[Lock, ...] = ()
+    rewritten: tuple[tuple[str, str], ...] = ()
+
+
+class SchemaTransaction(Transaction, Protocol):
+    """A transaction that changes the schema, and sees what it has changed so far."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The tables and views as they would be after a commit."""
+
+
+class Scratch(Protocol):
+    """A place where a schema may be changed without anyone else noticing; it is gone after its ``with`` block."""
+
+    where: str
+    """What it is, for a person: ``a database in memory``."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The tables and views that were made here."""
+
+    def run(self, sql: str, *, alone: bool = False) -> list[Step]:
+        """Run statements together or not at all, and return what each of them did.
+
+        With `alone` each runs outside a transaction, as `SchemaWork.alone` does. Raises `DatabaseError`.
+        """
+
+
+class SchemaWork(Protocol):
+    """Changes of the schema as migrations make them: no statement time-out, and taking turns with others."""
+
+    def turn(self, waiting: Callable[[], None]) -> AbstractContextManager[None]:
+        """Hold the right to change the schema by migrations; one process of a deployment has it at a time.
+
+        Calls `waiting` once if another has it. The right of a process that dies is free again.
+        """
+
+    def transaction(self, lock_timeout: float | None = None) -> AbstractContextManager[SchemaTransaction]:
+        """Begin a schema transaction (`Database.schema_transaction`) without a statement time-out.
+
+        `lock_timeout` is how many seconds to wait for a lock: a table's, or the file's on SQLite. None is what
+        the settings say.
+        """
+
+    def alone(self, sql: str, lock_timeout: float | None = None) -> None:
+        """Run statements one by one outside a transaction, for those that refuse to be in one.
+
+        Raises `DatabaseError`, whose `statement` failed; those before it have happened. An engine without such
+        statements runs all in one transaction.
+        """
+
+    def statements(self, sql: str) -> list[str]:
+        """Return the statements of a script, each as its own text; raises `DatabaseError` (42601)."""
+
+    def drops(self, sql: str, catalogue: Catalogue) -> list[Dropped]:
+        """Return the tables and columns that statements drop, as far as their text tells, in order."""
+
+    def scratch(self) -> AbstractContextManager[Scratch]:
+        """Make an empty place to rehearse in; raises `DatabaseError` where the login may not."""
+
+    def copy(self) -> AbstractContextManager[Scratch] | None:
+        """Make a place to rehearse in that holds what the database holds, rows too; None where the engine cannot."""

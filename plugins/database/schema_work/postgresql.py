@@ -1,0 +1,148 @@
+"""SchemaWork on PostgreSQL: turns by an advisory lock, and a database, made and dropped, to rehearse in."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from kernel.contracts.catalogue import Catalogue
+from kernel.contracts.database import DatabaseError
+from kernel.contracts.schema import Dropped
+from plugins.database import parser
+from plugins.database.postgresql import catalogue as catalogues
+from plugins.database.postgresql.database import PostgresDatabase
+from plugins.database.postgresql.session import Session
+from plugins.database.postgresql.signals import SCHEMA_CHANGED
+from plugins.database.postgresql.statements import Statement
+from plugins.database.postgresql.transaction import PostgresSchemaTransaction
+from plugins.database.schema_work.drops import drops
+from plugins.database.schema_work.postgresql_scratch import PostgresScratch, once, shared
+
+# The number is ours alone: "migrate" in ASCII.
+_TRY = Statement(b"SELECT pg_try_advisory_lock(30795738321024101)", ())
+_BETWEEN_TRIES = 0.05
+
+Open = Callable[[str], PostgresDatabase]
+
+
+class PostgresSchemaWork:
+    """Works on `database`; `open_` opens another one of the same server by name."""
+
+    def __init__(self, database: PostgresDatabase, open_: Open) -> None:
+        self._database = database
+        self._open = open_
+
+    @contextmanager
+    def turn(self, waiting: Callable[[], None]) -> Iterator[None]:
+        """Hold an advisory lock, which the server frees when the connection ends.
+
+        It is tried again and again: who waits for a lock in the server holds a snapshot, which an index that
+        another process makes concurrently would wait for in its turn.
+        """
+        session = self._database.connections.separate()
+        try:
+            if not _taken(session):
+                waiting()
+                while not _taken(session):
+                    time.sleep(_BETWEEN_TRIES)
+            yield
+        finally:
+            session.close()
+
+    def transaction(self, lock_timeout: float | None = None) -> Migrating:
+        """Begin a schema transaction without a statement time-out."""
+        return Migrating(self._database, lock_timeout)
+
+    def alone(self, sql: str, lock_timeout: float | None = None) -> None:
+        """Run statements one by one, each of which commits by itself."""
+        session = self._database.connections.separate()
+        try:
+            session.command(b"SET default_transaction_read_only = off; SET statement_timeout = 0")
+            if lock_timeout is not None:
+                session.command(b"SET lock_timeout = %d" % round(lock_timeout * 1000))
+            session.command(catalogues.CREATE_VERSION)
+            for statement in parser.split(sql):
+                once(session, statement)
+                session.command(catalogues.NEXT_VERSION)
+                session.command(SCHEMA_CHANGED)
+        finally:
+            session.close()
+            self._database.forget_catalogue()
+
+    def statements(self, sql: str) -> list[str]:
+        """Return the statements of a script."""
+        return parser.split(sql)
+
+    def drops(self, sql: str, catalogue: Catalogue) -> list[Dropped]:
+        """Return what statements drop."""
+        return drops(sql, catalogue)
+
+    @contextmanager
+    def scratch(self) -> Iterator[PostgresScratch]:
+        """Make a database, or, where the login may not, make room in this one until a rollback."""
+        name = f"kernel_scratch_{uuid.uuid4().hex}"
+        session = self._database.connections.separate()
+        try:
+            session.command(b"SET default_transaction_read_only = off; SET statement_timeout = 0")
+            try:
+                session.command(b"CREATE DATABASE %s TEMPLATE template0" % name.encode())
+            except DatabaseError as error:
+                if error.sqlstate != "42501":
+                    raise
+                yield shared(session)
+                return
+            try:
+                with self._inside(name) as scratch:
+                    yield scratch
+            finally:
+                session.command(b"DROP DATABASE %s WITH (FORCE)" % name.encode())
+        finally:
+            session.close()
+
+    @contextmanager
+    def _inside(self, name: str) -> Iterator[PostgresScratch]:
+        database = self._open(name)
+        try:
+            session = database.connections.separate()
+            try:
+                session.command(b"SET default_transaction_read_only = off; SET statement_timeout = 0")
+                yield PostgresScratch(session, "a database of its own")
+            finally:
+                session.close()
+        finally:
+            database.close()
+
+    def copy(self) -> None:
+        """Return None: to copy a database, everyone else would have to leave it."""
+
+
+class Migrating(PostgresSchemaTransaction):
+    """A schema transaction whose statements may take as long as they need."""
+
+    def __init__(self, database: PostgresDatabase, lock_timeout: float | None) -> None:
+        super().__init__(database)
+        self._lock_timeout = lock_timeout
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The tables and views as they would be after a commit."""
+        return catalogues.read(self._open())
+
+    def _begin(self) -> None:
+        super()._begin()
+        session = self._open()
+        try:
+            session.command(b"SET LOCAL statement_timeout = 0")
+            if self._lock_timeout is not None:
+                session.command(b"SET LOCAL lock_timeout = %d" % round(self._lock_timeout * 1000))
+        except BaseException:
+            self._rollback()
+            self._release()
+            raise
+
+
+def _taken(session: Session) -> bool:
+    ((taken,),), _ = session.once(_TRY, {})
+    return bool(taken)
