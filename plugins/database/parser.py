@@ -58,11 +58,15 @@ class _Tokens(ctypes.Structure):
 
 
 class Token(msgspec.Struct, frozen=True):
-    """One token of a text: its bytes' place and libpg_query's number for its kind."""
+    """One token of a text: its bytes' place, and libpg_query's numbers for its kind and for that of a keyword.
+
+    `keyword` is 0 for none, 1 for one that can be any name, and more for others.
+    """
 
     start: int
     end: int
     kind: int
+    keyword: int = 0
 
 
 class Parsed(msgspec.Struct, frozen=True):
@@ -104,6 +108,12 @@ def tokens(source: bytes) -> list[Token]:
         return list(_read_tokens(ctypes.string_at(result.pbuf.data, result.pbuf.len)))
     finally:
         library.pg_query_free_scan_result(result)
+
+
+def is_keyword(word: str) -> bool:
+    """Tell whether the grammar gives a lower-case word a meaning of its own, other than as any name."""
+    (found,) = tokens(word.encode())
+    return found.keyword > 1
 
 
 def _encoded(text: str) -> bytes:
@@ -201,7 +211,7 @@ def _read_token(data: bytes) -> Token:
     while place < len(data):
         key, place = _varint(data, place)
         fields[key >> 3], place = _varint(data, place)
-    return Token(fields.get(1, 0), fields.get(2, 0), fields.get(4, 0))
+    return Token(fields.get(1, 0), fields.get(2, 0), fields.get(4, 0), fields.get(5, 0))
 
 
 def _varint(data: bytes, place: int) -> tuple[int, int]:

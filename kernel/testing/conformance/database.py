@@ -273,12 +273,16 @@ class DatabaseContract(StoredTypes):
             ("like", r"A\%", []),
             ("ilike", "a%", [1]),
             ("ilike", "%B", [2]),
+            ("~", "^A", [1]),
+            ("~", "^a", []),
+            ("~*", "^a", [1]),
+            ("~*", "b$", [2]),
         ],
     )
     def test_patterns_are_matched_as_postgresql_does(
         self, database: Database, operator: str, pattern: str, found: list[int]
     ) -> None:
-        """Case counts for ``like`` and not for ``ilike``."""
+        """Case counts for ``like`` and ``~``, and not for ``ilike`` and ``~*``."""
         condition = database.operator(operator).format(left="name", right=":pattern")
         statement = Compiled(f"select id from authors where {condition} order by id")
         assert database.query(statement, {"pattern": pattern}) == [(number,) for number in found]

@@ -31,6 +31,8 @@ _OPERATORS = {
         "CASE WHEN octet_length({right}) = length({right}) AND substr({right}, -1) <> '\\'"
         " THEN lower({left}) LIKE lower({right}) ESCAPE '\\' ELSE pg_ilike({right}, {left}) END"
     ),
+    "~": "pg_regexp_like({left}, {right})",
+    "~*": "pg_regexp_like({left}, {right}, 'i')",
 }
 
 

@@ -8,20 +8,23 @@ from typing import Any
 
 import apsw
 
-from plugins.database.sqlite.values import arithmetic, documents, moments, numbers, strings, texts
+from plugins.database.sqlite.values import (
+    arithmetic,
+    arrays,
+    documents,
+    encodings,
+    fields,
+    formatting,
+    moments,
+    numbers,
+    patterns,
+    powers,
+    readers,
+    sequences,
+    strings,
+    texts,
+)
 from plugins.database.sqlite.values.arithmetic import NumericSum
-
-
-def _lower(value: Any) -> str | None:
-    return None if value is None else str(value).lower()
-
-
-def _upper(value: Any) -> str | None:
-    return None if value is None else str(value).upper()
-
-
-def _initcap(value: Any) -> str | None:
-    return None if value is None else str(value).title()
 
 
 def _round_half_even(value: float | None) -> float | None:
@@ -54,9 +57,9 @@ FUNCTIONS: tuple[tuple[str, int, Callable[..., Any]], ...] = (
     ("pg_jsonb", 1, documents.read_jsonb),
     ("pg_jsonb_text", 1, documents.write_jsonb),
     ("pg_json_text", 1, documents.json_to_text),
-    ("pg_lower", 1, _lower),
-    ("pg_upper", 1, _upper),
-    ("pg_initcap", 1, _initcap),
+    ("pg_lower", 1, strings.lower),
+    ("pg_upper", 1, strings.upper),
+    ("pg_initcap", 1, strings.initcap),
     ("pg_quotient", 2, arithmetic.quotient),
     ("pg_modulo", 2, arithmetic.modulo),
     ("pg_numeric_add", 2, arithmetic.add),
@@ -77,7 +80,7 @@ FUNCTIONS: tuple[tuple[str, int, Callable[..., Any]], ...] = (
     ("pg_reverse", 1, strings.reverse),
     ("pg_repeat", 2, strings.repeat),
     ("pg_split_part", 3, strings.split_part),
-    ("pg_md5", 1, strings.md5),
+    ("pg_md5", 1, encodings.md5),
     ("pg_json_path", 1, strings.json_path),
     ("pg_greatest", -1, strings.greatest),
     ("pg_least", -1, strings.least),
@@ -86,8 +89,45 @@ FUNCTIONS: tuple[tuple[str, int, Callable[..., Any]], ...] = (
     ("pg_count", 2, strings.row_count),
     ("pg_given", 3, strings.given),
     ("pg_too_many", 0, strings.too_many_rows),
-    ("pg_date_trunc", 2, strings.date_trunc),
-    ("pg_extract", 2, strings.extract),
+    ("pg_lpad", -1, strings.lpad),
+    ("pg_rpad", -1, strings.rpad),
+    ("pg_translate", 3, strings.translate),
+    ("pg_overlay", -1, strings.overlay),
+    ("pg_ascii", 1, strings.ascii_code),
+    ("pg_chr", 1, strings.character),
+    ("pg_to_hex", 2, strings.hexadecimal),
+    ("pg_nulls", -1, strings.nulls),
+    ("pg_non_nulls", -1, strings.non_nulls),
+    ("pg_digest", 2, encodings.digest),
+    ("pg_encode", 2, encodings.encode),
+    ("pg_decode", 2, encodings.decode),
+    ("pg_convert_to", 2, encodings.convert_to),
+    ("pg_convert_from", 2, encodings.convert_from),
+    ("pg_quote_literal", 1, formatting.quote_literal),
+    ("pg_quote_ident", 1, formatting.quote_ident),
+    ("pg_concat_ws", -1, formatting.concat_ws),
+    ("pg_format", -1, formatting.format_text),
+    ("pg_regexp_like", -1, patterns.matches),
+    ("pg_regexp_replace", -1, patterns.replace),
+    ("pg_regexp_match", -1, patterns.first_match),
+    ("pg_regexp_matches", -1, patterns.all_matches),
+    ("pg_regexp_split", -1, patterns.split),
+    ("pg_regexp_part", 2, patterns.part),
+    ("pg_regexp_whole", 2, patterns.whole),
+    ("pg_regexp_count", 2, patterns.count),
+    ("pg_similar", -1, patterns.similar),
+    ("pg_numeric_div", 2, arithmetic.whole_quotient),
+    ("pg_numeric_sign", 1, arithmetic.sign),
+    ("pg_power", 2, powers.power),
+    ("pg_sqrt", 1, powers.square_root),
+    ("pg_cbrt", 1, powers.cube_root),
+    ("pg_ln", 1, powers.natural_logarithm),
+    ("pg_log", 1, powers.common_logarithm),
+    ("pg_array", 2, readers.read_array),
+    ("pg_array_fit", -1, readers.fit_array),
+    ("pg_array_text", 2, arrays.to_text),
+    ("pg_date_trunc", 2, fields.date_trunc),
+    ("pg_extract", 2, fields.extract),
 )
 
 
@@ -106,3 +146,4 @@ def register(connection: apsw.Connection, now: Callable[[], str], uuid: Callable
     for name, value in (("pg_numeric_sum", NumericSum.sum), ("pg_numeric_avg", NumericSum.average)):
         connection.create_window_function(name, _window(value), 1)
     connection.create_collation("pg_numeric", numbers.compare_numeric)
+    connection.create_collation("pg_array", sequences.compare)

@@ -29,7 +29,7 @@ _ALIASES = {
     "time": "time without time zone",
 }
 
-_NAME = re.compile(r"([a-z_][a-z0-9_ ]*?)\s*(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\))?")
+_NAME = re.compile(r"([a-z_][a-z0-9_ ]*?)\s*(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\))?(\[\])?")
 
 
 class TypeForm(msgspec.Struct, frozen=True):
@@ -86,12 +86,12 @@ FORMS: dict[str, TypeForm] = {
 
 
 def split_type(name: str) -> tuple[str, tuple[int, ...]]:
-    """Return a type's base name and modifiers: ``numeric(10,2)`` is ``("numeric", (10, 2))``."""
+    """Return a type's base name and modifiers: ``numeric(10,2)[]`` is ``("numeric[]", (10, 2))``."""
     match = _NAME.fullmatch(name.strip().lower())
     if match is None:
         return name, ()
-    base = _ALIASES.get(match[1], match[1])
-    return base, tuple(int(part) for part in match.groups()[1:] if part is not None)
+    base = _ALIASES.get(match[1], match[1]) + (match[4] or "")
+    return base, tuple(int(part) for part in match.groups()[1:3] if part is not None)
 
 
 def base_type(name: str) -> str:
@@ -99,9 +99,21 @@ def base_type(name: str) -> str:
     return split_type(name)[0]
 
 
+def array_of(element: str) -> str:
+    """Return the name of the type of arrays of a base type."""
+    return f"{element}[]"
+
+
+def element_of(name: str) -> str | None:
+    """Return the base type that an array type holds, None for a type that is no array."""
+    return name[:-2] if name.endswith("[]") else None
+
+
 def form_of(name: str) -> TypeForm:
     """Return how a type is kept; raises `DatabaseError` (0A000) for one that is refused."""
-    form = FORMS.get(base_type(name))
+    base = base_type(name)
+    element = element_of(base)
+    form = FORMS.get(base) if element is None else _array_form(element)
     if form is None:
         raise DatabaseError(
             f"type {name} is not supported on SQLite",
@@ -111,9 +123,27 @@ def form_of(name: str) -> TypeForm:
     return form
 
 
+def _array_form(element: str) -> TypeForm | None:
+    """Return how arrays are kept: as JSON's array of what their elements are in JSON, in one normal form."""
+    held = FORMS.get(element)
+    if held is None or not held.comparable:
+        return None
+    return TypeForm(
+        "TEXT",
+        f"pg_array({{}}, '{element}')",
+        json="json({})",
+        text=f"pg_array_text({{}}, '{element}')",
+        collation="pg_array",
+        ordered=held.ordered,
+    )
+
+
 def fit(name: str, value: str) -> str:
     """Return engine SQL that applies a type's modifier to a stored value of its base type."""
     base, modifiers = split_type(name)
+    element = element_of(base)
+    if element is not None and modifiers:
+        return f"pg_array_fit({value}, '{element}', {', '.join(map(str, modifiers))})"
     if base == "character varying" and modifiers:
         return f"pg_varchar({value}, {modifiers[0]})"
     if base == "numeric" and modifiers:
@@ -125,8 +155,10 @@ def fit(name: str, value: str) -> str:
 def describe(name: str) -> StoredType:
     """Return the contract's description of a declared type; raises as `form_of` does."""
     form = form_of(name)
-    is_document = base_type(name) in ("json", "jsonb")
-    member = "nullif({}, 'null')" if is_document else "pg_json_text({})"
+    base = base_type(name)
+    # A document and an array take the member's JSON as it is.
+    as_it_is = base in ("json", "jsonb") or element_of(base) is not None
+    member = "nullif({}, 'null')" if as_it_is else "pg_json_text({})"
     return StoredType(
         type=name,
         to_json=form.json,

@@ -183,6 +183,11 @@ def _like(fields: Node, scope: Scope) -> Expr:
     return operators.like(left, right, negated=_name_of(fields).startswith("!"), ignoring_case=ignoring_case)
 
 
+def _similar(fields: Node, scope: Scope) -> Expr:
+    test = operators.binary("~", emit(fields["lexpr"], scope), emit(fields["rexpr"], scope))
+    return Expr(f"(NOT {test.sql})", "boolean") if _name_of(fields) == "!~" else test
+
+
 def _boolean(fields: Node, scope: Scope) -> Expr:
     only(fields, "a boolean expression", "boolop", "args")
     word = {"AND_EXPR": "AND", "OR_EXPR": "OR", "NOT_EXPR": "NOT"}[fields["boolop"]]
@@ -331,6 +336,7 @@ _OPERATORS: dict[str, Callable[[Node, Scope], Expr]] = {
     "AEXPR_NULLIF": _nullif,
     "AEXPR_LIKE": _like,
     "AEXPR_ILIKE": _like,
+    "AEXPR_SIMILAR": _similar,
 }
 
 _EMIT: dict[str, Callable[[Node, Scope], Expr]] = {

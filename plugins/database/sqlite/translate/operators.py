@@ -7,11 +7,16 @@ from collections.abc import Callable
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.stored import form_of
 from plugins.database.sqlite.translate import types
+from plugins.database.sqlite.translate.builtins import texts
 from plugins.database.sqlite.translate.nodes import refused
 from plugins.database.sqlite.translate.scope import Expr
+from plugins.database.sqlite.translate.signatures import Table, apply
 from plugins.database.sqlite.translate.types import INTEGERS, NUMBERS, TEXTS
 from plugins.database.sqlite.values import numbers
 
+# What the operators of the language itself take; everything else has signatures.
+_PLAIN = {None, *NUMBERS, *TEXTS}
+_OPERATORS: Table = {**texts.OPERATORS}
 COMPARISONS = {"=": "=", "<>": "<>", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _NUMERIC = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "%": "remainder"}
 
@@ -30,9 +35,16 @@ def binary(name: str, left: Expr, right: Expr) -> Expr:
     """Emit ``left name right``."""
     if name in COMPARISONS:
         return compare(COMPARISONS[name], left, right)
-    emit = _BINARY.get(name)
-    if emit is None:
+    emit, signatures = _BINARY.get(name), _OPERATORS.get(name, ())
+    if emit is None and not signatures:
         raise refused(f"the operator {name}")
+    if emit is not None and (not signatures or {left.type, right.type} <= _PLAIN):
+        return emit(name, left, right)
+    found = apply("?column?", signatures, [left, right])
+    if found is not None:
+        return found
+    if emit is None:
+        raise missing(name, left, right)
     return emit(name, left, right)
 
 

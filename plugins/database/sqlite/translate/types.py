@@ -7,7 +7,7 @@ from plugins.database.sqlite.names import text_literal
 from plugins.database.sqlite.stored import FORMS, base_type, fit, form_of, split_type
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
 from plugins.database.sqlite.translate.scope import Expr
-from plugins.database.sqlite.values import documents, moments, numbers, texts
+from plugins.database.sqlite.values.readers import reader_of
 
 INTEGERS = ("smallint", "integer", "bigint")
 NUMBERS = (*INTEGERS, "numeric", "real", "double precision")
@@ -16,24 +16,6 @@ TEXTS = ("text", "character varying", "name")
 MOMENTS = ("date", "timestamp without time zone", "timestamp with time zone")
 SERIALS = {"serial": "integer", "serial4": "integer", "bigserial": "bigint", "serial8": "bigint",
            "smallserial": "smallint", "serial2": "smallint"}  # fmt: skip
-
-_READERS = {
-    "boolean": numbers.read_boolean,
-    "smallint": numbers.integer_reader("smallint"),
-    "integer": numbers.integer_reader("integer"),
-    "bigint": numbers.integer_reader("bigint"),
-    "real": numbers.read_real,
-    "double precision": numbers.read_double,
-    "numeric": numbers.read_numeric,
-    "uuid": texts.read_uuid,
-    "date": moments.read_date,
-    "time without time zone": moments.read_time,
-    "timestamp without time zone": moments.read_timestamp,
-    "timestamp with time zone": moments.read_timestamptz,
-    "json": documents.read_json,
-    "jsonb": documents.read_jsonb,
-    "bytea": texts.read_bytea,
-}
 
 # Casts between stored forms, where they are more than reading the text again: (from, to) -> template.
 _CASTS = {
@@ -137,7 +119,7 @@ def _assigns(source: str, base: str) -> bool:
 def _from_unknown(expr: Expr, base: str) -> Expr:
     form = form_of(base)
     if expr.literal is not None:
-        reader = _READERS.get(base)
+        reader = reader_of(base)
         if reader is None:
             return Expr(text_literal(expr.literal), base, name=expr.name)
         return Expr(constant(reader(expr.literal)), base, name=expr.name)

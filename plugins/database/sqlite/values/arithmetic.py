@@ -145,6 +145,23 @@ def truncate(value: Any, scale: Any) -> str | None:
     return _fixed(parse_numeric(str(value)), max(0, min(int(scale), _MOST_SCALE)), ROUND_DOWN)
 
 
+def _whole_quotient(left: Decimal, right: Decimal) -> str:
+    if not right:
+        raise _division_by_zero()
+    return write_numeric(EXACT.divide_int(left, right))
+
+
+whole_quotient = _binary(_whole_quotient)
+
+
+def sign(value: Any) -> str | None:
+    """Return -1, 0 or 1."""
+    if value is None:
+        return None
+    number = parse_numeric(str(value))
+    return str((number > 0) - (number < 0))
+
+
 class NumericSum:
     """The aggregates sum and avg over exact numbers, also as window functions."""
 

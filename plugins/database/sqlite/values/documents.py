@@ -23,7 +23,8 @@ _exact = msgspec.json.Decoder(float_hook=_Number)
 _quote = msgspec.json.Encoder().encode
 
 
-def _decode(text: str) -> Any:
+def decode(text: str) -> Any:
+    """Return a document's value, numbers as written; raises 22P02 for what is no JSON, 54001 for too deep a one."""
     try:
         return _exact.decode(text)
     except (msgspec.DecodeError, UnicodeEncodeError):
@@ -37,7 +38,7 @@ def read_json(value: Any) -> str | None:
     if value is None:
         return None
     text = value if isinstance(value, str) else str(value)
-    _decode(text)
+    decode(text)
     return text
 
 
@@ -45,12 +46,12 @@ def read_jsonb(value: Any) -> str | None:
     """Return JSON text in its normal form: no spaces, keys once and in PostgreSQL's order, numbers written out."""
     if value is None:
         return None
-    return _write(_decode(value if isinstance(value, str) else str(value)), ",", ":")
+    return _write(decode(value if isinstance(value, str) else str(value)), ",", ":")
 
 
 def write_jsonb(value: str | None) -> str | None:
     """Write a stored ``jsonb`` as PostgreSQL's text, with a space after each comma and colon."""
-    return None if value is None else _write(_decode(value), ", ", ": ")
+    return None if value is None else _write(decode(value), ", ", ": ")
 
 
 def _write(value: Any, comma: str, colon: str) -> str:
@@ -77,6 +78,11 @@ def _write(value: Any, comma: str, colon: str) -> str:
     return write_numeric(Decimal(value))
 
 
+def compact(value: Any) -> str:
+    """Return a decoded value's text in the normal form."""
+    return _write(value, ",", ":")
+
+
 def _key_order(key: str) -> tuple[int, bytes]:
     encoded = key.encode()
     return len(encoded), encoded
@@ -89,5 +95,5 @@ def json_to_text(value: Any) -> str | None:
     text = value if isinstance(value, str) else str(value)
     if not text.startswith('"'):
         return text
-    decoded = _decode(text)
+    decoded = decode(text)
     return decoded if isinstance(decoded, str) else text

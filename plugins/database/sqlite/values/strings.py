@@ -1,18 +1,15 @@
-"""PostgreSQL's functions on text, moments and lists of values that SQLite does not have."""
+"""PostgreSQL's functions on text and lists of values that SQLite does not have."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+import re
 from typing import Any
 
 from kernel.contracts.database import DatabaseError
-from plugins.database.sqlite.values import moments
-from plugins.database.sqlite.values.numbers import compare_numeric, write_numeric
+from plugins.database.sqlite.values.numbers import compare_numeric
 
 _LONGEST = 64 * 1024 * 1024
+_WORD = re.compile(r"[^\W_]+")
 
 
 def substring(value: str | None, start: int | None, *length: int | None) -> str | None:
@@ -71,9 +68,88 @@ def split_part(value: str | None, delimiter: str | None, place: int | None) -> s
     return parts[index] if 0 <= index < len(parts) else ""
 
 
-def md5(value: str | None) -> str | None:
-    """Return the MD5 digest in hexadecimal: a checksum, not a secret."""
-    return None if value is None else hashlib.md5(value.encode(), usedforsecurity=False).hexdigest()
+def lpad(value: str | None, width: int | None, fill: str | None = " ") -> str | None:
+    """Return `value` filled up on the left to `width` characters, or cut off to it."""
+    if value is None or width is None or fill is None:
+        return None
+    return value[: max(width, 0)] if len(value) >= width else _filling(fill, width - len(value)) + value
+
+
+def rpad(value: str | None, width: int | None, fill: str | None = " ") -> str | None:
+    """Return `value` filled up on the right to `width` characters, or cut off to it."""
+    if value is None or width is None or fill is None:
+        return None
+    return value[: max(width, 0)] if len(value) >= width else value + _filling(fill, width - len(value))
+
+
+def _filling(fill: str, count: int) -> str:
+    if count > _LONGEST:
+        raise DatabaseError("requested length too large", sqlstate="54000")
+    return (fill * (count // len(fill) + 1))[:count] if fill else ""
+
+
+def translate(value: str | None, old: str | None, new: str | None) -> str | None:
+    """Return `value` with each character of `old` as the one at its place in `new`, or gone where there is none."""
+    if value is None or old is None or new is None:
+        return None
+    pairs = reversed(list(enumerate(old)))
+    return value.translate({ord(one): new[place] if place < len(new) else None for place, one in pairs})
+
+
+def overlay(value: str | None, new: str | None, start: int | None, *count: int | None) -> str | None:
+    """Return `value` with `count` characters from `start` on replaced; by default as many as `new` has."""
+    if value is None or new is None or start is None or None in count:
+        return None
+    if start <= 0:
+        raise DatabaseError("negative substring length not allowed", sqlstate="22011")
+    length = len(new) if not count else count[0] or 0
+    return value[: start - 1] + new + value[max(start - 1 + length, 0) :]
+
+
+def ascii_code(value: str | None) -> int | None:
+    """Return the first character's code point; 0 for an empty text."""
+    return None if value is None else ord(value[0]) if value else 0
+
+
+def character(code: int | None) -> str | None:
+    """Return the character of a code point; raises 54000 for one that is none."""
+    if code is None:
+        return None
+    if code == 0:
+        raise DatabaseError("null character not permitted", sqlstate="54000")
+    if code < 0 or code > 0x10FFFF or 0xD800 <= code < 0xE000:
+        raise DatabaseError(f"requested character not valid for encoding: {code}", sqlstate="54000")
+    return chr(code)
+
+
+def hexadecimal(value: int | None, bits: int) -> str | None:
+    """Return a whole number's digits in base 16, a negative one's in two's complement."""
+    return None if value is None else f"{value % 2**bits:x}"
+
+
+def lower(value: str | None) -> str | None:
+    """Return `value` in lower case."""
+    return None if value is None else value.lower()
+
+
+def upper(value: str | None) -> str | None:
+    """Return `value` in upper case."""
+    return None if value is None else value.upper()
+
+
+def initcap(value: str | None) -> str | None:
+    """Return `value` with a capital at the beginning of each run of letters and digits."""
+    return None if value is None else _WORD.sub(lambda word: word[0][:1].upper() + word[0][1:].lower(), value)
+
+
+def nulls(*values: Any) -> int:
+    """Return how many values are NULL."""
+    return values.count(None)
+
+
+def non_nulls(*values: Any) -> int:
+    """Return how many values are not NULL."""
+    return len(values) - values.count(None)
 
 
 def json_path(key: Any) -> str | None:
@@ -136,71 +212,3 @@ def given(value: Any, table: str, column: str) -> Any:
 def too_many_rows() -> None:
     """Refuse a subquery that should have given one value."""
     raise DatabaseError("more than one row returned by a subquery used as an expression", sqlstate="21000")
-
-
-_TRUNCATED: dict[str, Callable[[datetime], datetime]] = {
-    "microseconds": lambda moment: moment,
-    "milliseconds": lambda moment: moment.replace(microsecond=moment.microsecond // 1000 * 1000),
-    "second": lambda moment: moment.replace(microsecond=0),
-    "minute": lambda moment: moment.replace(second=0, microsecond=0),
-    "hour": lambda moment: moment.replace(minute=0, second=0, microsecond=0),
-    "day": lambda moment: _midnight(moment),
-    "week": lambda moment: _midnight(moment) - timedelta(days=moment.weekday()),
-    "month": lambda moment: _midnight(moment).replace(day=1),
-    "quarter": lambda moment: _midnight(moment).replace(day=1, month=(moment.month - 1) // 3 * 3 + 1),
-    "year": lambda moment: _midnight(moment).replace(day=1, month=1),
-}
-
-
-def _midnight(moment: datetime) -> datetime:
-    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def date_trunc(field: str | None, stored: str | None) -> str | None:
-    """Cut a stored timestamp to a unit."""
-    if field is None or stored is None or stored.endswith("infinity"):
-        return stored if field is not None else None
-    cut = _TRUNCATED.get(field.lower())
-    if cut is None:
-        raise DatabaseError(f'unit "{field}" not recognized for type timestamp', sqlstate="22023")
-    moment = cut(moments.to_datetime(stored))
-    return moments.write_timestamptz(moment) if moment.tzinfo else moments.write_timestamp(moment)
-
-
-def extract(field: str | None, stored: str | None) -> str | None:
-    """Return one field of a stored timestamp or date as an exact numeric."""
-    if field is None or stored is None or stored.endswith("infinity"):
-        return None
-    moment = moments.to_datetime(stored)
-    read = _FIELDS.get(field.lower())
-    if read is None:
-        raise DatabaseError(f'unit "{field}" not recognized for type timestamp', sqlstate="22023")
-    return write_numeric(Decimal(read(moment, len(stored) == 10)))
-
-
-def _epoch(moment: datetime, is_date: bool) -> str:
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    elapsed = aware - datetime(1970, 1, 1, tzinfo=UTC)
-    seconds = elapsed // timedelta(seconds=1)
-    fraction = (elapsed - timedelta(seconds=seconds)).microseconds
-    if is_date:
-        return str(seconds)
-    total = seconds * 1_000_000 + fraction
-    sign, total = ("-", -total) if total < 0 else ("", total)
-    return f"{sign}{total // 1_000_000}.{total % 1_000_000:06d}"
-
-
-_FIELDS: dict[str, Callable[[datetime, bool], str]] = {
-    "year": lambda moment, is_date: str(moment.year),
-    "month": lambda moment, is_date: str(moment.month),
-    "day": lambda moment, is_date: str(moment.day),
-    "hour": lambda moment, is_date: str(moment.hour),
-    "minute": lambda moment, is_date: str(moment.minute),
-    "second": lambda moment, is_date: f"{moment.second}.{moment.microsecond:06d}",
-    "dow": lambda moment, is_date: str(moment.isoweekday() % 7),
-    "isodow": lambda moment, is_date: str(moment.isoweekday()),
-    "doy": lambda moment, is_date: str((moment.date() - date(moment.year, 1, 1)).days + 1),
-    "week": lambda moment, is_date: str(moment.isocalendar().week),
-    "quarter": lambda moment, is_date: str((moment.month - 1) // 3 + 1),
-    "epoch": _epoch,
-}

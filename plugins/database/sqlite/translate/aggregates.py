@@ -1,0 +1,64 @@
+"""Aggregate and window functions: their DISTINCT, ORDER BY, FILTER and OVER."""
+
+from __future__ import annotations
+
+from kernel.contracts.database import DatabaseError
+from plugins.database.sqlite.translate import expressions, types
+from plugins.database.sqlite.translate.builtins.aggregates import AGGREGATES, WINDOW_ONLY
+from plugins.database.sqlite.translate.nodes import Node, refused
+from plugins.database.sqlite.translate.scope import Expr, Scope
+from plugins.database.sqlite.translate.signatures import call, missing, resolve
+
+_NO_ORDER = frozenset({"boolean", "uuid", "json", "jsonb", "bytea"})
+
+
+def emit_aggregate(name: str, label: str, fields: Node, scope: Scope) -> Expr:
+    """Emit a call of an aggregate or a window function; `label` is its name as it was written."""
+    if "over" in fields and "agg_distinct" in fields:
+        raise refused(f"{name}(DISTINCT ...) OVER")
+    if name in WINDOW_ONLY and "over" not in fields:
+        raise DatabaseError(f"window function {name} requires an OVER clause", sqlstate="42809")
+    if "over" in fields:
+        return _emit(name, label, fields, scope)
+    scope.aggregated = True
+    scope.inside += 1
+    try:
+        return _emit(name, label, fields, scope)
+    finally:
+        scope.inside -= 1
+
+
+def _emit(name: str, label: str, fields: Node, scope: Scope) -> Expr:
+    sql, around, result = _called(name, label, fields, scope)
+    if "agg_filter" in fields:
+        sql += f" FILTER (WHERE {expressions.condition(fields['agg_filter'], scope, 'FILTER')})"
+    if "over" in fields:
+        from plugins.database.sqlite.translate.queries.windows import emit_window
+
+        over = fields["over"]
+        sql += f" OVER {emit_window(over.get('WindowDef', over), scope)}"
+    return Expr(around.replace("{}", sql), result, name=label)
+
+
+def _called(name: str, label: str, fields: Node, scope: Scope) -> tuple[str, str, str]:
+    """Return the call, what stands around it, and its type."""
+    if fields.get("agg_star"):
+        return "count(*)", "{}", "bigint"
+    arguments = [expressions.emit(item, scope) for item in fields.get("args", ())]
+    if name in ("min", "max") and arguments and arguments[0].type in _NO_ORDER:
+        raise missing(label, arguments)
+    found = resolve(AGGREGATES.get(name) or WINDOW_ONLY[name], arguments)
+    if found is None:
+        raise missing(label, arguments)
+    signature, converted, result = found
+    if name in ("min", "max") or fields.get("agg_distinct"):
+        # An aggregate compares its values as their type does.
+        converted = [item._replace(sql=types.collated(item)) for item in converted[:1]] + converted[1:]
+    sql = call(signature.sql, converted)
+    if fields.get("agg_distinct"):
+        sql = sql.replace("(", "(DISTINCT ", 1)
+    if "agg_order" in fields:
+        from plugins.database.sqlite.translate.queries.select import emit_order
+
+        sql = f"{sql[:-1]} ORDER BY {emit_order(fields['agg_order'], scope, [])})"
+    return sql, signature.around, result

@@ -1,0 +1,1 @@
+"""PostgreSQL's own functions and operators, as tables of signatures; one module to a subject."""

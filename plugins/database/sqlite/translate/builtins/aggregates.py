@@ -1,0 +1,51 @@
+"""Aggregates, and functions that need a window."""
+
+from __future__ import annotations
+
+from plugins.database.sqlite.translate.signatures import Signature as Sig
+from plugins.database.sqlite.translate.signatures import Table
+
+AGGREGATES: Table = {
+    "sum": (
+        Sig(("smallint",), "sum({0})", "bigint"),
+        Sig(("integer",), "sum({0})", "bigint"),
+        Sig(("bigint",), "sum({0})", "numeric", around="pg_numeric({})"),
+        Sig(("numeric",), "pg_numeric_sum({0})", "numeric"),
+        Sig(("real",), "sum({0})", "real"),
+        Sig(("double precision",), "sum({0})", "double precision"),
+    ),
+    "avg": (
+        Sig(("bigint",), "pg_numeric_avg({0})", "numeric"),
+        Sig(("numeric",), "pg_numeric_avg({0})", "numeric"),
+        Sig(("double precision",), "avg({0})", "double precision"),
+    ),
+    "count": (Sig(("any",), "count({0})", "bigint"),),
+    "min": (Sig(("any",), "min({0})", "same"),),
+    "max": (Sig(("any",), "max({0})", "same"),),
+    "bool_and": (Sig(("boolean",), "min({0})", "boolean"),),
+    "every": (Sig(("boolean",), "min({0})", "boolean"),),
+    "bool_or": (Sig(("boolean",), "max({0})", "boolean"),),
+    "string_agg": (Sig(("text", "text"), "group_concat({0}, {1})", "text"),),
+}
+
+WINDOW_ONLY: Table = {
+    "row_number": (Sig((), "row_number()", "bigint"),),
+    "rank": (Sig((), "rank()", "bigint"),),
+    "dense_rank": (Sig((), "dense_rank()", "bigint"),),
+    "percent_rank": (Sig((), "percent_rank()", "double precision"),),
+    "cume_dist": (Sig((), "cume_dist()", "double precision"),),
+    "ntile": (Sig(("integer",), "ntile({0})", "integer"),),
+    "first_value": (Sig(("any",), "first_value({0})", "same"),),
+    "last_value": (Sig(("any",), "last_value({0})", "same"),),
+    "lag": (
+        Sig(("any",), "lag({0})", "same"),
+        Sig(("any", "integer"), "lag({0}, {1})", "same"),
+        Sig(("any", "integer", "same"), "lag({0}, {1}, {2})", "same"),
+    ),
+    "lead": (
+        Sig(("any",), "lead({0})", "same"),
+        Sig(("any", "integer"), "lead({0}, {1})", "same"),
+        Sig(("any", "integer", "same"), "lead({0}, {1}, {2})", "same"),
+    ),
+    "nth_value": (Sig(("any", "integer"), "nth_value({0}, {1})", "same"),),
+}

@@ -1,0 +1,64 @@
+"""Functions on numbers."""
+
+from __future__ import annotations
+
+from plugins.database.sqlite.translate.signatures import Signature as Sig
+from plugins.database.sqlite.translate.signatures import Table
+
+_DOUBLE = "double precision"
+
+FUNCTIONS: Table = {
+    "abs": (
+        Sig(("integer",), "pg_int4(abs({0}))", "same"),
+        Sig(("bigint",), "abs({0})", "same"),
+        Sig(("numeric",), "pg_numeric_abs({0})", "numeric"),
+        Sig((_DOUBLE,), "abs({0})", _DOUBLE),
+    ),
+    "round": (
+        Sig((_DOUBLE,), "pg_float_round({0})", _DOUBLE),
+        Sig(("numeric",), "pg_numeric_round({0}, 0)", "numeric"),
+        Sig(("numeric", "integer"), "pg_numeric_round({0}, {1})", "numeric"),
+    ),
+    "trunc": (
+        Sig((_DOUBLE,), "trunc({0})", _DOUBLE),
+        Sig(("numeric",), "pg_numeric_trunc({0}, 0)", "numeric"),
+        Sig(("numeric", "integer"), "pg_numeric_trunc({0}, {1})", "numeric"),
+    ),
+    "ceil": (
+        Sig((_DOUBLE,), "ceil({0})", _DOUBLE),
+        Sig(("numeric",), "pg_numeric_ceil({0})", "numeric"),
+    ),
+    "floor": (
+        Sig((_DOUBLE,), "floor({0})", _DOUBLE),
+        Sig(("numeric",), "pg_numeric_floor({0})", "numeric"),
+    ),
+    "mod": (
+        Sig(("integer", "integer"), "pg_modulo({0}, {1})", "integer"),
+        Sig(("bigint", "bigint"), "pg_modulo({0}, {1})", "bigint"),
+        Sig(("numeric", "numeric"), "pg_numeric_remainder({0}, {1})", "numeric"),
+    ),
+    "div": (Sig(("numeric", "numeric"), "pg_numeric_div({0}, {1})", "numeric"),),
+    "power": (Sig((_DOUBLE, _DOUBLE), "pg_power({0}, {1})", _DOUBLE),),
+    "sign": (
+        Sig((_DOUBLE,), "CAST(sign({0}) AS REAL)", _DOUBLE),
+        Sig(("numeric",), "pg_numeric_sign({0})", "numeric"),
+    ),
+    "sqrt": (Sig((_DOUBLE,), "pg_sqrt({0})", _DOUBLE),),
+    "cbrt": (Sig((_DOUBLE,), "pg_cbrt({0})", _DOUBLE),),
+    "exp": (Sig((_DOUBLE,), "pg_float8(exp({0}))", _DOUBLE),),
+    "ln": (Sig((_DOUBLE,), "pg_ln({0})", _DOUBLE),),
+    "log": (Sig((_DOUBLE,), "pg_log({0})", _DOUBLE),),
+    "pi": (Sig((), "pi()", _DOUBLE),),
+    "degrees": (Sig((_DOUBLE,), "degrees({0})", _DOUBLE),),
+    "radians": (Sig((_DOUBLE,), "radians({0})", _DOUBLE),),
+    "sin": (Sig((_DOUBLE,), "sin({0})", _DOUBLE),),
+    "cos": (Sig((_DOUBLE,), "cos({0})", _DOUBLE),),
+    "tan": (Sig((_DOUBLE,), "tan({0})", _DOUBLE),),
+    "atan": (Sig((_DOUBLE,), "atan({0})", _DOUBLE),),
+    "atan2": (Sig((_DOUBLE, _DOUBLE), "atan2({0}, {1})", _DOUBLE),),
+    "random": (Sig((), "pg_random()", _DOUBLE),),
+    "gen_random_uuid": (Sig((), "pg_new_uuid()", "uuid"),),
+    "uuid_generate_v4": (Sig((), "pg_new_uuid()", "uuid"),),
+    "num_nulls": (Sig(("any",), "pg_nulls({*})", "integer", variadic=True),),
+    "num_nonnulls": (Sig(("any",), "pg_non_nulls({*})", "integer", variadic=True),),
+}

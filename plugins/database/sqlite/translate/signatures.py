@@ -1,0 +1,169 @@
+"""Signatures: what a function or an operator takes and gives, and which of several fits the arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from kernel.contracts.database import DatabaseError
+from plugins.database.sqlite.stored import array_of, element_of
+from plugins.database.sqlite.translate import types
+from plugins.database.sqlite.translate.scope import Expr
+
+_MISMATCH = 100
+
+
+class Signature(NamedTuple):
+    """One function: its arguments' types, its SQL, and its result's type.
+
+    An argument's type is a base type, or one of these: ``any`` leaves it as it is (text where unknown), ``same``
+    is the first argument's type, ``array`` any array and ``element`` what that array holds, ``shown`` anything as
+    ``concat`` writes it, ``json`` anything as SQLite's JSON functions take it. The result may be ``same``,
+    ``array`` or ``element`` too. The last argument of a `variadic` one may come any number of times.
+
+    In `sql`, ``{0}`` is the first argument and ``{*}`` all; `around` stands around an aggregate's call ``{}``.
+    """
+
+    arguments: tuple[str, ...]
+    sql: str
+    result: str
+    variadic: bool = False
+    around: str = "{}"
+
+
+Table = dict[str, tuple[Signature, ...]]
+
+
+def resolve(
+    signatures: Sequence[Signature], arguments: list[Expr]
+) -> tuple[Signature, list[Expr], str] | None:
+    """Return the signature that fits best, its converted arguments and its result's type; None where none fits."""
+    for signature in sorted(signatures, key=lambda one: _cost(one, arguments)):
+        expected = _expected(signature, arguments)
+        converted = _converted(expected, arguments) if expected is not None else None
+        if expected is not None and converted is not None:
+            return signature, converted, _result(signature, expected, converted)
+    return None
+
+
+def call(sql: str, arguments: list[Expr]) -> str:
+    """Put arguments into a template."""
+    pieces = sql.replace("{*}", ", ".join(f"{{{place}}}" for place in range(len(arguments)))).split("{")
+    result = [pieces[0]]
+    for piece in pieces[1:]:
+        place, _, rest = piece.partition("}")
+        result += [arguments[int(place)].sql, rest]
+    return "".join(result)
+
+
+def apply(name: str, signatures: Sequence[Signature], arguments: list[Expr]) -> Expr | None:
+    """Emit a call of the signature that fits best; None where none fits."""
+    found = resolve(signatures, arguments)
+    if found is None:
+        return None
+    signature, converted, result = found
+    return Expr(call(signature.sql, converted), result, name=name)
+
+
+def missing(name: str, arguments: list[Expr]) -> DatabaseError:
+    """Return the error for a function that these types do not have."""
+    listed = ", ".join(expr.type or "unknown" for expr in arguments)
+    return DatabaseError(
+        f"function {name}({listed}) does not exist",
+        sqlstate="42883",
+        hint="No function matches the given name and argument types, or it is not supported on SQLite.",
+    )
+
+
+def _cost(signature: Signature, arguments: list[Expr]) -> int:
+    """Count the arguments that do not have their type already: the fewer, the better a signature fits."""
+    known = {argument.type for argument in arguments}
+    pairs = zip(signature.arguments, arguments, strict=False)
+    return sum(_distance(target, argument.type, known) for target, argument in pairs)
+
+
+def _distance(target: str, source: str | None, known: set[str | None]) -> int:
+    if target in ("any", "same", "element", "shown", "json") or target == source:
+        return 0
+    if source is None:
+        # What is unknown is taken to be of the other side's type, where there is one, or else to be text.
+        return 0 if target in known else 1 if target == "text" else 2
+    if target == "array":
+        return 0 if element_of(source) else _MISMATCH
+    return 1
+
+
+def _expected(signature: Signature, arguments: list[Expr]) -> list[str] | None:
+    """Return the types the arguments are to have, what is polymorphic resolved; None where that fails."""
+    expected = list(signature.arguments)
+    if signature.variadic:
+        expected += [expected[-1]] * (len(arguments) - len(expected))
+    if len(expected) != len(arguments):
+        return None
+    if not {"array", "element"} & set(expected):
+        return expected
+    element = _element(expected, arguments)
+    if element is None:
+        return None
+    concrete = {"array": array_of(element), "element": element}
+    return [concrete.get(target, target) for target in expected]
+
+
+def _element(expected: list[str], arguments: list[Expr]) -> str | None:
+    found = []
+    for target, argument in zip(expected, arguments, strict=True):
+        if argument.type is None:
+            continue
+        if target == "array":
+            held = element_of(argument.type)
+            if held is None:
+                return None
+            found.append(Expr("", held))
+        elif target == "element":
+            found.append(Expr("", argument.type))
+    try:
+        return types.common(found, "array") if found else None
+    except DatabaseError:
+        return None
+
+
+def _result(signature: Signature, expected: list[str], converted: list[Expr]) -> str:
+    if signature.result == "same":
+        return converted[0].type or "text"
+    if signature.result not in ("array", "element"):
+        return signature.result
+    for target, resolved in zip(signature.arguments, expected, strict=False):
+        if target == "array":
+            return resolved if signature.result == "array" else element_of(resolved) or "text"
+        if target == "element":
+            return array_of(resolved) if signature.result == "array" else resolved
+    return array_of(converted[0].type or "text")
+
+
+def _converted(expected: list[str], arguments: list[Expr]) -> list[Expr] | None:
+    result: list[Expr] = []
+    for target, argument in zip(expected, arguments, strict=True):
+        try:
+            result.append(_argument(target, argument, result))
+        except DatabaseError as error:
+            if error.sqlstate != "42804":
+                raise
+            return None
+    return result
+
+
+def _argument(target: str, argument: Expr, before: list[Expr]) -> Expr:
+    if target == "any":
+        return types.settle(argument)
+    if target == "shown":
+        return shown(argument)
+    if target == "same":
+        return types.coerce(argument, before[0].type or "text")
+    return types.coerce(argument, target)
+
+
+def shown(argument: Expr) -> Expr:
+    """Return a value as text the way output functions write it: ``t`` for a true boolean."""
+    settled = types.settle(argument)
+    text = types.cast(settled, "text")
+    return Expr(f"substr({text.sql}, 1, 1)", "text") if settled.type == "boolean" else text

@@ -1,0 +1,54 @@
+"""Readers: from a text, or another type's stored form, to a type's own."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from plugins.database.sqlite.values import arrays, documents, moments, numbers, texts
+
+Reader = Callable[[Any], Any]
+
+READERS: dict[str, Reader] = {
+    "boolean": numbers.read_boolean,
+    "smallint": numbers.integer_reader("smallint"),
+    "integer": numbers.integer_reader("integer"),
+    "bigint": numbers.integer_reader("bigint"),
+    "real": numbers.read_real,
+    "double precision": numbers.read_double,
+    "numeric": numbers.read_numeric,
+    "uuid": texts.read_uuid,
+    "date": moments.read_date,
+    "time without time zone": moments.read_time,
+    "timestamp without time zone": moments.read_timestamp,
+    "timestamp with time zone": moments.read_timestamptz,
+    "json": documents.read_json,
+    "jsonb": documents.read_jsonb,
+    "bytea": texts.read_bytea,
+}
+
+
+def reader_of(base: str) -> Reader | None:
+    """Return what reads a base type, None for text, which is read as it is."""
+    if base.endswith("[]"):
+        return functools.partial(read_array, element=base[:-2])
+    return READERS.get(base)
+
+
+def read_array(value: Any, element: str) -> str | None:
+    """Read an array in PostgreSQL's form (``{a,b}``) or JSON's; an element may be of another type."""
+    return arrays.read(value, element, READERS.get(element))
+
+
+def fit_array(value: str | None, element: str, *modifiers: int) -> str | None:
+    """Apply an element type's modifier to each element of a stored array."""
+    if value is None:
+        return None
+
+    def fitted(item: Any) -> Any:
+        if element == "numeric":
+            return numbers.fit_numeric(item, modifiers[0], modifiers[1] if len(modifiers) > 1 else 0)
+        return texts.fit_varchar(item, modifiers[0])
+
+    return arrays.write([None if item is None else fitted(item) for item in arrays.items(value)], element)
