@@ -8,9 +8,10 @@ A subclass overrides the fixture ``kernel_options`` with the plugin that provide
             return {"plugins": [MyDatabasePlugin]}
 """
 
+from kernel.testing.conformance.changes import ChangesContract
 from kernel.testing.conformance.database import DatabaseContract
 from kernel.testing.conformance.keys import KeysContract
 from kernel.testing.conformance.records import RecordsContract
 from kernel.testing.conformance.signals import SignalsContract
 
-__all__ = ["DatabaseContract", "KeysContract", "RecordsContract", "SignalsContract"]
+__all__ = ["ChangesContract", "DatabaseContract", "KeysContract", "RecordsContract", "SignalsContract"]
