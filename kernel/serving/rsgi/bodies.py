@@ -16,6 +16,8 @@ from kernel.serving.uploads import SPOOL_BYTES, SpooledUpload
 # A refused body is read on up to here, as long as its pieces come this soon one after another.
 LINGER_BYTES = 4 << 20
 LINGER_SECONDS = 0.2
+# A client may send a few empty frames; a stream that was reset gives nothing else.
+MOST_EMPTY = 100
 
 
 class BodyReader:
@@ -32,7 +34,8 @@ class BodyReader:
         """Yield a body's pieces; raises `HTTPError` 408 for a stalled, 413 for a long, 400 for a broken one.
 
         Granian ends the iteration of a broken body like that of a whole one. A declared length tells them apart;
-        without one, the empty pieces do: a whole body ends with one, a broken one has one more.
+        without one, the empty pieces do: a whole body ends with one, a broken one has one more. Over HTTP/2, a
+        stream that was reset has no end of them.
         """
         if expected == 0:
             return
@@ -48,6 +51,8 @@ class BodyReader:
                 raise HTTPError(408, f"no more of the body came for {self._timeout:g} seconds") from None
             if not piece:
                 empty += 1
+                if empty > MOST_EMPTY:
+                    break
                 continue
             received += len(piece)
             if received > limit:
@@ -69,7 +74,7 @@ class BodyReader:
         with suppress(TimeoutError, StopAsyncIteration):
             while left > 0:
                 async with asyncio.timeout(LINGER_SECONDS):
-                    left -= len(await iterator.__anext__())
+                    left -= len(await iterator.__anext__()) or LINGER_BYTES // MOST_EMPTY
 
     async def whole(self, pieces: AsyncIterator[bytes]) -> bytes:
         """Return a whole body."""

@@ -151,3 +151,18 @@ def test_a_live_stream_ends_when_its_client_resets_it(server, client):
 def test_two_credentials_are_refused(client, name):
     client.begin("GET", "/plain", end=True, **{name: "a", name.upper(): "b"})
     assert client.answer().status == 400
+
+
+@pytest.mark.parametrize("path", ["/bytes", "/spooled", "/pieces"])
+def test_a_body_that_was_reset_holds_nobody_up(run, path):
+    server = run(kernel__grace_seconds="30")
+    with server.connect() as connection:
+        client = Client(connection)
+        client.begin("POST", path, content_length="1000")
+        client.send(b"x" * 400)
+        client.reset(client.stream)
+        client.begin("GET", "/headers", end=True)
+        assert client.answer().status == 200
+        begun = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - begun < 10
