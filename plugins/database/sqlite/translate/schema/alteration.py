@@ -20,7 +20,8 @@ from plugins.database.sqlite.translate.scope import file_name
 class Alteration:
     """`table` is what the commands so far have made of `before`.
 
-    `values` holds the SQL, over the old table, of columns that do not keep what they held.
+    `values` holds the SQL, over the old table, of columns that do not keep what they held; `retyped` names the
+    columns that have another type.
     """
 
     def __init__(self, before: Definition, parsed: Parsed, catalogue: Catalogue) -> None:
@@ -29,6 +30,7 @@ class Alteration:
         self.parsed = parsed
         self.catalogue = catalogue
         self.values: dict[str, str] = {}
+        self.retyped: set[str] = set()
         self.dropped = Dropped(catalogue, [key_of(before)])
         self._sql: list[str] = []
         self._anew = False

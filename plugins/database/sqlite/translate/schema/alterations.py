@@ -6,12 +6,11 @@ from collections.abc import Callable
 
 from kernel.contracts.catalogue import Catalogue
 from plugins.database.parser import Parsed
-from plugins.database.sqlite.definitions import defined
 from plugins.database.sqlite.statements import Plan
 from plugins.database.sqlite.translate.nodes import Node, only, refused
 from plugins.database.sqlite.translate.schema import altered_columns, altered_constraints
 from plugins.database.sqlite.translate.schema.alteration import Alteration
-from plugins.database.sqlite.translate.scope import Scope
+from plugins.database.sqlite.translate.schema.relations import existing, is_missing
 
 # Each with the pass that PostgreSQL takes it in, whatever the order in which they are written.
 _COMMANDS: dict[str, tuple[int, Callable[[Node, Alteration], None]]] = {
@@ -35,15 +34,17 @@ _DROP_DEFAULT = 0
 def alter_table(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     """Return the plan of an ALTER TABLE."""
     only(fields, "ALTER TABLE", "relation", "cmds", "objtype", "missing_ok")
-    relation = fields["relation"]
-    scope = Scope(catalogue, ())
-    if fields.get("missing_ok") and scope.find_table(relation) is None:
+    if is_missing(fields, catalogue):
         return Plan("schema", "", "ALTER TABLE")
-    table = defined(scope.table(relation))
+    table = existing(fields["relation"], catalogue)
     if table.kind != "table" or fields["objtype"] != "OBJECT_TABLE":
         raise refused("ALTER of a view")
     alteration = Alteration(table, parsed, catalogue)
-    for command in sorted((item["AlterTableCmd"] for item in fields["cmds"]), key=_pass):
+    commands = [item["AlterTableCmd"] for item in fields["cmds"]]
+    for command in commands:
+        if command["subtype"] == "AT_AlterColumnType":
+            altered_columns.prepare_type(command, alteration)
+    for command in sorted(commands, key=_pass):
         _COMMANDS[command["subtype"]][1](command, alteration)
     return alteration.plan()
 

@@ -16,6 +16,7 @@ from plugins.database.sqlite.translate.schema.constraints import check_comparabl
 from plugins.database.sqlite.translate.schema.defaults import (
     altered_default_text,
     default_value,
+    is_null,
     makes_own_value,
 )
 from plugins.database.sqlite.translate.schema.dependents import Reason, pointing_at, readers
@@ -174,7 +175,8 @@ def set_default(command: Node, alteration: Alteration) -> None:
         raise _is("an identity column", column, alteration)
     if column.name in alteration.table.generated:
         raise _is("a generated column", column, alteration)
-    text = altered_default_text(alteration.parsed, command["def"]) if "def" in command else None
+    given = "def" in command and not is_null(command["def"])
+    text = altered_default_text(alteration.parsed, command["def"]) if given else None
     if text == column.default:
         return
     alteration.change_column(column.name, default=text)
@@ -191,10 +193,21 @@ def _is(what: str, column: Column, alteration: Alteration) -> DatabaseError:
     )
 
 
+def prepare_type(command: Node, alteration: Alteration) -> None:
+    """Look at an ALTER COLUMN ... TYPE before anything is done: PostgreSQL does, whatever stands before it."""
+    column = alteration.column(command["name"])
+    fields = command["def"]["ColumnDef"]
+    if column.name not in alteration.table.generated:
+        _converted(column, types.type_name(fields["typeName"]), fields.get("raw_default"), alteration)
+
+
 def set_type(command: Node, alteration: Alteration) -> None:
     """ALTER COLUMN ... TYPE ... USING."""
     column = alteration.column(command["name"])
     fields = command["def"]["ColumnDef"]
+    if column.name in alteration.retyped:
+        raise DatabaseError(f'cannot alter type of column "{column.name}" twice', sqlstate="0A000")
+    alteration.retyped.add(column.name)
     only(fields, "ALTER COLUMN TYPE", "typeName", "raw_default", "collClause")
     check_collation(fields)
     target = types.type_name(fields["typeName"])

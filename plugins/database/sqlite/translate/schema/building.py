@@ -14,7 +14,12 @@ from plugins.database.sqlite.stored import base_type
 from plugins.database.sqlite.translate import types
 from plugins.database.sqlite.translate.nodes import Node, only, placeless, refused, strings
 from plugins.database.sqlite.translate.schema.constraints import Names, columns_in, referenced
-from plugins.database.sqlite.translate.schema.defaults import default_text, makes_own_value, serial_default
+from plugins.database.sqlite.translate.schema.defaults import (
+    default_text,
+    is_null,
+    makes_own_value,
+    serial_default,
+)
 from plugins.database.sqlite.translate.scope import check_name
 
 _COLLATIONS = ("C", "POSIX", "default")
@@ -75,7 +80,8 @@ class TableBuilder:
             self._change(name, nullable=False)
         elif kind == "CONSTR_DEFAULT":
             self._check_first_value(name)
-            self._change(name, default=default_text(self._parsed, fields["location"]))
+            if not is_null(fields["raw_expr"]):
+                self._change(name, default=default_text(self._parsed, fields["location"]))
         elif kind == "CONSTR_IDENTITY":
             self.add_identity(name, fields)
             self._change(name, nullable=False)
@@ -166,6 +172,8 @@ class TableBuilder:
         )
 
     def _primary(self, fields: Node) -> None:
+        if "keys" in fields:
+            self._keys(fields, "named in key")
         if self.table.primary_key:
             raise self._second_primary_key()
         index = self._key(fields, "PRIMARY KEY", [self.table.name], "pkey")
@@ -212,8 +220,9 @@ class TableBuilder:
             fields, "FOREIGN KEY", "contype", "conname", "pktable", "fk_attrs", "pk_attrs", "fk_matchtype",
             "fk_upd_action", "fk_del_action", "deferrable", "initdeferred", "is_enforced", "initially_valid",
         )  # fmt: skip
+        given = self._names.new(fields, [], "fkey") if "conname" in fields else None
         keys = self._keys(fields, "referenced in foreign key constraint", "fk_attrs")
-        name = self._names.new(fields, [self.table.name, *keys], "fkey")
+        name = given or self._names.new(fields, [self.table.name, *keys], "fkey")
         key = referenced(fields, name, keys, self.table, self._catalogue)
         self.add(foreign_keys=(*self.table.foreign_keys, key))
         if fields.get("initdeferred"):

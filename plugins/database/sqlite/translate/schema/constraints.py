@@ -13,7 +13,13 @@ from plugins.database.sqlite.translate import types
 from plugins.database.sqlite.translate.nodes import Node, refused, strings
 from plugins.database.sqlite.translate.scope import Expr, check_name, missing_relation, relation_name
 
+# Types whose values compare across one family's types; others need a conversion to the referenced column's.
+_COMPARABLE = (types.INTEGERS, ("real", "double precision"), types.MOMENTS)
 _ACTIONS = {"a": "no action", "r": "restrict", "c": "cascade", "n": "set null", "d": "set default"}
+
+
+_OF_INDEXES = ("pkey", "key", "idx")
+"""The labels of names that indexes have; only ``idx`` is no constraint's."""
 
 
 class Names:
@@ -34,9 +40,9 @@ class Names:
     def new(self, fields: Node, parts: list[str], label: str) -> str:
         """Return the name that `fields` gives, or a free one like ``table_column_key``; raises 42P07 or 42710."""
         given = fields.get("conname") or fields.get("idxname")
-        is_relation = label in ("pkey", "key", "idx")
+        is_relation = label in _OF_INDEXES
         if given is not None:
-            self._check_free(given, is_relation=is_relation)
+            self._check_free(given, label)
             return self._take(str(given), label)
         count = 0
         while True:
@@ -52,15 +58,15 @@ class Names:
         if label != "idx":
             self._constraints.add(name)
             self._own.add(name)
-        if label in ("pkey", "key", "idx"):
+        if label in _OF_INDEXES:
             self._relations.add(name)
         return name
 
-    def _check_free(self, name: str, *, is_relation: bool) -> None:
+    def _check_free(self, name: str, label: str) -> None:
         check_name(name)
-        if is_relation and name in self._relations:
+        if label in _OF_INDEXES and name in self._relations:
             raise DatabaseError(f'relation "{name}" already exists', sqlstate="42P07", constraint=name)
-        if not is_relation and name in self._own:
+        if label != "idx" and name in self._own:
             raise DatabaseError(
                 f'constraint "{name}" for relation "{self._table.name}" already exists',
                 sqlstate="42710",
@@ -68,9 +74,13 @@ class Names:
             )
 
 
-def check_new_constraint(name: str, table: Definition, catalogue: Catalogue, *, is_relation: bool) -> None:
-    """Raise 42P07 or 42710 unless a constraint or (`is_relation`) an index of a table may have that name."""
-    Names(catalogue, table).new({"conname": name}, [], "key" if is_relation else "check")
+def check_new_name(name: str, old: str, table: Definition, catalogue: Catalogue) -> None:
+    """Raise 42P07 or 42710 unless a constraint or an index of a table may have that name instead of `old`."""
+    if old == table.primary or old in table.unique:
+        label = "key"
+    else:
+        label = "check" if old in constraint_names(table) else "idx"
+    Names(catalogue, table).new({"conname": name}, [], label)
 
 
 def constraint_names(table: Definition) -> list[str]:
@@ -142,8 +152,10 @@ def check_comparable(name: str, pairs: list[tuple[Column, Column]]) -> None:
     """Raise 42804 unless the columns of a foreign key compare with those that they reference."""
     for one, other in pairs:
         kinds = base_type(one.type), base_type(other.type)
+        if any(kinds[0] in family and kinds[1] in family for family in _COMPARABLE):
+            continue
         try:
-            types.common([Expr("", kind) for kind in kinds], "FOREIGN KEY")
+            types.coerce(Expr("", kinds[0]), kinds[1])
         except DatabaseError as error:
             raise DatabaseError(
                 f'foreign key constraint "{name}" cannot be implemented',

@@ -44,6 +44,11 @@ def default_value(column: Column, catalogue: Catalogue) -> Expr:
     return expr._replace(sql=fit(column.type, expr.sql))
 
 
+def is_null(expression: Node) -> bool:
+    """Tell whether a default is NULL, which is none."""
+    return bool(expression.get("A_Const", {}).get("isnull"))
+
+
 def default_text(parsed: Parsed, location: int) -> str:
     """Return the text of the default whose DEFAULT stands at `location`."""
     found = [token for token in parser.tokens(parsed.source) if token.start > location]

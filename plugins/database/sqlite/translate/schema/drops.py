@@ -51,6 +51,8 @@ def _relations(
         if table is None:
             if missing_ok:
                 continue
+            if schema not in catalogue.schemas:
+                raise DatabaseError(f'schema "{schema}" does not exist', sqlstate="3F000", schema=schema)
             raise DatabaseError(f'{kind} "{name}" does not exist', sqlstate="42P01")
         if table.kind != kind:
             raise DatabaseError(f'"{table.name}" is not a {kind}', sqlstate="42809")

@@ -7,13 +7,13 @@ import msgspec
 from kernel.contracts.catalogue import Catalogue, Index
 from kernel.contracts.database import DatabaseError
 from plugins.database.parser import Parsed
-from plugins.database.sqlite.definitions import IndexSource, defined
+from plugins.database.sqlite.definitions import IndexSource
 from plugins.database.sqlite.statements import Change, Plan
 from plugins.database.sqlite.translate.nodes import Node, only, placeless, refused
 from plugins.database.sqlite.translate.schema.constraints import Names
 from plugins.database.sqlite.translate.schema.emission import index_key, index_sql, table_scope
-from plugins.database.sqlite.translate.schema.relations import index_owner
-from plugins.database.sqlite.translate.scope import Scope, check_name
+from plugins.database.sqlite.translate.schema.relations import existing, index_owner
+from plugins.database.sqlite.translate.scope import check_name
 
 
 def create_index(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
@@ -24,7 +24,7 @@ def create_index(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     )  # fmt: skip
     if fields["accessMethod"] != "btree":
         raise refused(f"an index of kind {fields['accessMethod']}")
-    table = defined(Scope(catalogue, ()).table(fields["relation"]))
+    table = existing(fields["relation"], catalogue)
     if table.kind == "view":
         raise DatabaseError(f'cannot create index on relation "{table.name}"', sqlstate="42809")
     if fields.get("if_not_exists") and index_owner(catalogue, table.schema, fields.get("idxname", "")):

@@ -7,13 +7,29 @@ import msgspec
 from kernel.contracts.catalogue import Catalogue
 from kernel.contracts.database import DatabaseError
 from plugins.database.parser import Parsed
-from plugins.database.sqlite.definitions import Definition, definitions
+from plugins.database.sqlite.definitions import Definition, defined, definitions
 from plugins.database.sqlite.statements import Change, Plan
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
-from plugins.database.sqlite.translate.scope import Scope, check_name
+from plugins.database.sqlite.translate.scope import Scope, check_name, missing_relation, relation_name
 
 # What these extensions are loaded for (UUIDs) is here without them.
 _KNOWN_EXTENSIONS = frozenset({"pgcrypto", "uuid-ossp", "plpgsql"})
+
+
+def is_missing(fields: Node, catalogue: Catalogue) -> bool:
+    """Tell whether a statement that says IF EXISTS has nothing to do."""
+    return bool(fields.get("missing_ok")) and Scope(catalogue, ()).find_table(fields["relation"]) is None
+
+
+def existing(relation: Node, catalogue: Catalogue) -> Definition:
+    """Return the table or view that a schema statement names; raises 3F000 or 42P01."""
+    table = Scope(catalogue, ()).find_table(relation)
+    if table is not None:
+        return defined(table)
+    schema = relation_name(relation)[0]
+    if schema not in catalogue.schemas:
+        raise DatabaseError(f'schema "{schema}" does not exist', sqlstate="3F000", schema=schema)
+    raise missing_relation(relation)
 
 
 def is_new(catalogue: Catalogue, schema: str, name: str, *, missing_ok: bool) -> bool:
@@ -66,7 +82,7 @@ def comment(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     names = strings(kind_of(fields["object"])[1]["items"])
     column = names.pop() if kind == "COLUMN" else None
     relation = {"relname": names[-1], **({"schemaname": names[-2]} if len(names) > 1 else {})}
-    table = Scope(catalogue, ()).table(relation)
+    table = existing(relation, catalogue)
     text = fields.get("comment")
     if column is None:
         after = msgspec.structs.replace(table, comment=text)

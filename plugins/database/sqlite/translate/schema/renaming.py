@@ -10,11 +10,11 @@ import msgspec
 from kernel.contracts.catalogue import Catalogue, ForeignKey, Index
 from kernel.contracts.database import DatabaseError
 from plugins.database.parser import Parsed
-from plugins.database.sqlite.definitions import Check, Definition, IndexSource, defined, definitions
+from plugins.database.sqlite.definitions import Check, Definition, IndexSource, definitions
 from plugins.database.sqlite.names import engine_name, quote
 from plugins.database.sqlite.statements import Change, Plan
 from plugins.database.sqlite.translate.nodes import Node, only, refused, strings
-from plugins.database.sqlite.translate.schema.constraints import check_new_constraint, constraint_names
+from plugins.database.sqlite.translate.schema.constraints import check_new_name, constraint_names
 from plugins.database.sqlite.translate.schema.dependents import key_of, pointing_at
 from plugins.database.sqlite.translate.schema.emission import (
     check_label,
@@ -23,8 +23,8 @@ from plugins.database.sqlite.translate.schema.emission import (
     index_sql,
     stands_beside,
 )
-from plugins.database.sqlite.translate.schema.relations import index_owner, is_new
-from plugins.database.sqlite.translate.scope import Scope, check_name, file_name
+from plugins.database.sqlite.translate.schema.relations import existing, index_owner, is_missing, is_new
+from plugins.database.sqlite.translate.scope import check_name, file_name
 
 
 def rename(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
@@ -39,10 +39,9 @@ def rename(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
         return _rename_index(fields, new, catalogue)
     if kind not in ("TABLE", "COLUMN", "TABCONSTRAINT"):
         raise refused(f"RENAME of a {kind.lower()}")
-    scope = Scope(catalogue, ())
-    if fields.get("missing_ok") and scope.find_table(fields["relation"]) is None:
+    if is_missing(fields, catalogue):
         return Plan("schema", "", "ALTER TABLE")
-    table = defined(scope.table(fields["relation"]))
+    table = existing(fields["relation"], catalogue)
     if table.kind != "table":
         raise refused(f"RENAME of a view's {kind.lower()}" if kind != "TABLE" else "RENAME of a view")
     if kind == "COLUMN":
@@ -58,10 +57,9 @@ def set_schema(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     only(fields, "SET SCHEMA", "objectType", "relation", "newschema", "missing_ok")
     if fields["objectType"] != "OBJECT_TABLE":
         raise refused(f"SET SCHEMA of a {fields['objectType'].removeprefix('OBJECT_').lower()}")
-    scope = Scope(catalogue, ())
-    if fields.get("missing_ok") and scope.find_table(fields["relation"]) is None:
+    if is_missing(fields, catalogue):
         return Plan("schema", "", "ALTER TABLE")
-    table = defined(scope.table(fields["relation"]))
+    table = existing(fields["relation"], catalogue)
     if table.kind != "table":
         raise refused("SET SCHEMA of a view")
     schema = fields["newschema"]
@@ -94,7 +92,7 @@ def move(table: Definition, schema: str, name: str, catalogue: Catalogue) -> Pla
 def _rename_column(table: Definition, old: str, new: str, catalogue: Catalogue) -> Plan:
     if old not in table.columns:
         raise DatabaseError(f'column "{old}" does not exist', sqlstate="42703", table=table.name, column=old)
-    if any(new.lower() == name.lower() for name in table.columns if name != old):
+    if any(new.lower() == name.lower() for name in table.columns if name != old or name == new):
         raise DatabaseError(f'column "{new}" of relation "{table.name}" already exists', sqlstate="42701")
 
     def swap(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -134,7 +132,7 @@ def _rename_column(table: Definition, old: str, new: str, catalogue: Catalogue) 
 def _rename_constraint(table: Definition, old: str, new: str, catalogue: Catalogue) -> Plan:
     if old not in constraint_names(table):
         raise DatabaseError(f'constraint "{old}" for table "{table.name}" does not exist', sqlstate="42704")
-    check_new_constraint(new, table, catalogue, is_relation=old == table.primary or old in table.unique)
+    check_new_name(new, old, table, catalogue)
     if old == table.primary or old in table.unique:
         return _index_renamed(table, old, new, catalogue)
 
@@ -162,7 +160,7 @@ def _rename_index(fields: Node, new: str, catalogue: Catalogue) -> Plan:
         if fields.get("missing_ok"):
             return Plan("schema", "", "ALTER INDEX")
         raise DatabaseError(f'relation "{old}" does not exist', sqlstate="42P01")
-    check_new_constraint(new, owner, catalogue, is_relation=True)
+    check_new_name(new, old, owner, catalogue)
     return _index_renamed(owner, old, new, catalogue)
 
 

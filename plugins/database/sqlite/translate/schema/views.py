@@ -20,14 +20,14 @@ def create_view(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     if fields.get("withCheckOption", "NO_CHECK_OPTION") != "NO_CHECK_OPTION":
         raise refused("CREATE VIEW ... WITH CHECK OPTION")
     schema, name = relation_name(fields["view"])
-    replacing = bool(fields.get("replace")) and (schema, name) in catalogue.tables
-    if not replacing:
-        is_new(catalogue, schema, name, missing_ok=False)
     kind, query_fields = kind_of(fields["query"])
     if kind != "SelectStmt":
         raise refused(f"a view over {kind}")
     scope = Scope(catalogue, ())
     query = emit_query(query_fields, scope)
+    replacing = bool(fields.get("replace")) and (schema, name) in catalogue.tables
+    if not replacing:
+        is_new(catalogue, schema, name, missing_ok=False)
     columns = named_columns(query, strings(fields.get("aliases", [])))
     file = quote(engine_name(schema, name))
     sql = f"CREATE VIEW {file} ({', '.join(map(quote, columns))}) AS {query.sql}"
