@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
-from h2.events import DataReceived, Event, ResponseReceived, StreamEnded, StreamReset
+from h2.events import ConnectionTerminated, DataReceived, Event, ResponseReceived, StreamEnded, StreamReset
 
 MEGABYTE = 1 << 20
 
@@ -82,6 +83,16 @@ class Client:
         """Read until a piece of the last request's answer has come."""
         while not any(isinstance(event, DataReceived) for event in self._events()):
             pass
+
+    def go_away(self) -> None:
+        """Wait to be told to go (GOAWAY), and go."""
+        told = False
+        while not told:
+            received = self._socket.recv(
+                17
+            )  # the length of such a frame: what follows one is not ours any more
+            told = any(isinstance(event, ConnectionTerminated) for event in self._h2.receive_data(received))
+        self._socket.close()
 
     def _events(self) -> list[Event]:
         received = self._socket.recv(1 << 16)
@@ -164,5 +175,7 @@ def test_a_body_that_was_reset_holds_nobody_up(run, path):
         client.begin("GET", "/headers", end=True)
         assert client.answer().status == 200
         begun = time.monotonic()
-        assert server.stop() == 0
+        server.popen.send_signal(signal.SIGTERM)
+        client.go_away()
+        assert server.popen.wait(10) == 0
         assert time.monotonic() - begun < 10
