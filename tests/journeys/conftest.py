@@ -41,22 +41,32 @@ def module_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _make_project(tmp_path_factory.mktemp("journey") / "gazetteer")
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def _engine(request: pytest.FixtureRequest) -> dict[str, str]:
+    if request.param == "sqlite":
+        return {}
+    return {"database__url": request.getfixturevalue("make_postgresql_database")()}
+
+
+ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)]
+engine = pytest.fixture(_engine, scope="session", name="engine", params=ENGINES)
+"""The settings that choose an engine, with an empty database on it; between the two, one differs."""
+module_engine = pytest.fixture(_engine, scope="module", name="module_engine", params=ENGINES)
+"""The same anew for each module."""
+
+
+@pytest.fixture(scope="session")
 def client(
-    request: pytest.FixtureRequest,
+    engine: dict[str, str],
     tmp_path_factory: pytest.TempPathFactory,
     serving: Callable[..., Any],
     source: dict[str, Rows],
 ) -> Iterator[SyncPostgrestClient]:
     """A client of one server for all tests, to which the whole gazetteer was sent, a thousand rows at a time.
 
-    Tests that write undo what they did. Between the engines, one setting differs.
+    Tests that write undo what they did.
     """
-    settings: dict[str, str] = {}
-    if request.param == "postgresql":
-        settings["database__url"] = request.getfixturevalue("make_postgresql_database")()
     with (
-        serving(_make_project(tmp_path_factory.mktemp("journey") / "gazetteer"), **settings) as server,
+        serving(_make_project(tmp_path_factory.mktemp("journey") / "gazetteer"), **engine) as server,
         SyncPostgrestClient(f"{server.url}/rest/v1", headers=server.headers) as client,
     ):
         for table, rows in source.items():

@@ -16,8 +16,8 @@ LIMIT = 200_000
 
 
 @pytest.fixture(scope="module")
-def server(module_project: Path, serving: Callable[..., Any]) -> Iterator[Any]:
-    with serving(module_project, kernel__max_body_bytes=str(LIMIT)) as server:
+def server(module_project: Path, module_engine: dict[str, str], serving: Callable[..., Any]) -> Iterator[Any]:
+    with serving(module_project, kernel__max_body_bytes=str(LIMIT), **module_engine) as server:
         yield server
 
 

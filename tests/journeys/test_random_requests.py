@@ -38,9 +38,13 @@ class Sent(msgspec.Struct, frozen=True):
 
 @pytest.fixture(scope="module")
 def connection(
-    module_project: Path, serving: Callable[..., Any], wire: Callable[..., Any], source: dict[str, Rows]
+    module_project: Path,
+    module_engine: dict[str, str],
+    serving: Callable[..., Any],
+    wire: Callable[..., Any],
+    source: dict[str, Rows],
 ) -> Iterator[Any]:
-    with serving(module_project) as server, wire(server, timeout=10.0) as connection:
+    with serving(module_project, **module_engine) as server, wire(server, timeout=10.0) as connection:
         body = json.dumps(source["former_countries"]).encode()
         reply = connection.request("POST", TABLE, {"content-type": "application/json"}, body)
         assert reply.status == 201, reply
