@@ -108,9 +108,12 @@ def test_rows_that_do_not_fit_are_named(
 
 def test_a_foreign_key_is_checked_by_the_statement_that_adds_it(tables: SqliteDatabase) -> None:
     change(tables, "alter table child drop constraint child_t_id_fkey", "insert into child values (77)")
-    with pytest.raises(DatabaseError, match="25P02"), tables.schema_transaction() as transaction:
-        with pytest.raises(DatabaseError) as caught:
-            transaction.execute("alter table child add constraint again foreign key (t_id) references t")
+    with (
+        pytest.raises(DatabaseError, match="25P02"),
+        tables.schema_transaction() as transaction,
+        pytest.raises(DatabaseError) as caught,
+    ):
+        transaction.execute("alter table child add constraint again foreign key (t_id) references t")
     error = caught.value
     assert (error.sqlstate, error.constraint, error.detail) == (
         "23503",

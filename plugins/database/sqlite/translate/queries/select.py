@@ -18,6 +18,13 @@ from plugins.database.sqlite.translate.queries.grouping import (
     position,
     watch_grouping,
 )
+from plugins.database.sqlite.translate.queries.ranked import (
+    direction,
+    emit_distinct_on,
+    emit_with_ties,
+    has_ties,
+    is_ranked,
+)
 from plugins.database.sqlite.translate.queries.sources import emit_from, renamed
 from plugins.database.sqlite.translate.queries.windows import emit_definition
 from plugins.database.sqlite.translate.scope import Expr, Scope
@@ -25,7 +32,7 @@ from plugins.database.sqlite.translate.scope import Expr, Scope
 _FIELDS = (
     "distinctClause", "targetList", "fromClause", "whereClause", "groupClause", "havingClause", "windowClause",
     "valuesLists", "sortClause", "limitOffset", "limitCount", "limitOption", "withClause", "op", "all", "larg",
-    "rarg", "groupDistinct",
+    "rarg", "groupDistinct", "lockingClause",
 )  # fmt: skip
 _SET_OPERATIONS = {"SETOP_UNION": "UNION", "SETOP_INTERSECT": "INTERSECT", "SETOP_EXCEPT": "EXCEPT"}
 
@@ -43,20 +50,21 @@ class Query(msgspec.Struct, frozen=True):
 
 def emit_query(fields: Node, scope: Scope, expected: Sequence[str | None] = ()) -> Query:
     """Emit a SELECT; `expected` are the column types its output is assigned to, where there are any."""
+    # FOR UPDATE and its kin lock nothing: who writes is alone, and reads what nobody else can change.
     only(fields, "SELECT", *_FIELDS)
-    if fields.get("limitOption", "LIMIT_OPTION_DEFAULT") == "LIMIT_OPTION_WITH_TIES":
-        raise refused("FETCH FIRST WITH TIES")
     with_sql = emit_with(fields["withClause"], scope) if "withClause" in fields else ""
     if fields.get("op", "SETOP_NONE") != "SETOP_NONE":
+        if has_ties(fields):
+            raise refused("FETCH FIRST WITH TIES over a set operation")
         core = _set_operation(fields, scope, expected)
         order = _set_order(fields, core)
     elif "valuesLists" in fields:
         core = _values(fields, scope, expected)
         order = _set_order(fields, core)
     else:
-        core, outputs = _select(fields, scope, expected)
-        order = emit_order(fields["sortClause"], scope, outputs) if "sortClause" in fields else ""
-    parts = [with_sql, core.sql, f" ORDER BY {order}" if order else "", _limit(fields, scope)]
+        core, order = _select(fields, scope, expected)
+    limit = "" if has_ties(fields) else _limit(fields, scope)
+    parts = [with_sql, core.sql, f" ORDER BY {order}" if order else "", limit]
     check_grouping(fields, scope)
     single = core.single or fields.get("limitCount", {}).get("A_Const", {}).get("ival") == {"ival": 1}
     return Query("".join(parts), core.columns, single)
@@ -76,7 +84,10 @@ def _common_table(fields: Node, scope: Scope, *, recursive: bool) -> str:
     only(fields, "WITH", "ctename", "aliascolnames", "ctematerialized", "ctequery")
     kind, query_fields = kind_of(fields["ctequery"])
     if kind != "SelectStmt":
-        raise refused("WITH over a statement that writes")
+        raise refused(
+            "WITH over a statement that writes",
+            hint="Write in statements of their own, within one transaction.",
+        )
     name, inner = fields["ctename"], scope.nested()
     names = strings(fields.get("aliascolnames", []))
     if recursive and "larg" in query_fields:
@@ -92,7 +103,8 @@ def _common_table(fields: Node, scope: Scope, *, recursive: bool) -> str:
     return f"{quote(name)}({listed}) AS{hint} ({query.sql})"
 
 
-def _select(fields: Node, scope: Scope, expected: Sequence[str | None]) -> tuple[Query, list[Expr]]:
+def _select(fields: Node, scope: Scope, expected: Sequence[str | None]) -> tuple[Query, str]:
+    """Emit a SELECT, and what it is ordered by."""
     from_sql = (
         " FROM " + ", ".join(emit_from(item, scope) for item in fields["fromClause"])
         if ("fromClause" in fields)
@@ -106,11 +118,27 @@ def _select(fields: Node, scope: Scope, expected: Sequence[str | None]) -> tuple
     outputs = emit_targets(fields.get("targetList", ()), scope, expected)
     if not outputs:
         raise refused("SELECT without columns")
-    distinct = _distinct(fields)
+    if is_ranked(fields):
+        return _ranked(fields, outputs, f"{from_sql}{where}", window_sql, scope)
+    distinct = "DISTINCT " if "distinctClause" in fields else ""
     targets = ", ".join(f"{_output(item, distinct)} AS {quote(item.name)}" for item in outputs)
     group = emit_grouping(fields, scope, outputs)
     sql = f"SELECT {distinct}{targets}{from_sql}{where}{group}{window_sql}"
-    return Query(sql, _columns(outputs), scope.aggregated and "groupClause" not in fields), outputs
+    order = emit_order(fields["sortClause"], scope, outputs) if "sortClause" in fields else ""
+    return Query(sql, _columns(outputs), scope.aggregated and "groupClause" not in fields), order
+
+
+def _ranked(
+    fields: Node, outputs: list[Expr], from_where: str, window_sql: str, scope: Scope
+) -> tuple[Query, str]:
+    tail = f"{from_where}{emit_grouping(fields, scope, outputs)}{window_sql}"
+    if has_ties(fields):
+        count = _count(fields["limitCount"], scope, "LIMIT")
+        offset = _count(fields["limitOffset"], scope, "OFFSET") if "limitOffset" in fields else "0"
+        ranked = emit_with_ties(fields, outputs, tail, scope, count, offset)
+    else:
+        ranked = emit_distinct_on(fields, outputs, tail, scope)
+    return Query(ranked.sql, _columns(outputs)), ranked.order
 
 
 def _columns(outputs: list[Expr]) -> tuple[tuple[str, str], ...]:
@@ -119,14 +147,6 @@ def _columns(outputs: list[Expr]) -> tuple[tuple[str, str], ...]:
 
 def _output(item: Expr, distinct: str) -> str:
     return types.collated(item) if distinct else item.sql
-
-
-def _distinct(fields: Node) -> str:
-    if "distinctClause" not in fields:
-        return ""
-    if any(fields["distinctClause"]):
-        raise refused("DISTINCT ON")
-    return "DISTINCT "
 
 
 def emit_targets(targets: Sequence[Node], scope: Scope, expected: Sequence[str | None] = ()) -> list[Expr]:
@@ -173,18 +193,8 @@ def emit_order(clause: Sequence[Node], scope: Scope, outputs: list[Expr]) -> str
 
 def _sort(fields: Node, scope: Scope, outputs: list[Expr]) -> str:
     only(fields, "ORDER BY", "node", "sortby_dir", "sortby_nulls")
-    if fields["sortby_dir"] == "SORTBY_USING":
-        raise refused("ORDER BY USING")
     expr = _sort_key(fields["node"], scope, outputs)
-    return types.ordered(expr, "ORDER BY") + _direction(fields)
-
-
-def _direction(fields: Node) -> str:
-    descending = fields["sortby_dir"] == "SORTBY_DESC"
-    first = fields["sortby_nulls"] == "SORTBY_NULLS_FIRST" or (
-        descending and fields["sortby_nulls"] == "SORTBY_NULLS_DEFAULT"
-    )
-    return f" {'DESC' if descending else 'ASC'} NULLS {'FIRST' if first else 'LAST'}"
+    return types.ordered(expr, "ORDER BY") + direction(fields)
 
 
 def _sort_key(node: Node, scope: Scope, outputs: list[Expr]) -> Expr:
@@ -217,7 +227,7 @@ def _set_order(fields: Node, core: Query) -> str:
             raise DatabaseError(
                 "ORDER BY over a set operation takes only its columns' names", sqlstate="0A000"
             )
-        pieces.append(types.ordered(expr, "ORDER BY") + _direction(sort))
+        pieces.append(types.ordered(expr, "ORDER BY") + direction(sort))
     return ", ".join(pieces)
 
 

@@ -236,16 +236,36 @@ def _types(table: Table) -> dict[str, str]:
 
 def _assignments(targets: Sequence[Node], table: Table, scope: Scope) -> str:
     pieces = []
-    names: set[str] = set()
+    columns: list[Column] = []
     for item in targets:
         fields = item["ResTarget"]
         only(fields, "SET", "name", "val")
         column = _column(table, fields["name"])
-        if column.name in names:
+        if column in columns:
             raise DatabaseError(f'multiple assignments to same column "{column.name}"', sqlstate="42601")
-        names.add(column.name)
-        pieces.append(f"{quote(column.name)} = {_assigned(fields['val'], column, table, scope).sql}")
+        columns.append(column)
+        several = fields["val"].get("MultiAssignRef", {})
+        if "SubLink" not in several.get("source", {}):
+            pieces.append(f"{quote(column.name)} = {_assigned(fields['val'], column, table, scope).sql}")
+        elif several["colno"] == several["ncolumns"]:
+            pieces.append(_assigned_row(several, columns[-several["ncolumns"] :], scope))
     return ", ".join(pieces)
+
+
+def _assigned_row(fields: Node, columns: list[Column], scope: Scope) -> str:
+    """Emit the assignment of a subquery's one row to several columns; a second row is refused."""
+    link = fields["source"]["SubLink"]
+    if link["subLinkType"] != "EXPR_SUBLINK":
+        raise refused(f"SET (...) = {link['subLinkType']}")
+    _check_given(columns, "")
+    query_fields = kind_of(link["subselect"])[1]
+    query = emit_query(query_fields, scope.nested(), [column.type for column in columns])
+    if len(query.columns) != len(columns):
+        raise DatabaseError("number of columns does not match number of values", sqlstate="42601")
+    names = ", ".join(f"c{place}" for place in range(len(columns)))
+    alone = "iif((SELECT count(*) FROM (SELECT 1 FROM q LIMIT 2)) < 2, 1, pg_too_many())"
+    targets = ", ".join(quote(column.name) for column in columns)
+    return f"({targets}) = (WITH q({names}) AS ({query.sql}) SELECT {names} FROM q WHERE {alone})"
 
 
 def _assigned(node: Node, column: Column, table: Table, scope: Scope) -> Expr:
@@ -327,6 +347,7 @@ def _returning(fields: Node, table: Table, alias: str, scope: Scope) -> str:
     only(clause, "RETURNING", "exprs")
     inner = Scope(scope.catalogue, scope.parameters)
     inner.ctes = dict(scope.ctes)
+    inner.reads = scope.reads
     inner.add(Item(alias, _types(table), qualified=False, table=table))
     outputs = emit_targets(clause["exprs"], inner)
     return " RETURNING " + ", ".join(f"{item.sql} AS {quote(item.name)}" for item in outputs)
