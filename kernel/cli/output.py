@@ -64,10 +64,11 @@ def table(
     elif not rows:
         say(empty)
     else:
-        _draw(rows, columns, styles or {})
+        draw(rows, columns, styles or {})
 
 
-def _draw(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], styles: Mapping[str, str]) -> None:
+def draw(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], styles: Mapping[str, str]) -> None:
+    """Print rows as a table, whoever reads; the arguments are those of `table`."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

@@ -39,12 +39,13 @@ class Step(msgspec.Struct, frozen=True):
     """One statement as it was rehearsed.
 
     `sql` is what the engine ran. `locks` holds those that it added to its transaction's, on tables that were
-    there before; `rewritten` the tables, likewise, whose every row it wrote anew.
+    there before, or is None where that cannot be seen; `rewritten` holds the tables, likewise, whose every row it
+    wrote anew.
     """
 
     statement: str
     sql: str
-    locks: tuple[Lock, ...] = ()
+    locks: tuple[Lock, ...] | None = ()
     rewritten: tuple[tuple[str, str], ...] = ()
 
 
@@ -69,8 +70,12 @@ class Scratch(Protocol):
     def run(self, sql: str, *, alone: bool = False) -> list[Step]:
         """Run statements together or not at all, and return what each of them did.
 
-        With `alone` each runs outside a transaction, as `SchemaWork.alone` does. Raises `DatabaseError`.
+        With `alone` each runs outside a transaction, as `SchemaWork.alone` does. What would change the whole server
+        (roles that are there, other databases) is left out. Raises `DatabaseError`.
         """
+
+    def clear(self) -> None:
+        """Make it as empty as it was at first, or, for a copy, as it was copied."""
 
 
 class SchemaWork(Protocol):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,8 +14,9 @@ from kernel.cli.base import Group, json_option
 from kernel.errors import nearest
 from plugins.migrations.errors import MigrationError
 from plugins.migrations.files import Migration, read_names
+from plugins.migrations.progress import opened, progress, told
 from plugins.migrations.record import Entry, entries
-from plugins.migrations.rehearsals import add_rehearsals
+from plugins.migrations.rehearsals import add_plan, add_verify
 from plugins.migrations.runner import Loss
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def migrate_group(plugin: MigrationsPlugin) -> click.Group:
     _add_up(migrate, plugin)
     _add_down(migrate, plugin)
     _add_status(migrate, plugin)
-    add_rehearsals(migrate, plugin)
+    add_plan(migrate, plugin)
+    add_verify(migrate, plugin)
     return migrate
 
 
@@ -108,46 +109,20 @@ def _add_up(group: Group, plugin: MigrationsPlugin) -> None:
         with exit code 1; those before it stay. What a file would do, and whether it can be undone, is shown by
         kernel migrate plan and kernel migrate verify.
         """
-        with closing(_Stopped(plugin)):
+        with opened(plugin):
             if version is not None:
                 entry = _find(plugin, namespace, version)
                 plugin.last = (entry.namespace, entry.order)
             if dry_run:
                 for migration in plugin.pending():
-                    output.say(f"would apply {_told(migration)}")
+                    output.say(f"would apply {told(migration)}")
                 return
             plugin.around = progress
             plugin.kernel.prepare()
             for migration in plugin.applied:
-                output.say(f"applied {_told(migration)}")
+                output.say(f"applied {told(migration)}")
             if not plugin.applied:
                 output.say("Nothing to apply.")
-
-
-def _told(migration: Migration) -> str:
-    return f"{migration.label} of {migration.namespace}"
-
-
-class _Stopped:
-    """Stops the kernel, whose database a command has opened, when it is closed."""
-
-    def __init__(self, plugin: MigrationsPlugin) -> None:
-        self.close = plugin.kernel.stop
-
-
-@contextmanager
-def progress(migration: Migration) -> Iterator[None]:
-    """Show on a terminal which migration is at work, and for how long."""
-    if not output.on_terminal(sys.stderr):
-        yield
-        return
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        bar.add_task(_told(migration), total=None)
-        yield
 
 
 def _find(plugin: MigrationsPlugin, namespace: str | None, version: str) -> Entry:
@@ -192,7 +167,7 @@ def _add_down(group: Group, plugin: MigrationsPlugin) -> None:
         """
         if steps is not None and version is not None:
             raise click.UsageError("say --steps or --to, not both")
-        with closing(_Stopped(plugin)), plugin.kernel.locked():
+        with opened(plugin), plugin.kernel.locked():
             undone = _undoable(plugin, namespace, version, steps or 1)
             runner = plugin.runner()
             losses = runner.losses(undone)
@@ -201,7 +176,7 @@ def _add_down(group: Group, plugin: MigrationsPlugin) -> None:
             for migration in undone:
                 with progress(migration):
                     runner.undo(migration, losing=bool(losses))
-                output.say(f"undone {_told(migration)}")
+                output.say(f"undone {told(migration)}")
             if not undone:
                 output.say("Nothing to undo.")
 
@@ -259,7 +234,7 @@ def _add_status(group: Group, plugin: MigrationsPlugin) -> None:
         The last three stop the server's start, and what to do about them is said. Exit code: 0 if all are applied,
         1 if one stops the start, 4 if some are pending. Nothing is changed.
         """
-        with closing(_Stopped(plugin)):
+        with opened(plugin):
             found = entries(plugin.files(), plugin.runner().recorded())
         output.table(
             [_row(entry) for entry in found],

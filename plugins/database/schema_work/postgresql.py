@@ -16,9 +16,9 @@ from plugins.database.postgresql.database import PostgresDatabase
 from plugins.database.postgresql.session import Session
 from plugins.database.postgresql.signals import SCHEMA_CHANGED
 from plugins.database.postgresql.statements import Statement
-from plugins.database.postgresql.transaction import PostgresSchemaTransaction
 from plugins.database.schema_work.drops import drops
-from plugins.database.schema_work.postgresql_scratch import PostgresScratch, once, shared
+from plugins.database.schema_work.postgresql_scratch import PostgresScratch, SharedScratch, make_room
+from plugins.database.schema_work.postgresql_transactions import Migrating
 
 # The number is ours alone: "migrate" in ASCII.
 _TRY = Statement(b"SELECT pg_try_advisory_lock(30795738321024101)", ())
@@ -64,7 +64,11 @@ class PostgresSchemaWork:
                 session.command(b"SET lock_timeout = %d" % round(lock_timeout * 1000))
             session.command(catalogues.CREATE_VERSION)
             for statement in parser.split(sql):
-                once(session, statement)
+                try:
+                    session.once(Statement(statement.encode(), ()), {})
+                except DatabaseError as error:
+                    error.statement = statement
+                    raise
                 session.command(catalogues.NEXT_VERSION)
                 session.command(SCHEMA_CHANGED)
         finally:
@@ -91,58 +95,34 @@ class PostgresSchemaWork:
             except DatabaseError as error:
                 if error.sqlstate != "42501":
                     raise
-                yield shared(session)
+                make_room(session)
+                yield SharedScratch(self._database, session)
                 return
+            roles: list[str] = []
             try:
-                with self._inside(name) as scratch:
+                database = self._open(name)
+                try:
+                    scratch = PostgresScratch(database, PostgresSchemaWork(database, self._open).alone)
+                    roles = scratch.roles
                     yield scratch
+                finally:
+                    database.close()
             finally:
                 session.command(b"DROP DATABASE %s WITH (FORCE)" % name.encode())
+                for role in roles:
+                    session.command(b"DROP ROLE " + quoted(role).encode())
         finally:
             session.close()
-
-    @contextmanager
-    def _inside(self, name: str) -> Iterator[PostgresScratch]:
-        database = self._open(name)
-        try:
-            session = database.connections.separate()
-            try:
-                session.command(b"SET default_transaction_read_only = off; SET statement_timeout = 0")
-                yield PostgresScratch(session, "a database of its own")
-            finally:
-                session.close()
-        finally:
-            database.close()
 
     def copy(self) -> None:
         """Return None: to copy a database, everyone else would have to leave it."""
 
 
-class Migrating(PostgresSchemaTransaction):
-    """A schema transaction whose statements may take as long as they need."""
-
-    def __init__(self, database: PostgresDatabase, lock_timeout: float | None) -> None:
-        super().__init__(database)
-        self._lock_timeout = lock_timeout
-
-    @property
-    def catalogue(self) -> Catalogue:
-        """The tables and views as they would be after a commit."""
-        return catalogues.read(self._open())
-
-    def _begin(self) -> None:
-        super()._begin()
-        session = self._open()
-        try:
-            session.command(b"SET LOCAL statement_timeout = 0")
-            if self._lock_timeout is not None:
-                session.command(b"SET LOCAL lock_timeout = %d" % round(self._lock_timeout * 1000))
-        except BaseException:
-            self._rollback()
-            self._release()
-            raise
-
-
 def _taken(session: Session) -> bool:
     ((taken,),), _ = session.once(_TRY, {})
     return bool(taken)
+
+
+def quoted(name: str) -> str:
+    """Return a name as an identifier."""
+    return '"' + name.replace('"', '""') + '"'

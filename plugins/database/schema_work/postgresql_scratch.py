@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from types import MappingProxyType
-from typing import Any
 
 import msgspec
 
@@ -14,8 +12,10 @@ from kernel.contracts.database import DatabaseError
 from kernel.contracts.schema import Blocks, Lock, Step
 from plugins.database import parser
 from plugins.database.postgresql import catalogue as catalogues
+from plugins.database.postgresql.database import PostgresDatabase
 from plugins.database.postgresql.session import Session
 from plugins.database.postgresql.statements import Statement
+from plugins.database.schema_work.postgresql_transactions import Migrating, Nested
 
 _AWAY = "kernel_scratch_"
 
@@ -40,6 +40,29 @@ _SCHEMAS = Statement(
     (),
 )
 
+_ROLE_EXISTS = Statement(b"select exists (select from pg_roles where rolname = $1)", ("role",))
+# What holds for all databases of a server is left alone: a rehearsal would change it for everyone.
+_SERVER_WIDE = frozenset({
+    "AlterDatabaseSetStmt", "AlterDatabaseStmt", "AlterRoleSetStmt", "AlterRoleStmt", "AlterSystemStmt",
+    "CreatedbStmt", "CreateTableSpaceStmt", "DropdbStmt", "DropRoleStmt", "DropTableSpaceStmt", "GrantRoleStmt",
+})  # fmt: skip
+_SKIPPED = "-- not rehearsed: it is about the whole server"
+_CLEAR = """
+do $$
+declare item record;
+begin
+    for item in select pubname from pg_publication loop
+        execute format('drop publication %I', item.pubname);
+    end loop;
+    for item in select nspname from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema' loop
+        execute format('drop schema %I cascade', item.nspname);
+    end loop;
+    create schema public;
+    create schema kernel;
+    create sequence kernel.schema_version;
+end $$
+"""
+
 # The modes that an application can notice, weakest first, and what they keep waiting.
 # Source: PostgreSQL's manual, "Table-Level Locks".
 _MODES: dict[str, tuple[str, Blocks]] = {
@@ -61,12 +84,68 @@ class _Seen(msgspec.Struct, frozen=True):
 
 
 class PostgresScratch:
-    """A database of one's own; or, `shared`, room made in one by a transaction that is never committed."""
+    """A database of one's own; `alone` runs statements outside a transaction in it."""
 
-    def __init__(self, session: Session, where: str, *, shared: bool = False) -> None:
+    where = "a database of its own"
+
+    def __init__(self, database: PostgresDatabase, alone: Callable[[str], None]) -> None:
+        self._database = database
+        self._alone = alone
+        self.roles: list[str] = []
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The tables and views that were made here."""
+        return self._database.catalogue
+
+    def run(self, sql: str, *, alone: bool = False) -> list[Step]:
+        """Run statements, in one transaction unless `alone`, and return what each of them did."""
+        statements = parser.split(sql)
+        if alone:
+            return [self._step_alone(statement) for statement in statements]
+        with self._transaction() as transaction:
+            there = _look(transaction.session).tables.keys()
+            return [self._step(statement, transaction, there) for statement in statements]
+
+    def clear(self) -> None:
+        """Take everything out of the database."""
+        self._alone(_CLEAR)
+
+    def _transaction(self) -> Migrating:
+        return Migrating(self._database, None)
+
+    def _step(self, statement: str, transaction: Migrating, there: Collection[int]) -> Step:
+        if self._is_skipped(statement, transaction.session):
+            return Step(statement, _SKIPPED)
+        before = _look(transaction.session)
+        transaction.script(statement)
+        return _measured(statement, before, _look(transaction.session), there)
+
+    def _step_alone(self, statement: str) -> Step:
+        """Run a statement whose locks are gone when it ends: what is known of its kind is said instead."""
+        locks = _of_concurrent(statement, self.catalogue)
+        self._alone(statement)
+        return Step(statement, statement, locks)
+
+    def _is_skipped(self, statement: str, session: Session) -> bool:
+        """Tell whether a statement is about the whole server; a new role is made, and goes with the database."""
+        ((kind, fields),) = parser.parse(statement).statements[0].items()
+        if kind != "CreateRoleStmt":
+            return kind in _SERVER_WIDE
+        ((exists,),), _ = session.once(_ROLE_EXISTS, {"role": fields["role"]})
+        if not exists:
+            self.roles.append(fields["role"])
+        return bool(exists)
+
+
+class SharedScratch(PostgresScratch):
+    """Room made (`make_room`) in a database that others use, by a transaction on `session` that never commits."""
+
+    where = "the database itself, in a transaction that is rolled back"
+
+    def __init__(self, database: PostgresDatabase, session: Session) -> None:
+        super().__init__(database, self._refuse)
         self._session = session
-        self._shared = shared
-        self.where = where
 
     @property
     def catalogue(self) -> Catalogue:
@@ -76,72 +155,29 @@ class PostgresScratch:
         schemas = frozenset(name for name in found.schemas if not name.startswith(_AWAY))
         return msgspec.structs.replace(found, tables=MappingProxyType(tables), schemas=schemas)
 
-    def run(self, sql: str, *, alone: bool = False) -> list[Step]:
-        """Run statements, in one transaction unless `alone`, and return what each of them did."""
-        if alone:
-            if self._shared:
-                raise DatabaseError(
-                    "what runs outside a transaction cannot be rehearsed within one, and the login may not make "
-                    "a database to do it in",
-                    sqlstate="42501",
-                    hint="Let it: alter role ... createdb",
-                )
-            return [self._alone(statement) for statement in parser.split(sql)]
-        with self._together():
-            there = self._look().tables.keys()
-            return [self._step(statement, there) for statement in parser.split(sql)]
+    def clear(self) -> None:
+        """Undo everything, and make room again."""
+        self._session.command(b"ROLLBACK")
+        make_room(self._session)
 
-    @contextmanager
-    def _together(self) -> Iterator[None]:
-        begin, end, undo = (
-            (b"SAVEPOINT file", b"RELEASE file", b"ROLLBACK TO file; RELEASE file")
-            if self._shared
-            else (b"BEGIN READ WRITE", b"COMMIT", b"ROLLBACK")
-        )
-        self._session.command(begin)
-        try:
-            yield
-            self._session.command(b"SET CONSTRAINTS ALL IMMEDIATE")
-            self._session.command(end)
-        except BaseException:
-            self._session.command(undo)
-            raise
+    def _transaction(self) -> Migrating:
+        return Nested(self._database, self._session)
 
-    def _step(self, statement: str, there: Any) -> Step:
-        before = self._look()
-        once(self._session, statement)
-        after = self._look()
-        strongest: dict[int, str] = {}
-        for table, mode in sorted(after.locks - before.locks, key=lambda lock: _STRENGTH[lock[1]]):
-            strongest[table] = mode
-        locks = [
-            Lock(*before.tables[table][:2], *_MODES[mode])
-            for table, mode in strongest.items()
-            if table in there and table in before.tables
-        ]
-        rewritten = [
-            (schema, name)
-            for table, (schema, name, file) in before.tables.items()
-            if table in there and after.tables.get(table, ("", "", file))[2] != file
-        ]
-        return Step(statement, statement, tuple(locks), tuple(rewritten))
+    def _step(self, statement: str, transaction: Migrating, there: Collection[int]) -> Step:
+        # Whoever has made a table in the same transaction has all locks on it already.
+        return msgspec.structs.replace(super()._step(statement, transaction, there), locks=None)
 
-    def _alone(self, statement: str) -> Step:
-        """Run a statement whose locks are gone when it ends: what is known of its kind is said instead."""
-        locks = _of_concurrent(statement, self.catalogue)
-        once(self._session, statement)
-        return Step(statement, statement, locks)
-
-    def _look(self) -> _Seen:
-        tables, _ = self._session.once(_TABLES, {})
-        locks, _ = self._session.once(_LOCKS, {})
-        return _Seen(
-            {oid: (schema, name, file) for oid, schema, name, file in tables},
-            frozenset((oid, mode) for oid, mode in locks if mode in _MODES),
+    @staticmethod
+    def _refuse(_: str) -> None:
+        raise DatabaseError(
+            "what runs outside a transaction cannot be rehearsed within one, and the login may not make a database "
+            "to do it in",
+            sqlstate="42501",
+            hint="Let it: alter role ... createdb",
         )
 
 
-def shared(session: Session) -> PostgresScratch:
+def make_room(session: Session) -> None:
     """Make room in a database that others use: its schemas step aside in a transaction that is never committed.
 
     Others do not see that, and wait only where they change the schema themselves. Raises `DatabaseError` for a
@@ -157,16 +193,35 @@ def shared(session: Session) -> PostgresScratch:
         if error.sqlstate == "42501":
             error.hint = "To rehearse, the login has to own the schemas, or: alter role ... createdb"
         raise
-    return PostgresScratch(session, "the database itself, in a transaction that is rolled back", shared=True)
 
 
-def once(session: Session, statement: str) -> None:
-    """Run one statement of a script; the error of a failing one names it."""
-    try:
-        session.once(Statement(statement.encode(), ()), {})
-    except DatabaseError as error:
-        error.statement = statement
-        raise
+def _measured(statement: str, before: _Seen, after: _Seen, there: Collection[int]) -> Step:
+    held = {table: _strongest(table, before) for table in before.tables}
+    locks = [
+        Lock(*before.tables[table][:2], *_MODES[mode])
+        for table, mode in after.locks - before.locks
+        if table in there and table in held and mode == _strongest(table, after) != held[table]
+    ]
+    rewritten = [
+        (schema, name)
+        for table, (schema, name, file) in before.tables.items()
+        if table in there and after.tables.get(table, ("", "", file))[2] != file
+    ]
+    by_name = sorted(locks, key=lambda lock: (lock.schema, lock.table))
+    return Step(statement, statement, tuple(by_name), tuple(rewritten))
+
+
+def _strongest(table: int, seen: _Seen) -> str | None:
+    return max((mode for held, mode in seen.locks if held == table), key=_STRENGTH.__getitem__, default=None)
+
+
+def _look(session: Session) -> _Seen:
+    tables, _ = session.once(_TABLES, {})
+    locks, _ = session.once(_LOCKS, {})
+    return _Seen(
+        {oid: (schema, name, file) for oid, schema, name, file in tables},
+        frozenset((oid, mode) for oid, mode in locks if mode in _MODES),
+    )
 
 
 def _of_concurrent(statement: str, catalogue: Catalogue) -> tuple[Lock, ...]:

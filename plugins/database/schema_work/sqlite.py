@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,26 +61,28 @@ class SqliteSchemaWork:
     @contextmanager
     def scratch(self) -> Iterator[SqliteScratch]:
         """Make a database in memory."""
-        database = self._open(None)
+        scratch = SqliteScratch(lambda: self._open(None), "a database in memory")
         try:
-            yield SqliteScratch(database, "a database in memory")
+            yield scratch
         finally:
-            database.close()
+            scratch.close()
 
     @contextmanager
     def copy(self) -> Iterator[SqliteScratch]:
         """Copy the file as committed now, page by page, beside itself."""
         self._database.create_tables()
-        with tempfile.TemporaryDirectory(
-            prefix=".rehearsal-", dir=self._database.connections.folder
-        ) as folder:
-            path = Path(folder) / "copy.db"
-            self._copy_to(path)
-            database = self._open(path)
+        beside = self._database.connections.folder
+        with tempfile.TemporaryDirectory(prefix=".rehearsal-", dir=beside) as folder:
+            scratch = SqliteScratch(lambda: self._copied(Path(folder)), "a copy of the database")
             try:
-                yield SqliteScratch(database, "a copy of the database")
+                yield scratch
             finally:
-                database.close()
+                scratch.close()
+
+    def _copied(self, folder: Path) -> SqliteDatabase:
+        path = folder / f"{uuid.uuid4().hex}.db"
+        self._copy_to(path)
+        return self._open(path)
 
     def _copy_to(self, path: Path) -> None:
         reader = self._database.connections.reader()
@@ -124,16 +127,26 @@ class Migrating(SqliteSchemaTransaction):
 
 
 class SqliteScratch:
-    """A database of one's own."""
+    """A database of one's own, which `make` makes."""
 
-    def __init__(self, database: SqliteDatabase, where: str) -> None:
-        self._database = database
+    def __init__(self, make: Callable[[], SqliteDatabase], where: str) -> None:
+        self._make = make
+        self._database = make()
         self.where = where
 
     @property
     def catalogue(self) -> Catalogue:
         """The tables and views that were made here."""
         return self._database.catalogue
+
+    def clear(self) -> None:
+        """Make another one."""
+        self.close()
+        self._database = self._make()
+
+    def close(self) -> None:
+        """Close it."""
+        self._database.close()
 
     def run(self, sql: str, *, alone: bool = False) -> list[Step]:
         """Run statements in one transaction and return what each of them did."""
@@ -172,7 +185,7 @@ def _traced(connection: apsw.Connection) -> Iterator[list[str]]:
 
     def note(_: Any, sql: str, __: Any) -> bool:
         text = sql.strip().rstrip(";")
-        if not text.upper().startswith(("SELECT", "PRAGMA")) and '"kernel.catalogue' not in text:
+        if text and not text.upper().startswith(("SELECT", "PRAGMA")) and '"kernel.catalogue' not in text:
             ran.append(text)
         return True
 

@@ -7,8 +7,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
 from kernel import Kernel, Plugin
+from kernel.cli import output
 from kernel.config import Config
 from kernel.contracts.database import Database
 from plugins.database import DatabasePlugin
@@ -35,6 +37,16 @@ class Project:
         kernel = Kernel(config, plugins=[*extra, MigrationsPlugin, DatabasePlugin], role="test")
         self._stack.callback(kernel.stop)
         return kernel
+
+    def migrate(self, *arguments: str, extra: Sequence[type[Plugin]] = ()) -> Result:
+        """Run ``kernel migrate``; raises what is not an exit."""
+        kernel = self.kernel(extra)
+        kernel.register()
+        (command,) = [command for _, command in kernel.commands() if command.name == "migrate"]
+        result = CliRunner().invoke(command, arguments)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
 
     def kernel_tables(self) -> set[tuple[str, str]]:
         """Return the tables that are there, without a boot."""
@@ -78,3 +90,10 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., li
         return [value for value in vars(module).values() if isinstance(value, type) and value is not Plugin]
 
     return write
+
+
+@pytest.fixture
+def on_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have commands print what a person reads, without colours."""
+    monkeypatch.setattr(output, "on_terminal", lambda stream=None: stream is None)
+    monkeypatch.setenv("NO_COLOR", "1")

@@ -7,27 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
-from kernel.cli import output
 from kernel.contracts.database import Database, DatabaseError
 from plugins.migrations.errors import MigrationError
 
 NOTES = "create table notes (id int primary key, body text);\n"
 
 
-def migrate(project: Any, *arguments: str) -> Result:
-    kernel = project.kernel()
-    kernel.register()
-    (command,) = [command for _, command in kernel.commands() if command.name == "migrate"]
-    result = CliRunner().invoke(command, arguments)
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
-
-
 def test_new_writes_an_empty_migration_that_applies(project: Any) -> None:
-    result = migrate(project, "new", "Create Posts!")
+    result = project.migrate("new", "Create Posts!")
 
     path = Path(result.output.strip())
     assert path.parent == project.folder / "migrations"
@@ -39,21 +28,21 @@ def test_new_writes_an_empty_migration_that_applies(project: Any) -> None:
 def test_new_files_are_later_than_all_others_even_within_a_second(project: Any) -> None:
     project.write("29990101000000_future.sql", NOTES)
 
-    names = [Path(migrate(project, "new", name).output.strip()).name for name in ("a", "b")]
+    names = [Path(project.migrate("new", name).output.strip()).name for name in ("a", "b")]
 
     assert names == ["29990101000001_a.sql", "29990101000002_b.sql"]
 
 
 def test_new_refuses_a_name_of_nothing_but_signs(project: Any) -> None:
     with pytest.raises(MigrationError, match="makes no file name"):
-        migrate(project, "new", "../..")
+        project.migrate("new", "../..")
 
 
 def test_up_applies_and_says_how_many(project: Any) -> None:
     project.write("1_notes.sql", NOTES)
 
-    assert migrate(project, "up").output == "applied 1_notes of (project)\n"
-    assert migrate(project, "up").output == "Nothing to apply.\n"
+    assert project.migrate("up").output == "applied 1_notes of (project)\n"
+    assert project.migrate("up").output == "Nothing to apply.\n"
     assert project.boot().query("select * from notes") == []
 
 
@@ -62,7 +51,7 @@ def test_status_lists_applied_and_pending_and_applies_nothing(project: Any) -> N
     project.boot()
     project.write("2_more.sql", "create table more (id int primary key);")
 
-    result = migrate(project, "status")
+    result = project.migrate("status")
 
     rows = json.loads(result.output)
     assert [(row["namespace"], row["migration"], row["state"]) for row in rows] == [
@@ -72,8 +61,8 @@ def test_status_lists_applied_and_pending_and_applies_nothing(project: Any) -> N
     assert rows[0]["applied_at"]
     assert rows[0]["checksum"] == rows[0]["applied_checksum"] != rows[1]["checksum"]
     assert result.exit_code == 4
-    assert migrate(project, "up").output == "applied 2_more of (project)\n"
-    assert migrate(project, "status").exit_code == 0
+    assert project.migrate("up").output == "applied 2_more of (project)\n"
+    assert project.migrate("status").exit_code == 0
 
 
 def test_status_tells_all_that_would_stop_a_boot(project: Any) -> None:
@@ -84,7 +73,7 @@ def test_status_tells_all_that_would_stop_a_boot(project: Any) -> None:
     missing.unlink()
     project.write("1_late.sql", "")
 
-    result = migrate(project, "status")
+    result = project.migrate("status")
 
     states = [(row["migration"], row["state"]) for row in json.loads(result.stdout)]
     assert states == [("1_late", "out of order"), ("2_edited", "edited"), ("3_missing", "missing")]
@@ -105,29 +94,27 @@ def test_a_boot_that_is_stopped_counts_what_else_is_wrong(project: Any) -> None:
 
 
 def test_status_of_nothing_is_empty_and_all_well(project: Any) -> None:
-    result = migrate(project, "status")
+    result = project.migrate("status")
 
     assert (result.output, result.exit_code) == ("[]\n", 0)
 
 
-def test_status_draws_a_table_on_a_terminal(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(output, "on_terminal", lambda _=None: True)
-
-    assert "kernel migrate new NAME" in migrate(project, "status").output
+def test_status_draws_a_table_on_a_terminal(project: Any, on_terminal: None) -> None:
+    assert "kernel migrate new NAME" in project.migrate("status").output
     project.write("1_notes.sql", NOTES)
-    assert "(project)  1_notes    pending" in migrate(project, "status").output
+    assert "(project)  1_notes    pending" in project.migrate("status").output
 
 
 def test_up_stops_after_the_timestamp_that_it_is_given(project: Any) -> None:
     for number in (1, 2, 3):
         project.write(f"{number}_t.sql", f"create table t{number} (id int primary key);")
 
-    assert migrate(project, "up", "--to", "0002").output.splitlines() == [
+    assert project.migrate("up", "--to", "0002").output.splitlines() == [
         "applied 1_t of (project)",
         "applied 2_t of (project)",
     ]
-    assert migrate(project, "up", "--to", "2").output == "Nothing to apply.\n"
-    assert migrate(project, "up").output == "applied 3_t of (project)\n"
+    assert project.migrate("up", "--to", "2").output == "Nothing to apply.\n"
+    assert project.migrate("up").output == "applied 3_t of (project)\n"
 
 
 def test_up_to_a_timestamp_that_nothing_has_is_refused(project: Any) -> None:
@@ -136,19 +123,19 @@ def test_up_to_a_timestamp_that_nothing_has_is_refused(project: Any) -> None:
     with pytest.raises(
         MigrationError, match=r"no migration has the timestamp 20260102; did you mean '20260101'"
     ):
-        migrate(project, "up", "--to", "20260102")
+        project.migrate("up", "--to", "20260102")
 
 
 def test_up_for_a_plugin_that_is_not_there_is_refused(project: Any) -> None:
     with pytest.raises(MigrationError, match="no plugin with migrations is called 'shop'"):
-        migrate(project, "up", "--namespace", "shop", "--to", "1")
+        project.migrate("up", "--namespace", "shop", "--to", "1")
 
 
 def test_a_dry_run_names_what_would_be_applied_and_applies_nothing(project: Any) -> None:
     project.write("1_notes.sql", NOTES)
 
-    assert migrate(project, "up", "--dry-run").output == "would apply 1_notes of (project)\n"
-    assert json.loads(migrate(project, "status").output)[0]["state"] == "pending"
+    assert project.migrate("up", "--dry-run").output == "would apply 1_notes of (project)\n"
+    assert json.loads(project.migrate("status").output)[0]["state"] == "pending"
 
 
 @pytest.mark.parametrize("command", ["up", "status"])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from kernel import Plugin
 from kernel.contracts.database import Database
@@ -17,18 +17,8 @@ NOTES = "-- up\ncreate table notes (id int primary key, body text);\n-- down\ndr
 COLOUR = "-- up\nalter table notes add column colour text;\n-- down\nalter table notes drop column colour;\n"
 
 
-def migrate(project: Any, *arguments: str, extra: tuple[type[Plugin], ...] = ()) -> Result:
-    kernel = project.kernel(extra)
-    kernel.register()
-    (command,) = [command for _, command in kernel.commands() if command.name == "migrate"]
-    result = CliRunner().invoke(command, arguments)
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
-
-
 def states(project: Any) -> dict[str, str]:
-    return {row["migration"]: row["state"] for row in json.loads(migrate(project, "status").stdout)}
+    return {row["migration"]: row["state"] for row in json.loads(project.migrate("status").stdout)}
 
 
 def write(project: Any, sql: str) -> None:
@@ -42,56 +32,56 @@ def write(project: Any, sql: str) -> None:
 def test_down_undoes_the_last_one_which_can_then_be_applied_again(project: Any) -> None:
     project.write("1_notes.sql", NOTES)
     project.write("2_colour.sql", COLOUR)
-    migrate(project, "up")
+    project.migrate("up")
 
-    assert migrate(project, "down").output == "undone 2_colour of (project)\n"
+    assert project.migrate("down").output == "undone 2_colour of (project)\n"
 
     assert states(project) == {"1_notes": "applied", "2_colour": "pending"}
-    assert migrate(project, "up").output == "applied 2_colour of (project)\n"
+    assert project.migrate("up").output == "applied 2_colour of (project)\n"
 
 
 def test_down_undoes_several_the_last_one_first(project: Any) -> None:
     project.write("1_notes.sql", NOTES)
     project.write("2_colour.sql", COLOUR)
     project.write("3_more.sql", "-- up\ncreate table more (id int);\n-- down\ndrop table more;")
-    migrate(project, "up")
+    project.migrate("up")
 
-    assert migrate(project, "down", "--steps", "2").output.splitlines() == [
+    assert project.migrate("down", "--steps", "2").output.splitlines() == [
         "undone 3_more of (project)",
         "undone 2_colour of (project)",
     ]
-    assert migrate(project, "down", "--to", "0").output == "undone 1_notes of (project)\n"
-    assert migrate(project, "down").output == "Nothing to undo.\n"
+    assert project.migrate("down", "--to", "0").output == "undone 1_notes of (project)\n"
+    assert project.migrate("down").output == "Nothing to undo.\n"
 
 
 def test_down_to_a_timestamp_leaves_that_one_applied(project: Any) -> None:
     project.write("1_notes.sql", NOTES)
     project.write("2_colour.sql", COLOUR)
-    migrate(project, "up")
+    project.migrate("up")
 
-    assert migrate(project, "down", "--to", "1").output == "undone 2_colour of (project)\n"
-    assert migrate(project, "down", "--to", "1").output == "Nothing to undo.\n"
+    assert project.migrate("down", "--to", "1").output == "undone 2_colour of (project)\n"
+    assert project.migrate("down", "--to", "1").output == "Nothing to undo.\n"
 
 
 def test_a_table_with_rows_is_not_dropped_unless_told_to(project: Any) -> None:
     project.write("1_notes.sql", NOTES)
-    migrate(project, "up")
+    project.migrate("up")
     write(project, "insert into notes (id) values (1), (2)")
 
     with pytest.raises(
         MigrationError, match="rows would be lost, so nothing was undone; if you mean it, say --yes"
     ):
-        migrate(project, "down")
+        project.migrate("down")
     assert states(project) == {"1_notes": "applied"}
 
-    assert migrate(project, "down", "--yes").output == "undone 1_notes of (project)\n"
+    assert project.migrate("down", "--yes").output == "undone 1_notes of (project)\n"
     assert ("public", "notes") not in project.kernel_tables()
 
 
 def test_what_would_be_lost_is_said_with_the_number_of_rows(project: Any, capsys: Any) -> None:
     project.write("1_notes.sql", NOTES)
     project.write("2_colour.sql", COLOUR)
-    migrate(project, "up")
+    project.migrate("up")
     write(project, "insert into notes (id, colour) values (1, 'red'), (2, null)")
     kernel = project.kernel()
     kernel.register()
@@ -109,10 +99,10 @@ def test_what_would_be_lost_is_said_with_the_number_of_rows(project: Any, capsys
 def test_a_column_without_values_and_a_table_without_rows_are_dropped_unasked(project: Any) -> None:
     project.write("1_notes.sql", NOTES)
     project.write("2_colour.sql", COLOUR)
-    migrate(project, "up")
+    project.migrate("up")
     write(project, "insert into notes (id) values (1)")
 
-    assert migrate(project, "down").output == "undone 2_colour of (project)\n"
+    assert project.migrate("down").output == "undone 2_colour of (project)\n"
 
 
 def test_a_table_that_is_dropped_under_the_name_it_had_before_is_counted(project: Any) -> None:
@@ -121,51 +111,51 @@ def test_a_table_that_is_dropped_under_the_name_it_had_before_is_counted(project
         "2_rename.sql",
         "-- up\nalter table notes rename to papers;\n-- down\nalter table papers rename to notes;\n",
     )
-    migrate(project, "up")
+    project.migrate("up")
     write(project, "insert into papers (id) values (1)")
 
     with pytest.raises(MigrationError, match="rows would be lost"):
-        migrate(project, "down", "--to", "0")
-    assert migrate(project, "down").output == "undone 2_rename of (project)\n"  # a new name loses nothing
+        project.migrate("down", "--to", "0")
+    assert project.migrate("down").output == "undone 2_rename of (project)\n"  # a new name loses nothing
 
 
 @pytest.mark.parametrize("down", ["", "-- down\n", "-- down\n-- to be written\n"])
 def test_a_file_that_does_not_say_how_is_not_undone(project: Any, down: str) -> None:
     project.write("1_notes.sql", f"-- up\ncreate table notes (id int);\n{down}")
-    migrate(project, "up")
+    project.migrate("up")
 
     with pytest.raises(
         MigrationError, match=r"1_notes\.sql says nothing in a section '-- down'.*new undo_notes"
     ):
-        migrate(project, "down")
+        project.migrate("down")
     assert states(project) == {"1_notes": "applied"}
 
 
 def test_one_that_cannot_be_undone_keeps_those_after_it_too(project: Any) -> None:
     project.write("1_notes.sql", "create table notes (id int primary key, body text);")
     project.write("2_colour.sql", COLOUR)
-    migrate(project, "up")
+    project.migrate("up")
 
     with pytest.raises(MigrationError, match="cannot be undone"):
-        migrate(project, "down", "--steps", "2")
+        project.migrate("down", "--steps", "2")
     assert states(project) == {"1_notes": "applied", "2_colour": "applied"}
 
 
 def test_an_edited_file_is_not_undone(project: Any) -> None:
     path = project.write("1_notes.sql", NOTES)
-    migrate(project, "up")
+    project.migrate("up")
     path.write_text(NOTES + "drop table other;")
 
     with pytest.raises(MigrationError, match=r"1_notes cannot be undone as it stands: .* was edited"):
-        migrate(project, "down")
+        project.migrate("down")
 
 
 def test_a_down_section_that_fails_leaves_all_as_it_was(project: Any) -> None:
     path = project.write("1_notes.sql", NOTES + "drop table nowhere;\n")
-    migrate(project, "up")
+    project.migrate("up")
 
     with pytest.raises(MigrationError) as caught:
-        migrate(project, "down")
+        project.migrate("down")
 
     assert f"{path}, line 5, in 'drop table nowhere'" in str(caught.value)
     assert "nothing of it was undone" in str(caught.value)
@@ -182,16 +172,14 @@ def test_a_plugins_migrations_are_undone_by_its_name(
         {"1_notes.sql": NOTES, "2_colour.sql": COLOUR},
     )
     project.write("9_own.sql", "-- up\ncreate table own (id int);\n-- down\ndrop table own;")
-    migrate(project, "up", extra=(shop,))
+    project.migrate("up", extra=(shop,))
 
-    assert (
-        migrate(project, "down", "--namespace", "shop", extra=(shop,)).output == "undone 2_colour of shop\n"
-    )
-    assert migrate(project, "down", extra=(shop,)).output == "undone 9_own of (project)\n"
-    assert migrate(project, "up", "--to", "1", "--namespace", "shop", extra=(shop,)).output == (
+    assert project.migrate("down", "--namespace", "shop", extra=(shop,)).output == "undone 2_colour of shop\n"
+    assert project.migrate("down", extra=(shop,)).output == "undone 9_own of (project)\n"
+    assert project.migrate("up", "--to", "1", "--namespace", "shop", extra=(shop,)).output == (
         "applied 9_own of (project)\n"
     )
 
 
 def test_steps_and_to_exclude_each_other(project: Any) -> None:
-    assert migrate(project, "down", "--steps", "1", "--to", "0").exit_code == 2
+    assert project.migrate("down", "--steps", "1", "--to", "0").exit_code == 2
