@@ -20,10 +20,20 @@ class Check(msgspec.Struct, frozen=True):
 
 
 class IndexSource(msgspec.Struct, frozen=True):
-    """What an index that no constraint owns was made from: its keys and its WHERE clause."""
+    """What an index that no constraint owns was made from: its keys, its WHERE clause, and what it includes.
+
+    An index of another `method` than a tree answers nothing here that SQLite's would: it is kept by name only.
+    """
 
     keys: tuple[Node, ...]
     where: Node | None = None
+    included: tuple[Node, ...] = ()
+    method: str = "btree"
+
+    @property
+    def is_built(self) -> bool:
+        """Whether the file has it."""
+        return self.method in ("btree", "hash")
 
 
 class Definition(Table, frozen=True):

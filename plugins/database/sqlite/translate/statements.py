@@ -10,8 +10,10 @@ from plugins.database.parser import Parsed
 from plugins.database.sqlite.statements import Plan
 from plugins.database.sqlite.translate.nodes import Node, kind_of, refused
 from plugins.database.sqlite.translate.queries.select import emit_query
+from plugins.database.sqlite.translate.queries.truncation import emit_truncate
 from plugins.database.sqlite.translate.queries.writes import emit_delete, emit_insert, emit_update
 from plugins.database.sqlite.translate.schema.alterations import alter_table
+from plugins.database.sqlite.translate.schema.copies import create_table_as
 from plugins.database.sqlite.translate.schema.drops import drop
 from plugins.database.sqlite.translate.schema.indexes import create_index
 from plugins.database.sqlite.translate.schema.publications import (
@@ -21,6 +23,7 @@ from plugins.database.sqlite.translate.schema.publications import (
 )
 from plugins.database.sqlite.translate.schema.relations import comment, create_extension, create_schema
 from plugins.database.sqlite.translate.schema.renaming import rename, set_schema
+from plugins.database.sqlite.translate.schema.settings import set_variable
 from plugins.database.sqlite.translate.schema.tables import create_table
 from plugins.database.sqlite.translate.schema.views import create_view
 from plugins.database.sqlite.translate.scope import Scope
@@ -36,7 +39,7 @@ def emit_statement(node: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
             return data(fields, scope)
         schema = _SCHEMA.get(kind)
         if schema is None:
-            raise refused(f"the statement {_tag(kind)}")
+            raise refused(*_REFUSED.get(kind, (f"the statement {_tag(kind)}",)))
         if parsed.parameters:
             raise DatabaseError(f"{_tag(kind)} takes no parameters", sqlstate="42P02")
         return schema(fields, parsed, catalogue)
@@ -66,6 +69,20 @@ _DATA: dict[str, Callable[[Node, Scope], Plan]] = {
     "InsertStmt": emit_insert,
     "UpdateStmt": emit_update,
     "DeleteStmt": emit_delete,
+    "TruncateStmt": emit_truncate,
+}
+
+PLPGSQL = (
+    "plpgsql runs on PostgreSQL only: keep the statement to that engine, or write it as SQL or as a function "
+    "of a plugin."
+)
+_REFUSED = {
+    "CreateSeqStmt": ("CREATE SEQUENCE", "Number rows with an identity column."),
+    "CreateTrigStmt": ("CREATE TRIGGER", PLPGSQL),
+    "DoStmt": ("DO", PLPGSQL),
+    "MergeStmt": ("MERGE", "Write INSERT ... ON CONFLICT, or UPDATE and INSERT within one transaction."),
+    "RefreshMatViewStmt": ("a materialized view", "Use a view, or a table that a job fills."),
+    "TransactionStmt": ("BEGIN, COMMIT and their kin within a transaction", "The caller begins and ends it."),
 }
 
 _SCHEMA: dict[str, Callable[[Node, Parsed, Catalogue], Plan]] = {
@@ -77,8 +94,10 @@ _SCHEMA: dict[str, Callable[[Node, Parsed, Catalogue], Plan]] = {
     "CreatePublicationStmt": create_publication,
     "CreateSchemaStmt": create_schema,
     "CreateStmt": create_table,
+    "CreateTableAsStmt": create_table_as,
     "DropStmt": _drop,
     "IndexStmt": create_index,
     "RenameStmt": rename,
+    "VariableSetStmt": set_variable,
     "ViewStmt": create_view,
 }

@@ -77,7 +77,7 @@ def _sorts(fields: Node, scope: Scope, outputs: list[Expr]) -> list[tuple[Expr, 
     sorts = []
     for item in fields.get("sortClause", ()):
         sort = item["SortBy"]
-        only(sort, "ORDER BY", "node", "sortby_dir", "sortby_nulls")
+        only(sort, "ORDER BY", "node", "sortby_dir", "sortby_nulls", "useOp")
         key = _key(sort["node"], scope, outputs)
         types.ordered(key, "ORDER BY")
         sorts.append((key, direction(sort)))

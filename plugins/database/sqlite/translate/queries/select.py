@@ -64,6 +64,8 @@ def emit_query(fields: Node, scope: Scope, expected: Sequence[str | None] = ()) 
     else:
         core, order = _select(fields, scope, expected)
     limit = "" if has_ties(fields) else _limit(fields, scope)
+    if "valuesLists" in fields and (order or limit):  # SQLite takes neither behind VALUES
+        core = msgspec.structs.replace(core, sql=f"SELECT * FROM ({core.sql})")
     parts = [with_sql, core.sql, f" ORDER BY {order}" if order else "", limit]
     check_grouping(fields, scope)
     single = core.single or fields.get("limitCount", {}).get("A_Const", {}).get("ival") == {"ival": 1}
@@ -192,7 +194,7 @@ def emit_order(clause: Sequence[Node], scope: Scope, outputs: list[Expr]) -> str
 
 
 def _sort(fields: Node, scope: Scope, outputs: list[Expr]) -> str:
-    only(fields, "ORDER BY", "node", "sortby_dir", "sortby_nulls")
+    only(fields, "ORDER BY", "node", "sortby_dir", "sortby_nulls", "useOp")
     expr = _sort_key(fields["node"], scope, outputs)
     return types.ordered(expr, "ORDER BY") + direction(fields)
 

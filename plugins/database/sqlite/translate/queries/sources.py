@@ -8,6 +8,7 @@ from plugins.database.sqlite.translate import expressions
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
 from plugins.database.sqlite.translate.scope import Item, Scope, file_name
 
+_REFUSED = {"RangeTableSample": "TABLESAMPLE", "RangeTableFunc": "XMLTABLE"}
 _JOINS = {
     "JOIN_INNER": "JOIN",
     "JOIN_LEFT": "LEFT JOIN",
@@ -32,7 +33,7 @@ def emit_from(node: Node, scope: Scope) -> str:
         return _subselect(fields, scope)
     if kind == "JoinExpr":
         return _join(fields, scope)
-    raise refused(f"{kind} in FROM")
+    raise refused(_REFUSED.get(kind, f"{kind} in FROM"))
 
 
 def emit_relation(fields: Node, scope: Scope, *, qualified: bool = True) -> str:
@@ -54,6 +55,8 @@ def emit_relation(fields: Node, scope: Scope, *, qualified: bool = True) -> str:
 def _subselect(fields: Node, scope: Scope) -> str:
     from plugins.database.sqlite.translate.queries.select import emit_query
 
+    if fields.get("lateral"):
+        raise refused("LATERAL", hint="Write a subquery in the select list, or a join on a subquery.")
     only(fields, "a subquery in FROM", "subquery", "alias")
     query = emit_query(kind_of(fields["subquery"])[1], scope.beside())
     alias = fields.get("alias", {})

@@ -144,7 +144,7 @@ def _uses(index: Index, names: set[str], alteration: Alteration) -> bool:
     if names & set(index.columns):
         return True
     source = alteration.table.indexed.get(index.name)
-    return source is not None and bool(names & columns_in([*source.keys, source.where]))
+    return source is not None and bool(names & columns_in([*source.keys, *source.included, source.where]))
 
 
 def set_not_null(command: Node, alteration: Alteration) -> None:

@@ -96,8 +96,14 @@ def _drop_key(index: Index, reason: Reason, alteration: Alteration) -> None:
 
 def validate_constraint(command: Node, alteration: Alteration) -> None:
     """VALIDATE CONSTRAINT: every constraint here holds for all rows from its beginning."""
-    if command["name"] not in constraint_names(alteration.table):
-        raise missing_constraint(command["name"], alteration.table.name)
+    name, table = command["name"], alteration.table
+    if name not in constraint_names(table):
+        raise missing_constraint(name, table.name)
+    if name == table.primary or name in table.unique:
+        raise DatabaseError(
+            f'constraint "{name}" of relation "{table.name}" is not a foreign key or check constraint',
+            sqlstate="42809",
+        )
 
 
 def missing_constraint(name: str, table: str) -> DatabaseError:

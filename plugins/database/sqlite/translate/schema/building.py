@@ -47,8 +47,7 @@ class TableBuilder:
         only(fields, "a column", "colname", "typeName", "is_local", "constraints", "collClause")
         name = fields["colname"]
         check_name(name)
-        if any(name.lower() == other.lower() for other in self.table.columns):
-            raise DatabaseError(f'column "{name}" specified more than once', sqlstate="42701", column=name)
+        self.check_new_column(name)
         check_collation(fields)
         declared = types.type_name(fields["typeName"])
         column = Column(name=name, type=types.SERIALS.get(declared, declared))
@@ -61,6 +60,11 @@ class TableBuilder:
         for item in fields.get("constraints", ()):
             self._column_constraint(name, item["Constraint"])
         return self.table.columns[name]
+
+    def check_new_column(self, name: str) -> None:
+        """Raise 42701 for a column that is there."""
+        if any(name.lower() == other.lower() for other in self.table.columns):
+            raise DatabaseError(f'column "{name}" specified more than once', sqlstate="42701", column=name)
 
     def put(self, column: Column) -> None:
         """Add a column, or put it in the place of the one of its name."""

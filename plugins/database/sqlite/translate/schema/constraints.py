@@ -65,12 +65,11 @@ class Names:
     def _check_free(self, name: str, label: str) -> None:
         check_name(name)
         if label in _OF_INDEXES and name in self._relations:
-            raise DatabaseError(f'relation "{name}" already exists', sqlstate="42P07", constraint=name)
+            raise DatabaseError(f'relation "{name}" already exists', sqlstate="42P07")
         if label != "idx" and name in self._own:
             raise DatabaseError(
                 f'constraint "{name}" for relation "{self._table.name}" already exists',
                 sqlstate="42710",
-                constraint=name,
             )
 
 
@@ -94,13 +93,15 @@ def constraint_names(table: Definition) -> list[str]:
 
 
 def columns_in(tree: Any) -> set[str]:
-    """Return the names of all columns that an expression mentions."""
+    """Return the names of all columns that an expression, or an index's key, mentions."""
     if isinstance(tree, list):
         return set().union(*(columns_in(item) for item in tree)) if tree else set()
     if not isinstance(tree, dict):
         return set()
     if "ColumnRef" in tree:
         return {strings(tree["ColumnRef"]["fields"])[-1]}
+    if "ordering" in tree and "name" in tree:
+        return {tree["name"]}
     return columns_in(list(tree.values()))
 
 

@@ -23,16 +23,20 @@ def key_of(table: Definition) -> Key:
 
 
 class Reason(NamedTuple):
-    """What a statement drops, in the words of its refusal, and whether it says CASCADE."""
+    """What a statement drops, in the words of its refusal; whether it says CASCADE, and names `several` things."""
 
     what: str
     cascade: bool
+    several: bool = False
 
     def check(self, dependent: str) -> None:
         """Raise 2BP01 for something that depends on what is dropped and would have to go too."""
         if not self.cascade:
+            message = f"cannot drop {self.what} because other objects depend on it"
+            if self.several:
+                message = "cannot drop desired object(s) because other objects depend on them"
             raise DatabaseError(
-                f"cannot drop {self.what} because other objects depend on it",
+                message,
                 sqlstate="2BP01",
                 detail=f"{dependent} depends on {self.what}",
                 hint="Use DROP ... CASCADE to drop the dependent objects too.",

@@ -63,7 +63,8 @@ def _relations(
 def _drop_relations(tables: list[Definition], catalogue: Catalogue, kind: str, *, cascade: bool) -> Plan:
     dropped = Dropped(catalogue, map(key_of, tables))
     for table in tables:
-        dropped.relation(table, Reason(f"{table.kind} {table.name}", cascade))
+        what = f"{table.kind} {table.name}"
+        dropped.relation(table, Reason(what, cascade, several=len(tables) > 1))
     pieces = [*dropped.sql, *(f"DROP {table.kind.upper()} {file_name(table)}" for table in tables)]
     changes = (*dropped.changes, *(Change(*key_of(table)) for table in tables))
     return Plan("schema", "; ".join(pieces), f"DROP {kind}", changes, rebuilds=tuple(dropped.rebuilds))

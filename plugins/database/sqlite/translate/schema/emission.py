@@ -93,8 +93,9 @@ def indexes_sql(table: Definition, catalogue: Catalogue) -> list[str]:
 
 def stands_beside(index: Index, table: Definition) -> bool:
     """Tell whether an index is one of its own in the file, not a part of the table."""
+    source = table.indexed.get(index.name)
     if index.name != table.primary:
-        return True
+        return source is None or source.is_built
     number = numbered(table)
     return number is not None and table.primary_key != (number,)
 
@@ -106,7 +107,9 @@ def index_sql(index: Index, table: Definition, catalogue: Catalogue) -> str:
     if source is None:
         keys, where = [quote(str(name)) for name in index.columns], ""
     else:
-        keys = [key_sql(key, index_key(key, scope)) for key in source.keys]
+        # What a unique index includes must not count for its uniqueness.
+        nodes = source.keys if index.unique else (*source.keys, *source.included)
+        keys = [key_sql(key, index_key(key, scope)) for key in nodes]
         where = f" WHERE {expressions.condition(source.where, scope, 'WHERE')}" if source.where else ""
     return (
         f"CREATE {'UNIQUE ' if index.unique else ''}INDEX {index_name(table, index.name)}"

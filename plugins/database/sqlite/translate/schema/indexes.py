@@ -7,45 +7,73 @@ import msgspec
 from kernel.contracts.catalogue import Catalogue, Index
 from kernel.contracts.database import DatabaseError
 from plugins.database.parser import Parsed
-from plugins.database.sqlite.definitions import IndexSource
+from plugins.database.sqlite.definitions import Definition, IndexSource
 from plugins.database.sqlite.statements import Change, Plan
+from plugins.database.sqlite.translate import expressions
 from plugins.database.sqlite.translate.nodes import Node, only, placeless, refused
 from plugins.database.sqlite.translate.schema.constraints import Names
-from plugins.database.sqlite.translate.schema.emission import index_key, index_sql, table_scope
+from plugins.database.sqlite.translate.schema.emission import (
+    index_key,
+    index_sql,
+    stands_beside,
+    table_scope,
+)
 from plugins.database.sqlite.translate.schema.relations import existing, index_owner
-from plugins.database.sqlite.translate.scope import check_name
+
+_METHODS = frozenset({"btree", "hash", "gin", "gist", "spgist", "brin"})
 
 
 def create_index(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     """Return the plan of a CREATE INDEX."""
     only(
-        fields, "CREATE INDEX", "idxname", "relation", "accessMethod", "indexParams", "whereClause", "unique",
-        "concurrent", "if_not_exists",
+        fields, "CREATE INDEX", "idxname", "relation", "accessMethod", "indexParams", "indexIncludingParams",
+        "whereClause", "unique", "concurrent", "if_not_exists",
     )  # fmt: skip
-    if fields["accessMethod"] != "btree":
-        raise refused(f"an index of kind {fields['accessMethod']}")
     table = existing(fields["relation"], catalogue)
     if table.kind == "view":
         raise DatabaseError(f'cannot create index on relation "{table.name}"', sqlstate="42809")
     if fields.get("if_not_exists") and index_owner(catalogue, table.schema, fields.get("idxname", "")):
         return Plan("schema", "", "CREATE INDEX")
-    keys = [item["IndexElem"] for item in fields["indexParams"]]
-    scope = table_scope(table, catalogue)
-    labels = [index_key(key, scope).name for key in keys]
-    parts = [table.name, *_numbered(["expr" if label == "?column?" else label for label in labels])]
-    index = Index(
-        name=Names(catalogue, table).new(fields, parts, "idx"),
-        columns=tuple(key.get("name") for key in keys),
-        unique=bool(fields.get("unique")),
-        partial="whereClause" in fields,
+    method, unique = fields["accessMethod"], bool(fields.get("unique"))
+    if method not in _METHODS:
+        raise refused(f"an index of kind {method}")
+    if unique and method != "btree":
+        raise DatabaseError(f'access method "{method}" does not support unique indexes', sqlstate="0A000")
+    source = IndexSource(
+        keys=_keys(fields["indexParams"]),
+        where=placeless(fields.get("whereClause")),
+        included=_keys(fields.get("indexIncludingParams", [])),
+        method=method,
     )
-    check_name(index.name)
-    source = IndexSource(tuple(map(placeless, keys)), placeless(fields.get("whereClause")))
+    after, index = add_index(table, source, fields, catalogue, unique=unique)
+    sql = index_sql(index, after, catalogue)
+    change = Change(table.schema, table.name, after)
+    return Plan("schema", sql if stands_beside(index, after) else "", "CREATE INDEX", (change,))
+
+
+def _keys(nodes: list[Node]) -> tuple[Node, ...]:
+    return tuple(placeless(node["IndexElem"]) for node in nodes)
+
+
+def add_index(
+    table: Definition, source: IndexSource, named: Node, catalogue: Catalogue, *, unique: bool
+) -> tuple[Definition, Index]:
+    """Return a table with one more index, and the index; `named` may hold its name as ``idxname``."""
+    scope = table_scope(table, catalogue)
+    labels = [index_key(key, scope).name for key in (*source.keys, *source.included)]
+    parts = [table.name, *_numbered(["expr" if label == "?column?" else label for label in labels])]
+    if source.where is not None:
+        expressions.condition(source.where, scope, "WHERE")
+    index = Index(
+        name=Names(catalogue, table).new(named, parts, "idx"),
+        columns=tuple(key.get("name") for key in source.keys),
+        unique=unique,
+        partial=source.where is not None,
+    )
     after = msgspec.structs.replace(
         table, indexes=(*table.indexes, index), indexed={**table.indexed, index.name: source}
     )
-    sql = index_sql(index, after, catalogue)
-    return Plan("schema", sql, "CREATE INDEX", (Change(table.schema, table.name, after),))
+    return after, index
 
 
 def _numbered(labels: list[str]) -> list[str]:

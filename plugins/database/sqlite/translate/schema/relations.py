@@ -13,6 +13,7 @@ from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused
 from plugins.database.sqlite.translate.scope import Scope, check_name, missing_relation, relation_name
 
 # What these extensions are loaded for (UUIDs) is here without them.
+_WITHOUT_COMMENT = frozenset({"SCHEMA", "EXTENSION", "INDEX", "TABCONSTRAINT", "FUNCTION"})
 _KNOWN_EXTENSIONS = frozenset({"pgcrypto", "uuid-ossp", "plpgsql"})
 
 
@@ -74,9 +75,11 @@ def create_extension(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan
 
 
 def comment(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
-    """Return the plan of a COMMENT ON a table, a view or a column."""
+    """Return the plan of a COMMENT ON a table, a view or a column; those on what has no place for one are not kept."""
     only(fields, "COMMENT", "objtype", "object", "comment")
     kind = fields["objtype"].removeprefix("OBJECT_")
+    if kind in _WITHOUT_COMMENT:
+        return Plan("schema", "", "COMMENT")
     if kind not in ("TABLE", "VIEW", "COLUMN"):
         raise refused(f"COMMENT ON {kind}")
     names = strings(kind_of(fields["object"])[1]["items"])

@@ -10,7 +10,7 @@ import msgspec
 from kernel.contracts.catalogue import Catalogue, ForeignKey, Index
 from kernel.contracts.database import DatabaseError
 from plugins.database.parser import Parsed
-from plugins.database.sqlite.definitions import Check, Definition, IndexSource, definitions
+from plugins.database.sqlite.definitions import Check, Definition, definitions
 from plugins.database.sqlite.names import engine_name, quote
 from plugins.database.sqlite.statements import Change, Plan
 from plugins.database.sqlite.translate.nodes import Node, only, refused, strings
@@ -187,7 +187,12 @@ def _with_trees(table: Definition, change: Callable[[Any], Any]) -> Definition:
         checks=tuple(Check(check.name, change(check.expression)) for check in table.checks),
         generated={name: change(node) for name, node in table.generated.items()},
         indexed={
-            name: IndexSource(tuple(map(change, source.keys)), change(source.where))
+            name: msgspec.structs.replace(
+                source,
+                keys=tuple(map(change, source.keys)),
+                where=change(source.where),
+                included=tuple(map(change, source.included)),
+            )
             for name, source in table.indexed.items()
         },
     )

@@ -8,9 +8,9 @@ from plugins.database.sqlite.definitions import Definition
 from plugins.database.sqlite.statements import Change, Plan
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused
 from plugins.database.sqlite.translate.schema.building import TableBuilder
+from plugins.database.sqlite.translate.schema.copies import Likeness, new_name
 from plugins.database.sqlite.translate.schema.emission import create_sql
 from plugins.database.sqlite.translate.schema.relations import is_new
-from plugins.database.sqlite.translate.scope import relation_name
 
 
 def create_table(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
@@ -20,21 +20,21 @@ def create_table(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     if not is_new(catalogue, schema, name, missing_ok=bool(fields.get("if_not_exists"))):
         return Plan("schema", "", "CREATE TABLE")
     builder = TableBuilder(Definition(schema, name, "table", {}), parsed, catalogue)
+    likenesses: list[Likeness] = []
     for kind, element in map(kind_of, fields.get("tableElts", ())):
         if kind == "ColumnDef":
             builder.add_column(element)
         elif kind == "Constraint":
             builder.add_constraint(element)
+        elif kind == "TableLikeClause":
+            likenesses.append(Likeness(element, catalogue))
+            likenesses[-1].add_columns(builder)
         else:
             raise refused(f"CREATE TABLE with {kind}")
+    for likeness in likenesses:
+        likeness.add_constraints(builder)
     table = builder.finish()
+    for likeness in likenesses:
+        table = likeness.with_indexes(table, catalogue)
     sql = "; ".join(create_sql(table, catalogue))
     return Plan("schema", sql, "CREATE TABLE", (Change(schema, name, table),))
-
-
-def new_name(relation: Node) -> tuple[str, str]:
-    """Return schema and name of a table to be made."""
-    only(relation, "CREATE TABLE", "schemaname", "relname", "inh", "relpersistence")
-    if relation["relpersistence"] != "p":
-        raise refused("a temporary or unlogged table")
-    return relation_name(relation)

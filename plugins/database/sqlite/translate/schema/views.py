@@ -41,7 +41,7 @@ def create_view(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
 def named_columns(query: Query, names: list[str]) -> dict[str, Column]:
     """Return a query's columns, the first of them under other names; raises 42701 for one that is there twice."""
     if len(names) > len(query.columns):
-        raise DatabaseError("CREATE VIEW specifies more column names than columns", sqlstate="42601")
+        raise DatabaseError("too many column names were specified", sqlstate="42601")
     listed = names + [column for column, _ in query.columns[len(names) :]]
     if len(set(listed)) != len(listed):
         twice = next(column for column in listed if listed.count(column) > 1)
