@@ -47,8 +47,10 @@ class Process:
     def log(self) -> str:
         return (self.project / "log.txt").read_text(errors="replace")
 
-    def wait_for(self, note: str) -> None:
-        wait_until(lambda: note in self.notes, f"the note {note!r}; notes: {self.notes}; log:\n{self.log}")
+    def wait_for(self, note: str, times: int = 1) -> None:
+        """Wait until a note has been taken so often."""
+        what = f"the note {note!r}; notes: {self.notes}; log:\n{self.log}"
+        wait_until(lambda: self.notes.count(note) >= times, what)
 
     def get(self, path: str, method: str = "GET", body: Any = None, **headers: str) -> tuple[int, Any, bytes]:
         with closing(self.http()) as connection:

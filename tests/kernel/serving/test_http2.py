@@ -18,13 +18,6 @@ from h2.events import ConnectionTerminated, DataReceived, Event, ResponseReceive
 MEGABYTE = 1 << 20
 
 
-def wait_until(condition, what, seconds=10.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.01)
-
-
 @dataclass
 class Answer:
     headers: dict[str, str] = field(default_factory=dict)
@@ -155,7 +148,7 @@ def test_a_live_stream_ends_when_its_client_resets_it(server, client):
     client.receive_some()
     assert server.notes.count("stream closed") == before
     client.reset(client.stream)
-    wait_until(lambda: server.notes.count("stream closed") > before, "the stream's end")
+    server.wait_for("stream closed", before + 1)
 
 
 @pytest.mark.parametrize("name", ["authorization", "apikey"])

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import socket
 import struct
-import time
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
-
-
-def wait_until(condition, what, seconds=10.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.01)
 
 
 def open_socket(server, path, **options):
@@ -34,7 +26,7 @@ def test_the_handler_ends_when_the_client_closes(server):
     with open_socket(server, "/echo") as client:
         client.send("a")
         client.recv(5)
-    wait_until(lambda: server.notes.count("echo ended") > before, "the handler's end")
+    server.wait_for("echo ended", before + 1)
 
 
 def test_a_client_that_is_cut_off_ends_the_handler_without_a_traceback(server):
@@ -44,7 +36,7 @@ def test_a_client_that_is_cut_off_ends_the_handler_without_a_traceback(server):
         client.recv(5)
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.socket.close()
-    wait_until(lambda: server.notes.count("echo ended") > ended, "the handler's end")
+    server.wait_for("echo ended", ended + 1)
     assert "Traceback" not in server.log[len(before) :]
 
 

@@ -120,7 +120,7 @@ def test_a_file_is_sent_whole_and_in_part(wsgi):
         assert (status, body) == (200, part)
         assert headers["content-length"] == str(len(part))
     assert wsgi.get("/file", "HEAD")[2] == b""
-    assert wsgi.notes.count("lent file back") == before + 5
+    wsgi.wait_for("lent file back", before + 5)
 
 
 def test_a_generator_streams(wsgi):
