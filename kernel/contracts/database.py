@@ -74,7 +74,7 @@ class Transaction(Protocol):
 
     Parameters are written ``:name`` in the text. Values are None, bool, int, float, str and bytes. Other types
     travel as text in the form PostgreSQL gives them in JSON: timestamps as ``2024-01-01T00:00:00+00:00``, dates,
-    UUIDs, exact numerics (``1.50``) and JSON itself; booleans may come back as 0 and 1.
+    UUIDs, exact numerics (``1.50``), arrays (``["a", null]``) and JSON itself; booleans may come back as 0 and 1.
     """
 
     def query(self, statement: str | Compiled, params: Params = NO_PARAMS) -> list[Row]:

@@ -27,6 +27,17 @@ ROUND_TRIPS = [
         "2024-01-01T00:00:00.5+00:00",
     ),
     ("jsonb", '{"a": [1, null]}', '{"a": [1, null]}', {"a": [1, None]}),
+    ("text[]", '{a,NULL,"b c"}', '{a,NULL,"b c"}', ["a", None, "b c"]),
+    ("integer[]", "{1,-2}", "{1,-2}", [1, -2]),
+    ("boolean[]", "{t,f}", "{t,f}", [True, False]),
+    ("numeric(5,1)[]", "{1.25}", "{1.3}", [1.3]),
+    (
+        "timestamp with time zone[]",
+        "{2024-01-01 02:00+02}",
+        '{"2024-01-01 00:00:00+00"}',
+        ["2024-01-01T00:00:00+00:00"],
+    ),
+    ("jsonb[]", '{"{\\"a\\": 1}"}', '{"{\\"a\\": 1}"}', [{"a": 1}]),
 ]
 
 REFUSED = [
@@ -36,6 +47,8 @@ REFUSED = [
     ("uuid", "550e8400", "22P02"),
     ("date", "2024-02-30", "22008"),
     ("jsonb", "{", "22P02"),
+    ("text[]", "a", "22P02"),
+    ("integer[]", "{a}", "22P02"),
 ]
 
 
@@ -94,6 +107,22 @@ class StoredTypes:
                 Compiled(f"update kept set value = {stored.assign_text.format(':given')}"), {"given": given}
             )
         assert raised.value.sqlstate == sqlstate
+
+    def test_arrays_travel_as_json(self, database: Database) -> None:
+        """As values of rows and as parameters, compared by their elements."""
+        with database.schema_transaction() as transaction:
+            transaction.script(
+                "create table kept (id bigint primary key, tags text[], sums numeric[], at timestamptz[])"
+            )
+        row = {"tags": '["a", null, "b c"]', "sums": "[1.50]", "at": '["2024-01-01T00:00:00+00:00"]'}
+        with database.transaction() as transaction:
+            transaction.execute("insert into kept values (1, :tags, :sums, :at)", row)
+        ((*found,),) = database.query(
+            "select tags, sums, at from kept where tags = :tags", {"tags": row["tags"]}
+        )
+        assert [json.loads(text) for text in found] == [json.loads(text) for text in row.values()]
+        assert "1.50" in found[1]
+        assert database.query("select 1 where 'a' = any(:tags)", {"tags": '["a"]'}) == [(1,)]
 
     def test_null_stays_null_in_every_template(self, database: Database) -> None:
         """In every type."""

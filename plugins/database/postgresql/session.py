@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg import OperationalError
 from psycopg.pq import ConnStatus, ExecStatus, PGconn, TransactionStatus
 
 from kernel.contracts.database import DatabaseError, Params, Row
-from plugins.database.postgresql import errors
+from plugins.database.postgresql import arrays, errors
 from plugins.database.postgresql.statements import Statement
 from plugins.database.postgresql.values import Reader, reader, written
 
@@ -23,6 +23,14 @@ _PREPARED = 500
 _GOOD = frozenset({ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK, ExecStatus.EMPTY_QUERY})
 
 Result = tuple[list[Row], int]
+
+
+class _Prepared(NamedTuple):
+    """A prepared statement: its name, what reads its columns, and which parameters are arrays, by type."""
+
+    name: bytes
+    readers: tuple[Reader, ...]
+    arrays: tuple[tuple[int, int], ...]
 
 
 class Session:
@@ -38,7 +46,7 @@ class Session:
             reason = self._libpq.error_message.decode(errors="replace").strip()
             self._libpq.finish()
             raise errors.unreachable(reason)
-        self._prepared: OrderedDict[bytes, tuple[bytes, tuple[Reader, ...]]] = OrderedDict()
+        self._prepared: OrderedDict[bytes, _Prepared] = OrderedDict()
         self._count = 0
         self.catalogue = 0
 
@@ -60,10 +68,12 @@ class Session:
     def run(self, statement: Statement, params: Params) -> Result:
         """Run one statement, prepared; return its rows, and how many it changed or else returned."""
         values = [written(value) for value in _bound(statement, params)]
-        name, readers = self._prepared.get(statement.text) or self._prepare(statement)
-        result = self._libpq.exec_prepared(name, values, None, 0)
+        prepared = self._prepared.get(statement.text) or self._prepare(statement)
+        for place, oid in prepared.arrays:
+            values[place] = arrays.from_json(values[place], oid)
+        result = self._libpq.exec_prepared(prepared.name, values, None, 0)
         self._check(result)
-        return _rows(result, readers), result.command_tuples or 0
+        return _rows(result, prepared.readers), result.command_tuples or 0
 
     def once(self, statement: Statement, params: Params) -> Result:
         """Do the same without keeping it prepared."""
@@ -97,16 +107,16 @@ class Session:
         """Close the connection."""
         self._libpq.finish()
 
-    def _prepare(self, statement: Statement) -> tuple[bytes, tuple[Reader, ...]]:
+    def _prepare(self, statement: Statement) -> _Prepared:
         self._count += 1
         name = b"s%d" % self._count
         self._check(self._libpq.prepare(name, statement.text))
         described = self._libpq.describe_prepared(name)
         self._check(described)
         if len(self._prepared) >= _PREPARED:
-            _, (oldest, _) = self._prepared.popitem(last=False)
-            self.command(b"DEALLOCATE " + oldest)
-        prepared = self._prepared[statement.text] = (name, _readers(described))
+            _, oldest = self._prepared.popitem(last=False)
+            self.command(b"DEALLOCATE " + oldest.name)
+        prepared = self._prepared[statement.text] = _Prepared(name, _readers(described), _arrays(described))
         return prepared
 
     def _check(self, result: Any) -> None:
@@ -128,6 +138,11 @@ def _bound(statement: Statement, params: Params) -> Sequence[Any]:
 
 def _readers(described: Any) -> tuple[Reader, ...]:
     return tuple(reader(described.ftype(column)) for column in range(described.nfields))
+
+
+def _arrays(described: Any) -> tuple[tuple[int, int], ...]:
+    types = ((place, described.param_type(place)) for place in range(described.nparams))
+    return tuple((place, oid) for place, oid in types if oid in arrays.ELEMENTS)
 
 
 def _rows(result: Any, readers: tuple[Callable[[bytes], Any], ...]) -> list[Row]:

@@ -2,7 +2,7 @@
 
 Parameters have no type of their own, so that PostgreSQL takes each from its place in the statement, as it does for
 a quoted literal. Results come in the session's output forms (``DateStyle`` ISO, time zone UTC), which differ from
-PostgreSQL's JSON in timestamps alone.
+PostgreSQL's JSON in timestamps, and in arrays, which travel as JSON.
 """
 
 from __future__ import annotations
@@ -11,12 +11,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kernel.contracts.database import DatabaseError
+from plugins.database.postgresql import arrays
 
 Reader = Callable[[bytes], Any]
 
 
 def written(value: Any) -> bytes | None:
-    """Return a parameter as libpq takes it; raises `DatabaseError` 22021 for text that PostgreSQL cannot hold, 42804 for other kinds."""
+    """Return a parameter as libpq takes it.
+
+    Raises `DatabaseError` 22021 for text that PostgreSQL cannot hold, 42804 for other kinds.
+    """
     kind = type(value)
     if kind is str:
         if "\x00" in value:
@@ -42,6 +46,9 @@ def written(value: Any) -> bytes | None:
 
 def reader(oid: int) -> Reader:
     """Return what reads a column of the type with this number in ``pg_type``."""
+    element = arrays.ELEMENTS.get(oid)
+    if element is not None:
+        return lambda value: arrays.to_json(value.decode(), element)
     return _READERS.get(oid, _text)
 
 

@@ -80,7 +80,9 @@ FORMS: dict[str, TypeForm] = {
         "TEXT", "pg_timestamptz({})", text="replace(replace({}, 'T', ' '), '+00:00', '+00')"
     ),
     "json": TypeForm("TEXT", "pg_json({})", json="json({})", ordered=False, comparable=False),
-    "jsonb": TypeForm("TEXT", "pg_jsonb({})", json="json({})", text="pg_jsonb_text({})", ordered=False),
+    "jsonb": TypeForm(
+        "TEXT", "pg_jsonb({})", json="json({})", text="pg_jsonb_text({})", collation="pg_jsonb", ordered=False
+    ),
     "bytea": TypeForm("BLOB", "pg_bytea({})", json="pg_bytea_text({})", text="pg_bytea_text({})"),
 }
 

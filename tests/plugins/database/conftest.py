@@ -104,9 +104,17 @@ def in_json_form(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, uuid.UUID):
         return str(value)
-    if isinstance(value, (dict, list)):
-        return json.dumps(value, sort_keys=True)
+    if isinstance(value, list):
+        return f"[{', '.join(map(as_element, value))}]"
     return value
+
+
+def as_element(value: Any) -> str:
+    """Return an array's element as JSON."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return json.dumps(value)
+    form = in_json_form(value)
+    return form if isinstance(value, (Decimal, list)) else json.dumps(form)
 
 
 class PostgreSQL:

@@ -7,7 +7,7 @@ from plugins.database.sqlite.translate import expressions, types
 from plugins.database.sqlite.translate.builtins.aggregates import AGGREGATES, WINDOW_ONLY
 from plugins.database.sqlite.translate.nodes import Node, refused
 from plugins.database.sqlite.translate.scope import Expr, Scope
-from plugins.database.sqlite.translate.signatures import call, missing, resolve
+from plugins.database.sqlite.translate.signatures import Signature, call, missing, resolve
 
 _NO_ORDER = frozenset({"boolean", "uuid", "json", "jsonb", "bytea"})
 
@@ -51,14 +51,26 @@ def _called(name: str, label: str, fields: Node, scope: Scope) -> tuple[str, str
     if found is None:
         raise missing(label, arguments)
     signature, converted, result = found
+    if name == "string_agg" and fields.get("agg_distinct"):
+        # SQLite's aggregates take one argument where it is DISTINCT.
+        separator, converted = converted[1], converted[:1]
+        signature = Signature(
+            ("text",), "json_group_array({0})", "text", around=f"pg_joined({{}}, {separator.sql})"
+        )
+    ordered = ""
     if name in ("min", "max") or fields.get("agg_distinct"):
         # An aggregate compares its values as their type does.
         converted = [item._replace(sql=types.collated(item)) for item in converted[:1]] + converted[1:]
-    sql = call(signature.sql, converted)
-    if fields.get("agg_distinct"):
-        sql = sql.replace("(", "(DISTINCT ", 1)
     if "agg_order" in fields:
         from plugins.database.sqlite.translate.queries.select import emit_order
 
-        sql = f"{sql[:-1]} ORDER BY {emit_order(fields['agg_order'], scope, [])})"
+        ordered = f" ORDER BY {emit_order(fields['agg_order'], scope, [])}"
+    elif fields.get("agg_distinct") and "json_group" in signature.sql:
+        # PostgreSQL sorts to find what is distinct, and so gives it in order.
+        key = types.settle(arguments[0])
+        ordered = f" ORDER BY {types.collated(key)} NULLS LAST"
+    sql = call(signature.sql, converted)
+    if fields.get("agg_distinct"):
+        sql = sql.replace("(", "(DISTINCT ", 1)
+    sql = f"{sql[:-1]}{ordered})"
     return sql, signature.around, result

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from plugins.database.sqlite.translate import expressions, types
 from plugins.database.sqlite.translate.aggregates import emit_aggregate
-from plugins.database.sqlite.translate.builtins import aggregates, moments, numbers, texts
+from plugins.database.sqlite.translate.builtins import (
+    aggregates,
+    arrays,
+    documents,
+    moments,
+    numbers,
+    rows,
+    texts,
+)
 from plugins.database.sqlite.translate.builtins.moments import TIMESTAMPTZ
 from plugins.database.sqlite.translate.nodes import Node, only, refused, strings
 from plugins.database.sqlite.translate.scope import Expr, Scope
 from plugins.database.sqlite.translate.signatures import apply, missing
 
-_FUNCTIONS = {**texts.FUNCTIONS, **numbers.FUNCTIONS, **moments.FUNCTIONS}
+_FUNCTIONS = {
+    **texts.FUNCTIONS,
+    **numbers.FUNCTIONS,
+    **moments.FUNCTIONS,
+    **documents.FUNCTIONS,
+    **arrays.FUNCTIONS,
+}
+_SPECIAL = {**documents.SPECIAL, **arrays.SPECIAL}
 _SYNONYMS = {"ceiling": "ceil", "pow": "power"}
 # Supabase installs extensions in a schema of that name, and calls their functions by it.
 _SCHEMAS = ("pg_catalog", "extensions")
@@ -29,11 +44,16 @@ def emit_call(fields: Node, scope: Scope) -> Expr:
     )  # fmt: skip
     if name == "timezone":
         return _at_time_zone(fields, scope)
+    if name in rows.FUNCTIONS:
+        from plugins.database.sqlite.translate.queries.rows import emit_in_list
+
+        return emit_in_list(name, fields, scope)
     if name in aggregates.AGGREGATES or name in aggregates.WINDOW_ONLY:
         return emit_aggregate(name, label, fields, scope)
     only(fields, f"{name}()", "funcname", "args", "funcformat")
     arguments = [expressions.emit(item, scope) for item in fields.get("args", ())]
-    result = apply(label, _FUNCTIONS.get(name, ()), arguments)
+    special = _SPECIAL.get(name)
+    result = special(name, arguments) if special else apply(label, _FUNCTIONS.get(name, ()), arguments)
     if result is None:
         raise missing(label, arguments)
     return result

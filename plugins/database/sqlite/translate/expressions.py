@@ -211,7 +211,7 @@ def _boolean_test(fields: Node, scope: Scope) -> Expr:
 def _cast(fields: Node, scope: Scope) -> Expr:
     only(fields, "a cast", "arg", "typeName")
     target = types.type_name(fields["typeName"])
-    expr = emit(fields["arg"], scope)
+    expr = arrays.emit_cast(fields["arg"], target, scope) or emit(fields["arg"], scope)
     name = expr.name if expr.name != "?column?" else type_label(target)
     return types.cast(expr, target)._replace(name=name, literal=None, is_null=expr.is_null)
 
@@ -283,6 +283,8 @@ def _sublink(fields: Node, scope: Scope) -> Expr:
     if kind == "EXPR_SUBLINK":
         ((name, declared),) = query.columns
         return Expr(_single(query), base_type(declared), name=name)
+    if kind == "ARRAY_SUBLINK":
+        return arrays.emit_subquery(query.sql, query.columns[0][1])
     if kind == "ANY_SUBLINK" and strings(fields.get("operName", [])) in ([], ["="]):
         left = emit(fields["testexpr"], scope)
         ((_, declared),) = query.columns
@@ -339,7 +341,14 @@ _OPERATORS: dict[str, Callable[[Node, Scope], Expr]] = {
     "AEXPR_SIMILAR": _similar,
 }
 
+# These modules emit expressions too, by the functions above.
+from plugins.database.sqlite.translate import arrays  # noqa: E402
+
+_OPERATORS |= {"AEXPR_OP_ANY": arrays.emit_quantified, "AEXPR_OP_ALL": arrays.emit_quantified}
+
 _EMIT: dict[str, Callable[[Node, Scope], Expr]] = {
+    "A_ArrayExpr": arrays.emit_array,
+    "A_Indirection": arrays.emit_subscript,
     "A_Const": _constant,
     "A_Expr": _operator,
     "BoolExpr": _boolean,

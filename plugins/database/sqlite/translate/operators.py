@@ -7,16 +7,16 @@ from collections.abc import Callable
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.stored import form_of
 from plugins.database.sqlite.translate import types
-from plugins.database.sqlite.translate.builtins import texts
+from plugins.database.sqlite.translate.builtins import arrays, documents, texts
 from plugins.database.sqlite.translate.nodes import refused
 from plugins.database.sqlite.translate.scope import Expr
-from plugins.database.sqlite.translate.signatures import Table, apply
+from plugins.database.sqlite.translate.signatures import Table, apply, merged
 from plugins.database.sqlite.translate.types import INTEGERS, NUMBERS, TEXTS
 from plugins.database.sqlite.values import numbers
 
 # What the operators of the language itself take; everything else has signatures.
 _PLAIN = {None, *NUMBERS, *TEXTS}
-_OPERATORS: Table = {**texts.OPERATORS}
+_OPERATORS: Table = merged(texts.OPERATORS, documents.OPERATORS, arrays.OPERATORS)
 COMPARISONS = {"=": "=", "<>": "<>", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _NUMERIC = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "%": "remainder"}
 
@@ -150,8 +150,6 @@ def _checked(sql: str, result: str) -> Expr:
 
 
 def _concatenate(name: str, left: Expr, right: Expr) -> Expr:
-    if "jsonb" in (left.type, right.type):
-        raise refused("the operator || on jsonb")
     if left.type is not None and right.type is not None and not {left.type, right.type} & set(TEXTS):
         raise missing(name, left, right)
     left, right = types.cast(types.settle(left), "text"), types.cast(types.settle(right), "text")
@@ -165,9 +163,10 @@ def _member(name: str, left: Expr, right: Expr) -> Expr:
         path = right.sql
     else:
         path = f"pg_json_path({types.coerce(right, 'text').sql})"
-    if name == "->>":
-        return Expr(f"pg_json_text({left.sql} -> {path})", "text")
-    return Expr(f"({left.sql} -> {path})", left.type)
+    member = f"({left.sql} -> {path})"
+    if name == "->":
+        return Expr(member, left.type)
+    return Expr(f"{'pg_jsonb_member' if left.type == 'jsonb' else 'pg_json_text'}({member})", "text")
 
 
 _BINARY: dict[str, Callable[[str, Expr, Expr], Expr]] = {

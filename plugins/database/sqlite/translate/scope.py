@@ -9,8 +9,8 @@ import msgspec
 
 from kernel.contracts.catalogue import Catalogue, Table
 from kernel.contracts.database import DatabaseError
-from plugins.database.sqlite.names import engine_name, quote
-from plugins.database.sqlite.stored import base_type
+from plugins.database.sqlite.names import engine_name, quote, text_literal
+from plugins.database.sqlite.stored import base_type, form_of
 
 
 class Expr(NamedTuple):
@@ -33,17 +33,22 @@ class Item(msgspec.Struct, frozen=True):
     """One entry of a FROM clause: the name it goes by and its columns' types.
 
     `qualified` is false where SQLite wants bare column names, as in RETURNING; `table` is what it stands for, if
-    that is a table or a view.
+    that is a table or a view. `computed` gives the SQL of columns that stand for something else, `scalar` tells
+    that the entry's name is also that of its one column's value.
     """
 
     alias: str
     columns: Mapping[str, str]
     qualified: bool = True
     table: Table | None = None
+    computed: Mapping[str, str] = {}
+    scalar: bool = False
 
     def column(self, name: str) -> Expr:
         """Return a column of this entry as an expression."""
-        sql = f"{quote(self.alias)}.{quote(name)}" if self.qualified else quote(name)
+        sql = self.computed.get(name) or (
+            f"{quote(self.alias)}.{quote(name)}" if self.qualified else quote(name)
+        )
         declared = self.columns[name]
         return Expr(sql, base_type(declared), name=name, modified=declared)
 
@@ -70,6 +75,7 @@ class Scope:
         self.inside = 0
         self.grouped: frozenset[bytes] = frozenset()
         self.bare: list[tuple[Item, str]] | None = None
+        self.spread: list[str] | None = None
 
     def nested(self) -> Scope:
         """Return the scope of a query inside this one."""
@@ -115,7 +121,23 @@ class Scope:
                 scope.note(found[0], name)
                 return self.read(found[0], name)
             scope = scope.parent
-        raise DatabaseError(f'column "{name}" does not exist', sqlstate="42703", column=name)
+        return self._row(name)
+
+    def _row(self, name: str) -> Expr:
+        """Return the whole row of a FROM entry: its one value, or its columns as an object in JSON."""
+        try:
+            scope, item = self.find(name)
+        except DatabaseError:
+            raise DatabaseError(f'column "{name}" does not exist', sqlstate="42703", column=name) from None
+        for column in item.columns:
+            scope.note(item, column)
+        if item.scalar:
+            return item.column(next(iter(item.columns)))._replace(name=name)
+        values = (
+            f"{text_literal(column)}, {form_of(kind).json.replace('{}', item.column(column).sql)}"
+            for column, kind in item.columns.items()
+        )
+        return Expr(f"json_object({', '.join(values)})", "record", name=name)
 
     def qualified(self, qualifier: str, name: str) -> Expr:
         """Resolve ``alias.column``; raises 42P01 or 42703."""
@@ -130,6 +152,15 @@ class Scope:
         if item.table is not None:
             self.reads.add((item.table.schema, item.table.name, name))
         return item.column(name)
+
+    def has_bare_names(self) -> bool:
+        """Tell whether columns stand here without their table's name, which a subquery's own columns would hide."""
+        scope: Scope | None = self
+        while scope is not None:
+            if any(not item.qualified for item in scope.items):
+                return True
+            scope = scope.parent
+        return False
 
     def note(self, item: Item, name: str) -> None:
         """Keep in mind a column that stands outside of aggregates, to be checked against GROUP BY."""

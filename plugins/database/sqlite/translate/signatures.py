@@ -6,20 +6,22 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from kernel.contracts.database import DatabaseError
-from plugins.database.sqlite.stored import array_of, element_of
+from plugins.database.sqlite.stored import array_of, element_of, form_of
 from plugins.database.sqlite.translate import types
 from plugins.database.sqlite.translate.scope import Expr
 
 _MISMATCH = 100
+_WRAPPED = "wrapped "
 
 
 class Signature(NamedTuple):
     """One function: its arguments' types, its SQL, and its result's type.
 
     An argument's type is a base type, or one of these: ``any`` leaves it as it is (text where unknown), ``same``
-    is the first argument's type, ``array`` any array and ``element`` what that array holds, ``shown`` anything as
-    ``concat`` writes it, ``json`` anything as SQLite's JSON functions take it. The result may be ``same``,
-    ``array`` or ``element`` too. The last argument of a `variadic` one may come any number of times.
+    is the first argument's type, ``array`` any array, ``element`` what that array holds and ``wrapped`` an array
+    of that one element, ``shown`` anything as ``concat`` writes it, ``as json`` anything as SQLite's JSON
+    functions take it. The result may be ``same``, ``array`` or ``element`` too. The last argument of a `variadic`
+    one may come any number of times.
 
     In `sql`, ``{0}`` is the first argument and ``{*}`` all; `around` stands around an aggregate's call ``{}``.
     """
@@ -32,6 +34,15 @@ class Signature(NamedTuple):
 
 
 Table = dict[str, tuple[Signature, ...]]
+
+
+def merged(*tables: Table) -> Table:
+    """Return tables as one, in which a name has the signatures of all."""
+    result: Table = {}
+    for table in tables:
+        for name, signatures in table.items():
+            result[name] = result.get(name, ()) + signatures
+    return result
 
 
 def resolve(
@@ -83,13 +94,17 @@ def _cost(signature: Signature, arguments: list[Expr]) -> int:
 
 
 def _distance(target: str, source: str | None, known: set[str | None]) -> int:
-    if target in ("any", "same", "element", "shown", "json") or target == source:
+    if target in ("any", "same", "element", "shown") or target == source:
         return 0
+    if target == "array":
+        return 0 if source is None or element_of(source) else _MISMATCH
+    if target == "wrapped":
+        return 1
+    if target == "as json":
+        return 1
     if source is None:
         # What is unknown is taken to be of the other side's type, where there is one, or else to be text.
         return 0 if target in known else 1 if target == "text" else 2
-    if target == "array":
-        return 0 if element_of(source) else _MISMATCH
     return 1
 
 
@@ -100,12 +115,12 @@ def _expected(signature: Signature, arguments: list[Expr]) -> list[str] | None:
         expected += [expected[-1]] * (len(arguments) - len(expected))
     if len(expected) != len(arguments):
         return None
-    if not {"array", "element"} & set(expected):
+    if not {"array", "element", "wrapped"} & set(expected):
         return expected
     element = _element(expected, arguments)
     if element is None:
         return None
-    concrete = {"array": array_of(element), "element": element}
+    concrete = {"array": array_of(element), "element": element, "wrapped": _WRAPPED + element}
     return [concrete.get(target, target) for target in expected]
 
 
@@ -119,7 +134,7 @@ def _element(expected: list[str], arguments: list[Expr]) -> str | None:
             if held is None:
                 return None
             found.append(Expr("", held))
-        elif target == "element":
+        elif target in ("element", "wrapped"):
             found.append(Expr("", argument.type))
     try:
         return types.common(found, "array") if found else None
@@ -155,8 +170,13 @@ def _converted(expected: list[str], arguments: list[Expr]) -> list[Expr] | None:
 def _argument(target: str, argument: Expr, before: list[Expr]) -> Expr:
     if target == "any":
         return types.settle(argument)
+    if target.startswith(_WRAPPED):
+        element = target.removeprefix(_WRAPPED)
+        return Expr(f"json_array({as_json(types.coerce(argument, element)).sql})", array_of(element))
     if target == "shown":
         return shown(argument)
+    if target == "as json":
+        return as_json(argument)
     if target == "same":
         return types.coerce(argument, before[0].type or "text")
     return types.coerce(argument, target)
@@ -167,3 +187,11 @@ def shown(argument: Expr) -> Expr:
     settled = types.settle(argument)
     text = types.cast(settled, "text")
     return Expr(f"substr({text.sql}, 1, 1)", "text") if settled.type == "boolean" else text
+
+
+def as_json(argument: Expr) -> Expr:
+    """Return a value as SQLite's JSON functions take it: a number, text, or JSON of its own."""
+    settled = types.settle(argument)
+    if settled.type == "record":
+        return settled
+    return settled._replace(sql=form_of(settled.type or "text").json.replace("{}", settled.sql))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.names import text_literal
-from plugins.database.sqlite.stored import FORMS, base_type, fit, form_of, split_type
+from plugins.database.sqlite.stored import base_type, element_of, fit, form_of, split_type
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
 from plugins.database.sqlite.translate.scope import Expr
 from plugins.database.sqlite.values.readers import reader_of
@@ -48,19 +48,21 @@ def type_name(node: Node) -> str:
     only(node, "a type", "names", "typemod", "typmods", "arrayBounds")
     names = [name for name in strings(node["names"]) if name != "pg_catalog"]
     name = ".".join(names)
-    if "arrayBounds" in node:
-        raise refused(f"type {base_type(name)}[]")
+    bounds = node.get("arrayBounds", ())
+    if len(bounds) > 1:
+        raise refused("an array of several dimensions")
+    many = "[]" if bounds else ""
     base = base_type(name)
-    if base not in FORMS and base not in SERIALS:
-        form_of(name)
+    if many or base not in SERIALS:
+        form_of(name + many)
     modifiers = [_modifier(item) for item in node.get("typmods", ())]
     if not modifiers:
-        return base
+        return base + many
     if base not in ("character varying", "numeric"):
         raise refused(f"type {base}({', '.join(map(str, modifiers))})")
     if base == "numeric" and len(modifiers) == 1:
         modifiers.append(0)
-    return f"{base}({','.join(map(str, modifiers))})"
+    return f"{base}({','.join(map(str, modifiers))}){many}"
 
 
 def _modifier(node: Node) -> int:
@@ -105,6 +107,9 @@ def coerce(expr: Expr, target: str, *, assign: bool = False) -> Expr:
 
 def _converts(source: str, base: str) -> bool:
     """Tell whether PostgreSQL widens `source` to `base` by itself."""
+    one, other = element_of(source), element_of(base)
+    if one and other:
+        return (one in TEXTS and other in TEXTS) or _converts(one, other)
     return any(
         source in family and base in family and family.index(source) < family.index(base)
         for family in (NUMBERS, MOMENTS)
@@ -113,6 +118,9 @@ def _converts(source: str, base: str) -> bool:
 
 def _assigns(source: str, base: str) -> bool:
     """Tell whether a value of `source` goes into a column of `base` without a cast."""
+    one, other = element_of(source), element_of(base)
+    if one and other:
+        return _assigns(one, other) and other not in TEXTS
     return (source in NUMBERS and base in NUMBERS) or base in TEXTS or (source, base) in _ASSIGNABLE
 
 
@@ -139,6 +147,8 @@ def cast(expr: Expr, target: str) -> Expr:
     result = _cast_base(expr, base)
     if not modifiers:
         return result
+    if base == "character varying[]":
+        return result._replace(sql=f"pg_array_cut({result.sql}, {modifiers[0]})", modified=target)
     if base == "character varying":
         return result._replace(sql=f"substr({result.sql}, 1, {modifiers[0]})", modified=target)
     return result._replace(sql=fit(target, result.sql), modified=target)
@@ -152,6 +162,8 @@ def _cast_base(expr: Expr, base: str) -> Expr:
         return _from_unknown(expr, base)
     if base in TEXTS:
         return Expr(form_of(source).text.replace("{}", expr.sql), base, name=expr.name)
+    if element_of(source) and element_of(base):
+        return Expr(form_of(base).read.replace("{}", expr.sql), base, name=expr.name)
     template = _CASTS.get((source, base))
     if template is None:
         template = _number_cast(source, base)
@@ -191,6 +203,9 @@ def _wider(one: str, other: str, what: str) -> str:
             return max(one, other, key=family.index)
     if one in TEXTS and other in TEXTS:
         return "text"
+    held, theirs = element_of(one), element_of(other)
+    if held in TEXTS and theirs in TEXTS:
+        return "text[]"
     raise DatabaseError(f"{what} types {one} and {other} cannot be matched", sqlstate="42804")
 
 

@@ -6,25 +6,18 @@ documents are text there and JSON's own values here.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 
 from kernel.contracts.database import DatabaseError
+from plugins.database.literals import BOUNDS, malformed, read_array, write_array
 from plugins.database.sqlite.values import documents, numbers, texts
 from plugins.database.sqlite.values.refusals import unsupported
 
 _encode = msgspec.json.Encoder().encode
 _NUMBERS = ("smallint", "integer", "bigint", "numeric")
-_PLAIN = re.compile(r'[^\s{},"\\]+')
-_BOUNDS = re.compile(r"\s*(?:\[-?\d+(?::-?\d+)?\]\s*)+=")
-
-
-def malformed(text: str, detail: str | None = None) -> DatabaseError:
-    """Return the error for a text that is no array."""
-    return DatabaseError(f'malformed array literal: "{text}"', sqlstate="22P02", detail=detail)
 
 
 def read(value: Any, element: str, reader: Callable[[Any], Any] | None) -> str | None:
@@ -33,7 +26,7 @@ def read(value: Any, element: str, reader: Callable[[Any], Any] | None) -> str |
         return None
     if not isinstance(value, str):
         raise malformed(str(value))
-    if _BOUNDS.match(value):
+    if BOUNDS.match(value):
         raise unsupported("an array with bounds of its own")
     given = _from_json(value) if value.lstrip()[:1] == "[" else _from_literal(value)
     read_one = reader or str
@@ -50,63 +43,11 @@ def _from_json(value: str) -> list[str | None]:
 
 
 def _from_literal(value: str) -> list[str | None]:
-    """Return the elements of PostgreSQL's form: ``{a,"b c",NULL}``."""
-    text = value.strip()
-    if not text.startswith("{"):
-        raise malformed(value, 'Array value must start with "{" or dimension information.')
-    if not text.endswith("}") or len(text) < 2:
-        raise malformed(value, "Unexpected end of input.")
-    if not text[1:-1].strip():
-        return []
-    found, place = [], 1
-    while True:
-        item, place = _element(text, place, value)
-        found.append(item)
-        if text[place] == "}":
-            if place != len(text) - 1:
-                raise malformed(value, "Junk after closing right brace.")
-            return found
-        if text[place] != ",":
-            raise malformed(value, "Incorrectly quoted array element.")
-        place += 1
-
-
-def _element(text: str, place: int, value: str) -> tuple[str | None, int]:
-    """Return the element that begins at `place`, and the place of what ends it."""
-    while text[place].isspace():
-        place += 1
-    if text[place] == "{":
+    """Return the elements of PostgreSQL's form."""
+    found = read_array(value)
+    if any(isinstance(item, list) for item in found):
         raise unsupported("an array of several dimensions")
-    if text[place] == '"':
-        return _quoted(text, place + 1, value)
-    pieces: list[str] = []
-    kept = 0  # up to here, spaces were escaped
-    while text[place] not in ',}"{':
-        if text[place] == "\\":
-            place += 1
-            kept = len(pieces) + 1
-        if place >= len(text) - 1:
-            raise malformed(value, "Unexpected end of input.")
-        pieces.append(text[place])
-        place += 1
-    item = "".join(pieces[:kept]) + "".join(pieces[kept:]).rstrip()
-    if not item or text[place] in '"{':
-        raise malformed(value, f'Unexpected "{text[place]}" character.')
-    return (None if item.lower() == "null" and not kept else item), place
-
-
-def _quoted(text: str, place: int, value: str) -> tuple[str, int]:
-    pieces = []
-    while place < len(text) and text[place] != '"':
-        place += text[place] == "\\"
-        pieces.append(text[place : place + 1])
-        place += 1
-    place += 1
-    while place < len(text) and text[place].isspace():
-        place += 1
-    if place >= len(text):
-        raise malformed(value, "Unexpected end of input.")
-    return "".join(pieces), place
+    return found
 
 
 def write(elements: list[Any], element: str) -> str:
@@ -154,7 +95,7 @@ def to_text(value: str | None, element: str) -> str | None:
     """Write a stored array in PostgreSQL's form."""
     if value is None:
         return None
-    return "{" + ",".join(_shown(item, element) for item in items(value)) + "}"
+    return write_array([None if item is None else shown(item, element) for item in items(value)])
 
 
 def shown(item: Any, element: str) -> str:
@@ -172,21 +113,18 @@ def shown(item: Any, element: str) -> str:
     return str(item)
 
 
-def _shown(item: Any, element: str) -> str:
-    if item is None:
-        return "NULL"
-    text = shown(item, element)
-    if _PLAIN.fullmatch(text) and text.lower() != "null":
-        return text
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
 def join(value: str | None, delimiter: str | None, nothing: str | None, element: str) -> str | None:
     """Return the elements' texts joined; NULLs are left out, unless `nothing` stands for them."""
     if value is None or delimiter is None:
         return None
     found = (nothing if item is None else shown(item, element) for item in items(value))
     return delimiter.join(text for text in found if text is not None)
+
+
+def joined(value: str | None, delimiter: str | None) -> str | None:
+    """Return the texts of a JSON array joined, as an aggregate does: NULL where there are none but NULLs."""
+    found = [item for item in documents.decode(value or "[]") if item is not None]
+    return (delimiter or "").join(found) if found else None
 
 
 def split(value: str | None, delimiter: str | None, nothing: str | None = None) -> str | None:

@@ -293,7 +293,7 @@ def all_matches(value: str | None, pattern: str | None, flags: str | None = "") 
 
 
 def split(value: str | None, pattern: str | None, flags: str | None = "") -> str | None:
-    """Return the pieces between matches as an array of texts; an empty match at an end or behind another parts nothing."""
+    """Return the pieces between matches as an array of texts; empty ones at an end or behind another part nothing."""
     if value is None or pattern is None or flags is None:
         return None
     pieces, end, last = [], 0, 0

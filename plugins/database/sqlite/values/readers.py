@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from plugins.database.literals import malformed
 from plugins.database.sqlite.values import arrays, documents, moments, numbers, texts
 
 Reader = Callable[[Any], Any]
@@ -32,13 +33,26 @@ READERS: dict[str, Reader] = {
 def reader_of(base: str) -> Reader | None:
     """Return what reads a base type, None for text, which is read as it is."""
     if base.endswith("[]"):
-        return functools.partial(read_array, element=base[:-2])
+        return functools.partial(_read_array_literal, element=base[:-2])
     return READERS.get(base)
 
 
 def read_array(value: Any, element: str) -> str | None:
     """Read an array in PostgreSQL's form (``{a,b}``) or JSON's; an element may be of another type."""
     return arrays.read(value, element, READERS.get(element))
+
+
+def _read_array_literal(value: Any, element: str) -> str | None:
+    if isinstance(value, str) and value.lstrip()[:1] == "[" and "=" not in value:
+        raise malformed(value, "Missing array dimensions.")
+    return read_array(value, element)
+
+
+def cut_array(value: str | None, length: int) -> str | None:
+    """Cut each text of a stored array off at a length."""
+    if value is None:
+        return None
+    return arrays.write([None if item is None else item[:length] for item in arrays.items(value)], "text")
 
 
 def fit_array(value: str | None, element: str, *modifiers: int) -> str | None:

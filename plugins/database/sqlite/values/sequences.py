@@ -49,11 +49,6 @@ def append(value: str | None, item: str) -> str:
     return _changed(value or "[]", lambda found: found + decode(item))
 
 
-def prepend(item: str, value: str | None) -> str:
-    """Return an array with an element before it."""
-    return _changed(value or "[]", lambda found: decode(item) + found)
-
-
 def concatenate(left: str | None, right: str | None) -> str | None:
     """Return one array behind the other; NULL adds nothing."""
     if left is None or right is None:
@@ -84,6 +79,18 @@ def position(value: str | None, item: str, start: int | None = 1) -> int | None:
     (wanted,), found = decode(item), decode(value)
     places = range(max(start or 1, 1), len(found) + 1)
     return next((place for place in places if _same(found[place - 1], wanted)), None)
+
+
+def holds(value: str | None, item: Any, wrapped: str) -> int | None:
+    """Tell whether an element equals `item` (`wrapped` is an array of it): unknown where NULLs leave it open."""
+    if value is None:
+        return None
+    found = decode(value)
+    if item is None:
+        return None if found else 0
+    if position(value, wrapped) is not None:
+        return 1
+    return None if None in found else 0
 
 
 def positions(value: str | None, item: str) -> str | None:

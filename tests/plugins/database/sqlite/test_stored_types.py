@@ -175,9 +175,44 @@ def test_texts_bytes_and_uuids_come_back(
     assert assigned(database, "uuid", str(key).upper().replace("-", "")) == str(key)
 
 
+@quick
+@given(
+    texts=st.lists(st.none() | plain_text),
+    integers=st.lists(st.none() | st.integers(-(2**63), 2**63 - 1)),
+    numbers=st.lists(st.none() | decimals),
+    flags=st.lists(st.none() | st.booleans()),
+)
+def test_arrays_come_back_element_by_element(
+    database: SqliteDatabase,
+    texts: list[str | None],
+    integers: list[int | None],
+    numbers: list[Decimal | None],
+    flags: list[bool | None],
+) -> None:
+    assert from_json(database, "text[]", texts) == texts
+    assert from_json(database, "bigint[]", integers) == integers
+    assert from_json(database, "boolean[]", flags) == flags
+    written = "{" + ",".join("NULL" if number is None else f"{number:f}" for number in numbers) + "}"
+    found = assigned(database, "numeric[]", written)
+    assert [None if item is None else Decimal(item) for item in found] == numbers
+
+
+@quick
+@given(texts=st.lists(st.none() | plain_text))
+def test_an_array_reads_back_from_its_own_text(database: SqliteDatabase, texts: list[str | None]) -> None:
+    (row,) = database.query("select :v::text[]::text", {"v": json.dumps(texts)})
+    (again,) = database.query("select :v::text[]", {"v": row[0]})
+    assert json.loads(again[0]) == texts
+
+
 @pytest.mark.parametrize(
     ("type_name", "value", "expected"),
     [
+        ("text[]", ["a", None, "b c"], ["a", None, "b c"]),
+        ("integer[]", ["1", 2], [1, 2]),
+        ("numeric(5,1)[]", [1.25], [1.3]),
+        ("timestamp with time zone[]", ["2024-01-01 12:00:00+02"], ["2024-01-01T10:00:00+00:00"]),
+        ("jsonb[]", [{"b": 1, "a": [2]}], [{"b": 1, "a": [2]}]),
         ("boolean", True, True),
         ("boolean", "f", False),
         ("boolean", 1, True),
@@ -198,7 +233,9 @@ def test_json_members_are_read_by_their_columns_type(
     assert from_json(database, type_name, value) == expected
 
 
-@pytest.mark.parametrize("type_name", [*FORMS, "numeric(5,1)", "character varying(3)"])
+@pytest.mark.parametrize(
+    "type_name", [*FORMS, "numeric(5,1)", "character varying(3)", "text[]", "numeric(5,1)[]"]
+)
 def test_null_stays_null_through_every_template(database: SqliteDatabase, type_name: str) -> None:
     stored = database.stored(type_name)
     for template in (
@@ -244,6 +281,11 @@ def test_null_stays_null_through_every_template(database: SqliteDatabase, type_n
         ("jsonb", '"\\u0000"', "22P05", "unsupported Unicode escape sequence"),
         ("jsonb", "[" * 100_000, "54001", "stack depth limit exceeded"),
         ("bytea", "\\xzz", "22023", None),
+        ("text[]", "a", "22P02", 'malformed array literal: "a"'),
+        ("text[]", "{a", "22P02", 'malformed array literal: "{a"'),
+        ("text[]", "{{a}}", "0A000", None),
+        ("integer[]", "{a}", "22P02", 'invalid input syntax for type integer: "a"'),
+        ("character varying(2)[]", "{abc}", "22001", "value too long for type character varying(2)"),
         ("character varying(3)", "abcd", "22001", "value too long for type character varying(3)"),
     ],
 )
@@ -256,7 +298,7 @@ def test_a_bad_literal_is_refused_in_postgresqls_words(
     assert message is None or caught.value.message == message
 
 
-@pytest.mark.parametrize("type_name", ["money", "int4range", "text[]", "interval", "tsvector", "nope"])
+@pytest.mark.parametrize("type_name", ["money", "int4range", "json[]", "money[]", "tsvector", "nope"])
 def test_a_type_that_sqlite_cannot_keep_is_refused(database: SqliteDatabase, type_name: str) -> None:
     with pytest.raises(DatabaseError) as caught:
         database.stored(type_name)
@@ -272,3 +314,52 @@ def test_a_utc_day_is_the_day_of_the_moment(database: SqliteDatabase) -> None:
     moment = datetime(2024, 1, 1, 23, 30, tzinfo=timezone(timedelta(hours=-5)))
     (row,) = database.query("select :v::timestamptz::date", {"v": moment.isoformat()})
     assert row == (moment.astimezone(UTC).date().isoformat(),)
+
+
+quoted = st.text(st.sampled_from('ab,"\\{} \tN'), max_size=4)
+small_arrays = st.lists(st.none() | quoted, max_size=4)
+
+
+@quick
+@given(one=small_arrays, other=small_arrays, item=st.none() | quoted)
+def test_arrays_are_compared_and_searched_as_on_postgresql(
+    database: SqliteDatabase,
+    postgresql: Any,
+    one: list[str | None],
+    other: list[str | None],
+    item: str | None,
+) -> None:
+    def written(value: str | None) -> str:
+        return "null" if value is None else "'" + value.replace("'", "''") + "'"
+
+    left, right = (f"array[{', '.join(map(written, each))}]::text[]" for each in (one, other))
+    statement = (
+        f"select {left} = {right}, {left} < {right}, {left} @> {right}, {left} && {right}, {left} || {right}, "
+        f"{written(item)} = any({left}), {written(item)} <> all({left}), array_position({left}, {written(item)}), "
+        f"array_remove({left}, {written(item)}), {left}::text, array_to_string({left}, '-', '?')"
+    )
+    with postgresql.undone():
+        expected = postgresql.run(statement)
+    assert [as_values(row) for row in database.query(statement)] == [as_values(row) for row in expected]
+
+
+def as_values(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(json.loads(cell) if isinstance(cell, str) and cell[:1] == "[" else cell for cell in row)
+
+
+@quick
+@given(one=documents, other=documents)
+def test_jsonb_is_compared_and_joined_as_on_postgresql(
+    database: SqliteDatabase, postgresql: Any, one: Any, other: Any
+) -> None:
+    left, right = ("'" + json.dumps(each).replace("'", "''") + "'::jsonb" for each in (one, other))
+    assume("\\u0000" not in left + right)
+    statement = (
+        f"select {left} = {right}, {left} @> {right}, {left} || {right}, jsonb_strip_nulls({left}), "
+        f"jsonb_typeof({left}), {left} #>> '{{0}}', {left}::text, jsonb_pretty({right})"
+    )
+    with postgresql.undone():
+        (expected,) = postgresql.run(statement)
+    (found,) = database.query(statement)
+    assert [found[place] for place in (0, 1, 4, 5, 6, 7)] == [expected[place] for place in (0, 1, 4, 5, 6, 7)]
+    assert [json.loads(found[place]) for place in (2, 3)] == [json.loads(expected[place]) for place in (2, 3)]

@@ -92,8 +92,9 @@ def differences(database: SqliteDatabase, oracle: Any, name: str, schema: bool =
     return found
 
 
-def test_queries_give_the_same_rows(ours: SqliteDatabase, theirs: Any) -> None:
-    assert not "\n".join(differences(ours, theirs, "reading"))
+@pytest.mark.parametrize("name", ["reading", "documents"])
+def test_queries_give_the_same_rows(ours: SqliteDatabase, theirs: Any, name: str) -> None:
+    assert not "\n".join(differences(ours, theirs, name))
 
 
 def test_writes_change_the_same_rows(ours: SqliteDatabase, theirs: Any) -> None:

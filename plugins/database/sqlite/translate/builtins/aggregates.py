@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from plugins.database.sqlite.translate.builtins import arrays, documents
 from plugins.database.sqlite.translate.signatures import Signature as Sig
 from plugins.database.sqlite.translate.signatures import Table
 
@@ -25,6 +26,8 @@ AGGREGATES: Table = {
     "bool_and": (Sig(("boolean",), "min({0})", "boolean"),),
     "every": (Sig(("boolean",), "min({0})", "boolean"),),
     "bool_or": (Sig(("boolean",), "max({0})", "boolean"),),
+    **documents.AGGREGATES,
+    **arrays.AGGREGATES,
     "string_agg": (Sig(("text", "text"), "group_concat({0}, {1})", "text"),),
 }
 

@@ -117,7 +117,12 @@ def _select(fields: Node, scope: Scope, expected: Sequence[str | None]) -> tuple
         where = f" WHERE {expressions.condition(fields['whereClause'], scope, 'WHERE')}"
     watch_grouping(fields, scope)
     window_sql = _windows(fields.get("windowClause", ()), scope)
+    scope.spread = []
     outputs = emit_targets(fields.get("targetList", ()), scope, expected)
+    spread, scope.spread = scope.spread, None
+    if spread and scope.aggregated:
+        raise refused("a set-returning function beside an aggregate")
+    from_sql += f"{',' if from_sql else ' FROM'} {spread[0]}" if spread else ""
     if not outputs:
         raise refused("SELECT without columns")
     if is_ranked(fields):

@@ -6,6 +6,7 @@ from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.names import quote
 from plugins.database.sqlite.translate import expressions
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
+from plugins.database.sqlite.translate.queries.rows import emit_function
 from plugins.database.sqlite.translate.scope import Item, Scope, file_name
 
 _REFUSED = {"RangeTableSample": "TABLESAMPLE", "RangeTableFunc": "XMLTABLE"}
@@ -33,6 +34,8 @@ def emit_from(node: Node, scope: Scope) -> str:
         return _subselect(fields, scope)
     if kind == "JoinExpr":
         return _join(fields, scope)
+    if kind == "RangeFunction":
+        return emit_function(fields, scope)
     raise refused(_REFUSED.get(kind, f"{kind} in FROM"))
 
 
