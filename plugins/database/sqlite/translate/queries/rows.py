@@ -27,8 +27,8 @@ def element_value(value: str, element: str) -> str:
 
 def emit_function(fields: Node, scope: Scope) -> str:
     """Emit a function in FROM and make its columns visible; its arguments may name what stands before it."""
-    only(fields, "a function in FROM", "lateral", "functions", "alias", "ordinality")
-    if len(fields["functions"]) != 1:
+    only(fields, "a function in FROM", "lateral", "functions", "alias", "ordinality", "is_rowsfrom")
+    if fields.get("is_rowsfrom"):
         raise refused("ROWS FROM")
     node = fields["functions"][0]["List"]["items"][0]
     if "FuncCall" not in node:
