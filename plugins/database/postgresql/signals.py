@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kernel.contracts.database import Compiled, DatabaseError
+from plugins.database.listeners import Listeners, check_payload
 from plugins.database.postgresql.session import Session
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ SCHEMA_CHANGED = b"""NOTIFY kernel_signals, '{"topic":"database.schema","payload
 _RELOAD = ("reload schema", "")
 """What those who change the schema by other means tell PostgREST on the channel ``pgrst``."""
 
-_LONGEST_PAYLOAD = 1000
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 5.0
 
 
@@ -43,7 +43,7 @@ class PostgresSignals:
 
     def __init__(self, database: PostgresDatabase) -> None:
         self._database = database
-        self._listeners: dict[str, list[Callable[[str], None]]] = {}
+        self._listeners = Listeners()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stopping = False
@@ -52,25 +52,15 @@ class PostgresSignals:
 
     def send(self, topic: str, payload: str = "") -> None:
         """Send `payload` to the listeners of `topic` in every process."""
-        if len(payload) > _LONGEST_PAYLOAD:
-            raise ValueError(
-                f"a signal's payload holds at most {_LONGEST_PAYLOAD} characters, not {len(payload)}"
-            )
+        check_payload(payload)
         signal = msgspec.json.encode(Signal(topic, payload)).decode()
         with self._database.transaction() as transaction:
             transaction.query(_NOTIFY, {"signal": signal})
 
     def listen(self, topic: str, listener: Callable[[str], None]) -> Callable[[], None]:
         """Call `listener` with each payload of `topic`; return the undo."""
-        with self._lock:
-            self._listeners.setdefault(topic, []).append(listener)
+        undo = self._listeners.add(topic, listener)
         self._watch()
-
-        def undo() -> None:
-            with self._lock:
-                if listener in self._listeners.get(topic, ()):
-                    self._listeners[topic].remove(listener)
-
         return undo
 
     def close(self) -> None:
@@ -134,15 +124,6 @@ class PostgresSignals:
                 signal = msgspec.json.decode(text, type=Signal)
                 if signal.topic == _SCHEMA_TOPIC:
                     self._database.forget_catalogue()
-                self._deliver(signal)
+                self._listeners.deliver(signal.topic, signal.payload)
             elif text in _RELOAD:
                 self._database.forget_catalogue()
-
-    def _deliver(self, signal: Signal) -> None:
-        with self._lock:
-            listeners = tuple(self._listeners.get(signal.topic, ()))
-        for listener in listeners:
-            try:
-                listener(signal.payload)
-            except Exception:
-                _log.exception("a listener for signals failed", extra={"topic": signal.topic})

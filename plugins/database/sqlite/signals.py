@@ -11,13 +11,13 @@ import apsw
 
 from kernel.contracts.changes import CHANGES_TOPIC
 from kernel.contracts.database import Compiled
+from plugins.database.listeners import Listeners, check_payload
 from plugins.database.sqlite.changes import LAST
 from plugins.database.sqlite.database import SqliteDatabase
 
 _log = logging.getLogger("kernel.database")
 
 _KEPT_SECONDS = 60.0
-_LONGEST_PAYLOAD = 1000
 
 _SEND = Compiled(
     'INSERT INTO "kernel.signals" ("topic", "payload", "sent") VALUES (:topic, :payload, unixepoch(\'subsec\'))'
@@ -31,22 +31,19 @@ class SqliteSignals:
     def __init__(self, database: SqliteDatabase, interval: float = 0.1) -> None:
         self._database = database
         self._interval = interval
-        self._listeners: dict[str, list[Callable[[str], None]]] = {}
+        self._listeners = Listeners()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
         self._seen = 0
         self._last = 0
-        database.announce = lambda: self._deliver(CHANGES_TOPIC, "")
+        database.announce = lambda: self._listeners.deliver(CHANGES_TOPIC, "")
 
     def send(self, topic: str, payload: str = "") -> None:
         """Send `payload` to the listeners of `topic` in every process."""
-        if len(payload) > _LONGEST_PAYLOAD:
-            raise ValueError(
-                f"a signal's payload holds at most {_LONGEST_PAYLOAD} characters, not {len(payload)}"
-            )
+        check_payload(payload)
         if self._database.in_memory:
-            self._deliver(topic, payload)
+            self._listeners.deliver(topic, payload)
             return
         with self._database.transaction() as transaction:
             transaction.execute(_SEND, {"topic": topic, "payload": payload})
@@ -54,8 +51,8 @@ class SqliteSignals:
 
     def listen(self, topic: str, listener: Callable[[str], None]) -> Callable[[], None]:
         """Call `listener` with each payload of `topic`; return the undo."""
+        undo = self._listeners.add(topic, listener)
         with self._lock:
-            self._listeners.setdefault(topic, []).append(listener)
             if self._thread is None and not self._database.in_memory:
                 self._database.create_tables()
                 connection = self._database.connections.separate()
@@ -64,11 +61,6 @@ class SqliteSignals:
                     target=self._watch, args=(connection,), name="database-signals", daemon=True
                 )
                 self._thread.start()
-
-        def undo() -> None:
-            with self._lock:
-                if listener in self._listeners.get(topic, ()):
-                    self._listeners[topic].remove(listener)
 
         return undo
 
@@ -97,20 +89,11 @@ class SqliteSignals:
         ).fetchall()
         for number, topic, payload in rows:
             self._seen = number
-            self._deliver(topic, payload)
+            self._listeners.deliver(topic, payload)
         last = _last_change(connection)
         if last != self._last:
             self._last = last
-            self._deliver(CHANGES_TOPIC, "")
-
-    def _deliver(self, topic: str, payload: str) -> None:
-        with self._lock:
-            listeners = tuple(self._listeners.get(topic, ()))
-        for listener in listeners:
-            try:
-                listener(payload)
-            except Exception:
-                _log.exception("a listener for signals failed", extra={"topic": topic})
+            self._listeners.deliver(CHANGES_TOPIC, "")
 
 
 def _newest(connection: apsw.Connection) -> int:
