@@ -9,6 +9,7 @@ hook's own text says so.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kernel.http import Request, Response
@@ -59,6 +60,14 @@ class KernelHooks:
         """Return commands for the ``kernel`` command line.
 
         Called on a registered plugin that has not started; a command that needs the running kernel asks for it.
+        """
+
+    @hookspec
+    def kernel_backup(self) -> Iterable[Path]:  # type: ignore[empty-body]
+        """Return files, and folders with all that is in them, that belong into a backup beside the database.
+
+        They are in the data folder, and are put back there. Called on a registered plugin that has not started,
+        possibly while another process serves the project: what is written then must be whole at any moment.
         """
 
     @hookspec

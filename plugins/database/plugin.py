@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -16,6 +16,9 @@ from kernel.errors import ConfigError
 from kernel.plugin import Plugin, hookimpl
 
 if TYPE_CHECKING:
+    import click
+
+    from plugins.database.backup import Place
     from plugins.database.changes import Pruning
     from plugins.database.postgresql.changes import PostgresChangeLog
     from plugins.database.postgresql.database import PostgresDatabase
@@ -153,6 +156,29 @@ class DatabasePlugin(Plugin):
             from plugins.database.changes import Pruning
 
             self.pruning = Pruning(self.changes, self.settings.change_retention)
+
+    @hookimpl
+    def kernel_commands(self) -> Iterable[click.Command]:
+        """Offer ``kernel backup`` and ``kernel restore``."""
+        from plugins.database.commands import backup_command, restore_command
+
+        yield backup_command(self)
+        yield restore_command(self)
+
+    def place(self) -> Place:
+        """Return where the database is, for backups; raises `ConfigError` for one that goes with its process."""
+        url = self.settings.url.reveal()
+        if self.database.engine == "postgresql":
+            from plugins.database.postgresql.backup import PostgresPlace
+
+            return PostgresPlace(url, self.database)
+        from plugins.database.sqlite.backup import SqlitePlace
+        from plugins.database.sqlite.database import path_of
+
+        path = path_of(url, lambda: self.kernel.data)
+        if path is None:
+            raise ConfigError("[database] url names a database in memory, which goes with its process")
+        return SqlitePlace(path)
 
     @hookimpl
     def kernel_health(self) -> Mapping[str, str | None]:

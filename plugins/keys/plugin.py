@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kernel import Identity, Kernel, Plugin, Request, Response, Route, hookimpl, nonblocking
@@ -82,6 +83,12 @@ class KeysPlugin(Plugin):
         from plugins.keys.commands import keys_group
 
         yield keys_group(self)
+
+    @hookimpl
+    def kernel_backup(self) -> Iterable[Path]:
+        """Name the key file, if there is one: without it, all tokens and API keys in use stop working."""
+        path = self.kernel.data / project.FILE_NAME
+        return [path] if path.exists() else []
 
     @hookimpl
     def kernel_greeting(self, url: str) -> Mapping[str, Iterable[str]]:

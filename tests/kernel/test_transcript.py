@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import click
@@ -84,6 +85,11 @@ class Recording(Plugin):
     def kernel_routes(self) -> Iterable[Route]:
         self.note("routes")
         return ()
+
+    @hookimpl
+    def kernel_backup(self) -> Iterable[Path]:
+        self.note("backup")
+        return [Path(self.name)]
 
     @hookimpl
     def kernel_starter_files(self) -> Mapping[str, str]:
@@ -259,6 +265,10 @@ def test_a_whole_life_in_order(tmp_path: Any) -> None:
         ("roof", "roof-command"),
     ]
     assert since(mark) == ["ground commands", "roof commands"]
+
+    mark = len(TRANSCRIPT)
+    assert kernel.hooks.kernel_backup() == [[Path("ground")], [Path("roof")]]
+    assert since(mark) == ["ground backup", "roof backup"]
 
     mark = len(TRANSCRIPT)
     assert kernel.hooks.kernel_starter_files() == [{"ground": "text"}, {"roof": "text"}]

@@ -1,0 +1,107 @@
+"""``kernel backup`` and ``kernel restore``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from kernel.cli import output
+from kernel.cli.base import Command, json_option
+from plugins.database.archive import Manifest, Progress
+
+if TYPE_CHECKING:
+    from plugins.database.plugin import DatabasePlugin
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+def backup_command(plugin: DatabasePlugin) -> click.Command:
+    """Return ``kernel backup``, bound to a registered plugin."""
+
+    @click.command("backup", cls=Command, examples=("kernel backup monday.backup",))
+    @click.argument("file", type=_FILE)
+    @json_option
+    def backup(file: Path, as_json: bool) -> None:
+        """Write the database, and the files that belong to it, into one new FILE.
+
+        The project may be served meanwhile. FILE holds secrets: it is readable by its owner alone.
+        """
+        from plugins.database.backup import back_up
+
+        try:
+            with bar("Copying") as progress:
+                manifest = back_up(plugin.kernel, plugin.place(), file, progress)
+        finally:
+            plugin.kernel.stop()
+        _tell(f"{file} is written", manifest, as_json)
+
+    return backup
+
+
+def restore_command(plugin: DatabasePlugin) -> click.Command:
+    """Return ``kernel restore``, bound to a registered plugin."""
+
+    @click.command(
+        "restore",
+        cls=Command,
+        examples=(
+            "kernel restore --verify monday.backup",
+            "kernel restore monday.backup",
+            "kernel restore --yes monday.backup",
+        ),
+    )
+    @click.argument("file", type=_FILE)
+    @click.option("--verify", is_flag=True, help="Only read FILE to its end and check it; change nothing.")
+    @click.option("--yes", is_flag=True, help="Replace the database and files that are here.")
+    @json_option
+    def restore(file: Path, verify: bool, yes: bool, as_json: bool) -> None:
+        """Put back what FILE, written by `kernel backup`, holds.
+
+        It is checked first. Either all of it is put back or nothing is changed; the server must not be running.
+        """
+        from plugins.database import backup
+
+        try:
+            with bar("Checking" if verify else "Restoring") as progress:
+                if verify:
+                    manifest = backup.verify(plugin.place(), file, progress)
+                else:
+                    manifest = backup.restore(plugin.kernel, plugin.place(), file, progress, confirmed=yes)
+        finally:
+            plugin.kernel.stop()
+        _tell(f"{file} is whole" if verify else f"{file} is restored", manifest, as_json)
+
+    return restore
+
+
+@contextmanager
+def bar(what: str) -> Iterator[Progress]:
+    """Show on a terminal's stderr how far it is; nowhere else."""
+    if not output.on_terminal(sys.stderr):
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task(what, total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
+
+
+def _tell(what: str, manifest: Manifest, as_json: bool) -> None:
+    if output.wants_json(as_json):
+        output.json(manifest)
+        return
+    size = sum(member.size for member in manifest.members.values())
+    files = len(manifest.members) - 1
+    output.say(
+        f"{what}: a database of {manifest.engine} as of {manifest.created}"
+        f"{f' and {files} more files' if files > 1 else ' and one more file' if files else ''}, {size / 1e6:,.1f} MB"
+    )
