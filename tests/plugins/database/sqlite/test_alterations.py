@@ -154,7 +154,11 @@ def rows(database: Any) -> dict[Any, Any]:
     return found
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=40,
+    deadline=None,
+)
 @given(statements=st.lists(STATEMENTS, min_size=3, max_size=12))
 def test_any_sequence_of_alterations_ends_alike(
     make_database: Callable[[], Any], postgres: PostgresDatabase, statements: list[str]
