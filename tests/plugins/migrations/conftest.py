@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -24,6 +25,7 @@ class Project:
         self.folder = folder
         self.url = url
         self.engine = url.partition(":")[0]
+        self.settings: dict[str, Any] = {}
         self._stack = stack
 
     def write(self, name: str, sql: str) -> Path:
@@ -33,7 +35,9 @@ class Project:
         return path
 
     def kernel(self, extra: Sequence[type[Plugin]] = ()) -> Kernel:
-        config = Config({"kernel": {"data": "data"}, "database": {"url": self.url}}, project=self.folder)
+        config = Config(
+            {"kernel": {"data": "data"}, "database": {"url": self.url, **self.settings}}, project=self.folder
+        )
         kernel = Kernel(config, plugins=[*extra, MigrationsPlugin, DatabasePlugin], role="test")
         self._stack.callback(kernel.stop)
         return kernel

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -239,49 +236,3 @@ def test_a_plugin_that_is_no_longer_enabled_does_not_stop_the_boot(
     project.boot(gone)
 
     assert tables(project.boot()) == {"g"}
-
-
-BOOT = """
-import sys
-from pathlib import Path
-from kernel import Kernel
-from kernel.config import Config
-from plugins.database import DatabasePlugin
-from plugins.migrations import MigrationsPlugin
-import logging
-logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
-import plugins.database.sqlite.database, plugins.database.sqlite.translate, plugins.migrations.runner
-config = Config({"kernel": {"data": "data"}}, project=Path(sys.argv[1]))
-kernel = Kernel(config, plugins=[DatabasePlugin, MigrationsPlugin], role="test")
-print("waiting", flush=True)
-sys.stdin.readline()
-with kernel:
-    pass
-"""
-
-
-def test_processes_that_start_at_once_apply_each_file_once(project: Any) -> None:
-    """Without the deployment's lock, which the role ``test`` goes without: as on machines that share no disk."""
-    for number in range(1, 6):
-        project.write(f"{number}_t.sql", f"create table t{number} (id int primary key);")
-    processes = [start(project.folder) for _ in range(4)]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "waiting\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-
-    outputs = [process.communicate(timeout=30) for process in processes]
-
-    assert [process.returncode for process in processes] == [0] * 4, outputs
-    assert sum(output.count("migration applied") for output, _ in outputs) == 5
-    assert tables(project.boot()) == {"t1", "t2", "t3", "t4", "t5"}
-
-
-def start(folder: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", BOOT, str(folder)]
-    return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
