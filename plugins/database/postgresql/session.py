@@ -68,6 +68,17 @@ class Session:
     def run(self, statement: Statement, params: Params) -> Result:
         """Run one statement, prepared; return its rows, and how many it changed or else returned."""
         values = [written(value) for value in _bound(statement, params)]
+        try:
+            return self._run(statement, list(values))
+        except DatabaseError as error:
+            if not _is_stale(error):
+                raise
+            del self._prepared[statement.text]
+            if not self.idle:  # the transaction has failed with it
+                raise
+        return self._run(statement, values)
+
+    def _run(self, statement: Statement, values: list[bytes | None]) -> Result:
         prepared = self._prepared.get(statement.text) or self._prepare(statement)
         for place, oid in prepared.arrays:
             values[place] = arrays.from_json(values[place], oid)
@@ -125,6 +136,13 @@ class Session:
         if self.broken:
             raise errors.lost()
         raise errors.refusal(result)
+
+
+def _is_stale(error: DatabaseError) -> bool:
+    """Tell whether a prepared statement has outlived a change of the schema, or whoever kept it for us."""
+    return error.sqlstate == "26000" or (
+        error.sqlstate == "0A000" and error.message.startswith("cached plan must not change")
+    )
 
 
 def _bound(statement: Statement, params: Params) -> Sequence[Any]:

@@ -144,6 +144,24 @@ def test_a_statement_prepared_before_a_change_of_the_schema_runs_after_it(make: 
     assert database.query("select * from t") == [(1, "x")]
 
 
+def test_a_statement_prepared_before_somebody_elses_change_runs_after_it(
+    make: Any, postgresql_url: str
+) -> None:
+    import psycopg
+
+    database = make(Limits(connections=1, statement_timeout=10.0, lock_timeout=1.0))
+    with psycopg.connect(postgresql_url, autocommit=True) as connection:
+        connection.execute("create table t (id int primary key); insert into t values (1)")
+        assert database.query("select * from t") == [(1,)]
+        connection.execute("alter table t add column name text default 'x'")
+        assert database.query("select * from t") == [(1, "x")]
+        connection.execute("alter table t drop column name")
+        with pytest.raises(DatabaseError), database.transaction() as transaction:
+            transaction.query("select * from t")
+        with database.transaction() as transaction:
+            assert transaction.query("select * from t") == [(1,)]
+
+
 def test_a_change_of_the_schema_is_seen_by_other_processes_and_after_a_reload_notice(
     make: Any, kill: Any
 ) -> None:
