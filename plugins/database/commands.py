@@ -1,4 +1,4 @@
-"""``kernel backup`` and ``kernel restore``."""
+"""``kernel backup``, ``kernel restore`` and ``kernel db``."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from kernel.cli import output
-from kernel.cli.base import Command, json_option
+from kernel.cli.base import Command, Group, json_option
 from plugins.database.archive import Manifest, Progress
 
 if TYPE_CHECKING:
@@ -79,17 +80,65 @@ def restore_command(plugin: DatabasePlugin) -> click.Command:
     return restore
 
 
+def db_group(plugin: DatabasePlugin) -> click.Group:
+    """Return ``kernel db``, bound to a registered plugin."""
+
+    @click.group(
+        "db", cls=Group, examples=("kernel db copy --to postgresql://app:secret@db.example.com/app",)
+    )
+    def db() -> None:
+        """Work on databases as a whole."""
+
+    @db.command(
+        "copy",
+        examples=(
+            "kernel db copy --to postgresql://app:secret@db.example.com/app",
+            "kernel db copy --from postgresql://app:secret@db.example.com/app --to sqlite:////srv/app.db",
+        ),
+    )
+    @click.option(
+        "--from", "source", metavar="URL", help="Where the rows are; the project's database if not given."
+    )
+    @click.option("--to", "target", metavar="URL", required=True, help="Where they go.")
+    @click.option("--yes", is_flag=True, help="Replace the rows that are in the target.")
+    @json_option
+    def copy(source: str | None, target: str, yes: bool, as_json: bool) -> None:
+        """Copy all rows from one database into another, of the same engine or the other.
+
+        The project's migrations make the tables in the target first. The rows are compared afterwards, by number and
+        by checksum. What is interrupted is begun again by the next try. Stop the server before: what is written to
+        the source meanwhile is not copied.
+        """
+        from plugins.database.copying import between
+
+        try:
+            with bar("Copying", in_bytes=False) as progress:
+                sums = between(plugin.kernel, source, target, progress, confirmed=yes)
+        finally:
+            plugin.kernel.stop()
+        columns = {"table": "Table", "rows": "Rows", "checksum": "Checksum"}
+        output.table(
+            [msgspec.structs.asdict(one) for one in sums],
+            columns,
+            as_json=as_json,
+            empty="There are no tables.",
+        )
+
+    return db
+
+
 @contextmanager
-def bar(what: str) -> Iterator[Progress]:
-    """Show on a terminal's stderr how far it is; nowhere else."""
+def bar(what: str, *, in_bytes: bool = True) -> Iterator[Progress]:
+    """Show on a terminal's stderr how far it is, in bytes or in rows; nowhere else."""
     if not output.on_terminal(sys.stderr):
         yield lambda done, total: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    amount = DownloadColumn() if in_bytes else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
     with Bar(*columns, console=Console(stderr=True), transient=True) as shown:
         task = shown.add_task(what, total=None)
         yield lambda done, total: shown.update(task, completed=done, total=total)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from plugins.database.backup import Place
     from plugins.database.changes import Pruning
+    from plugins.database.copying import Side
     from plugins.database.postgresql.changes import PostgresChangeLog
     from plugins.database.postgresql.database import PostgresDatabase
     from plugins.database.postgresql.signals import PostgresSignals
@@ -159,11 +160,12 @@ class DatabasePlugin(Plugin):
 
     @hookimpl
     def kernel_commands(self) -> Iterable[click.Command]:
-        """Offer ``kernel backup`` and ``kernel restore``."""
-        from plugins.database.commands import backup_command, restore_command
+        """Offer ``kernel backup``, ``kernel restore`` and ``kernel db``."""
+        from plugins.database.commands import backup_command, db_group, restore_command
 
         yield backup_command(self)
         yield restore_command(self)
+        yield db_group(self)
 
     def place(self) -> Place:
         """Return where the database is, for backups; raises `ConfigError` for one that goes with its process."""
@@ -179,6 +181,18 @@ class DatabasePlugin(Plugin):
         if path is None:
             raise ConfigError("[database] url names a database in memory, which goes with its process")
         return SqlitePlace(path)
+
+    def side(self) -> Side:
+        """Return the database as one that rows are copied from or to."""
+        from plugins.database.sqlite.copying import SqliteSide
+        from plugins.database.sqlite.database import SqliteDatabase
+
+        database = self.database
+        if isinstance(database, SqliteDatabase):
+            return SqliteSide(database)
+        from plugins.database.postgresql.copying import PostgresSide
+
+        return PostgresSide(self.settings.url.reveal(), database)
 
     @hookimpl
     def kernel_health(self) -> Mapping[str, str | None]:
