@@ -125,6 +125,39 @@ class Table(msgspec.Struct, frozen=True):
         return tuple(policy for policy in self.policies if policy.applies_to(command, roles))
 
 
+class Argument(msgspec.Struct, frozen=True):
+    """One argument of a function, or one column of the rows it returns; `default` is PostgreSQL's SQL or None."""
+
+    name: str | None
+    type: str
+    default: str | None = None
+
+
+class Function(msgspec.Struct, frozen=True):
+    """A function that a migration made.
+
+    `returns` is a type, the name of a table or view whose rows it returns, ``void``, ``trigger``, or ``record``
+    where `columns` says what the rows hold; with `returns_set` it returns any number of them. A function that is
+    not `volatile` writes nothing. With `security_definer` it runs with its owner's rights.
+    """
+
+    schema: str
+    name: str
+    arguments: tuple[Argument, ...]
+    returns: str
+    returns_set: bool = False
+    columns: tuple[Argument, ...] = ()
+    volatility: Literal["immutable", "stable", "volatile"] = "volatile"
+    security_definer: bool = False
+    language: str = "sql"
+    comment: str | None = None
+
+    @property
+    def signature(self) -> str:
+        """What tells it from others of its schema: its name and its arguments' types."""
+        return f"{self.name}({', '.join(argument.type for argument in self.arguments)})"
+
+
 class Role(msgspec.Struct, frozen=True):
     """A role that rights are granted to; `member_of` are the roles whose rights it has as well.
 
@@ -155,7 +188,7 @@ STANDARD_ROLES: Mapping[str, Role] = MappingProxyType({
 
 
 class Catalogue(msgspec.Struct, frozen=True):
-    """All tables and views at one moment; `version` grows with every change of the schema.
+    """All tables, views and functions at one moment; `version` grows with every change of the schema.
 
     `usage` names, by schema, the roles that may use what is in it.
     """
@@ -166,6 +199,7 @@ class Catalogue(msgspec.Struct, frozen=True):
     roles: Mapping[str, Role] = STANDARD_ROLES
     usage: Mapping[str, frozenset[str]] = MappingProxyType({"public": frozenset({PUBLIC})})
     default_grants: tuple[DefaultGrant, ...] = ()
+    functions: Mapping[tuple[str, str], tuple[Function, ...]] = MappingProxyType({})
 
     def table(self, name: str, schema: str = "public") -> Table | None:
         """Return the table or view of that name, or None."""

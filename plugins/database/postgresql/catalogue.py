@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from kernel.contracts.catalogue import Catalogue, Table
+from kernel.contracts.catalogue import Catalogue, Function, Table
 from plugins.database.postgresql.session import Session
 from plugins.database.postgresql.statements import Statement
 
@@ -104,6 +104,41 @@ _TABLES = Statement(
     (),
 )
 
+# A JSON array of what `kernel.contracts.catalogue.Function` holds.
+_FUNCTIONS = Statement(
+    b"""
+    with arguments as (
+        select p.oid, a.place, coalesce(p.proargmodes[a.place], 'i') as mode, json_build_object(
+            'name', nullif(p.proargnames[a.place], ''),
+            'type', format_type(a.type, null),
+            'default', pg_get_function_arg_default(p.oid, a.place::int)
+        ) as argument
+        from pg_proc p,
+             unnest(coalesce(p.proallargtypes, p.proargtypes::oid[])) with ordinality a(type, place)
+    )
+    select coalesce(json_agg(json_build_object(
+        'schema', n.nspname,
+        'name', p.proname,
+        'arguments', coalesce((
+            select json_agg(a.argument order by a.place) from arguments a
+            where a.oid = p.oid and a.mode in ('i', 'b', 'v')), '[]'),
+        'returns', format_type(p.prorettype, null),
+        'returns_set', p.proretset,
+        'columns', coalesce((
+            select json_agg(a.argument order by a.place) from arguments a
+            where a.oid = p.oid and a.mode in ('t', 'o', 'b')), '[]'),
+        'volatility', case p.provolatile when 'i' then 'immutable' when 's' then 'stable' else 'volatile' end,
+        'security_definer', p.prosecdef,
+        'language', l.lanname,
+        'comment', obj_description(p.oid, 'pg_proc')
+    ) order by n.nspname, p.proname, p.oid), '[]')
+    from pg_proc p join pg_namespace n on n.oid = p.pronamespace join pg_language l on l.oid = p.prolang
+    where p.prokind = 'f' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+      and not exists (select from pg_depend where objid = p.oid and deptype = 'e' and classid = 'pg_proc'::regclass)
+    """,
+    (),
+)
+
 
 def read(session: Session) -> Catalogue:
     """Read the catalogue.
@@ -115,10 +150,16 @@ def read(session: Session) -> Catalogue:
     schemas, _ = session.run(_SCHEMAS, {})
     ((text,),), _ = session.run(_TABLES, {})
     tables = msgspec.json.decode(text, type=list[Table])
+    ((text,),), _ = session.run(_FUNCTIONS, {})
+    functions: dict[tuple[str, str], tuple[Function, ...]] = {}
+    for function in msgspec.json.decode(text, type=list[Function]):
+        key = (function.schema, function.name)
+        functions[key] = (*functions.get(key, ()), function)
     return Catalogue(
         version=version,
         tables=MappingProxyType({(table.schema, table.name): table for table in tables}),
         schemas=frozenset(name for (name,) in schemas),
+        functions=MappingProxyType(functions),
     )
 
 

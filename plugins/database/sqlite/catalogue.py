@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 import apsw
 import msgspec
 
-from kernel.contracts.catalogue import Catalogue
-from plugins.database.sqlite.definitions import Definition
+from kernel.contracts.catalogue import Catalogue, Function
+from plugins.database.sqlite.definitions import Definition, Routine
 from plugins.database.sqlite.statements import Change
 
 _CREATE = """
@@ -68,16 +68,35 @@ def read_within(connection: apsw.Connection) -> Catalogue:
     cursor = connection.execute('SELECT "schema", "name", "kind", "definition" FROM "kernel.catalogue"')
     rows: list[Any] = cursor.fetchall()
     decode = msgspec.json.Decoder(Definition).decode
-    tables = {(schema, name): decode(text) for schema, name, kind, text in rows if kind != "schema"}
+    tables = {(schema, name): decode(text) for schema, name, kind, text in rows if kind in ("table", "view")}
     schemas = BUILT_IN_SCHEMAS | {schema for schema, _, kind, _ in rows if kind == "schema"}
-    return Catalogue(version=found, tables=MappingProxyType(tables), schemas=schemas)
+    decode_function = msgspec.json.Decoder(Routine).decode
+    functions = [decode_function(text) for _, _, kind, text in rows if kind == "function"]
+    return Catalogue(
+        version=found, tables=MappingProxyType(tables), schemas=schemas, functions=_by_name(functions)
+    )
+
+
+def _by_name(functions: Iterable[Function]) -> Mapping[tuple[str, str], tuple[Function, ...]]:
+    result: dict[tuple[str, str], tuple[Function, ...]] = {}
+    for function in functions:
+        key = (function.schema, function.name)
+        result[key] = (*result.get(key, ()), function)
+    return MappingProxyType(result)
 
 
 def apply(catalogue: Catalogue, changes: Iterable[Change]) -> Catalogue:
     """Return `catalogue` after `changes`."""
     tables, schemas = dict(catalogue.tables), set(catalogue.schemas)
+    functions = {
+        (one.schema, one.signature): one for overloads in catalogue.functions.values() for one in overloads
+    }
     for change in changes:
-        if change.is_schema and change.is_gone:
+        if change.function is not None:
+            functions.pop((change.schema, change.name), None)
+            if not change.is_gone:
+                functions[change.schema, change.name] = change.function
+        elif change.is_schema and change.is_gone:
             schemas.discard(change.schema)
         elif change.is_schema:
             schemas.add(change.schema)
@@ -85,18 +104,24 @@ def apply(catalogue: Catalogue, changes: Iterable[Change]) -> Catalogue:
             tables.pop((change.schema, change.name), None)
         else:
             tables[change.schema, change.name] = change.table
-    return Catalogue(catalogue.version, MappingProxyType(tables), frozenset(schemas))
+    return msgspec.structs.replace(
+        catalogue,
+        tables=MappingProxyType(tables),
+        schemas=frozenset(schemas),
+        functions=_by_name(functions.values()),
+    )
 
 
 def write(connection: apsw.Connection, changes: Iterable[Change]) -> None:
     """Keep `changes` in the file; the caller is in a transaction."""
     for change in changes:
         key = (change.schema, change.name)
-        if change.is_gone or (change.table is None and not change.is_schema):
+        entry = change.table or change.function
+        if change.is_gone or (entry is None and not change.is_schema):
             connection.execute('DELETE FROM "kernel.catalogue" WHERE "schema" = ? AND "name" = ?', key)
             continue
-        kind = change.table.kind if change.table else "schema"
-        text = msgspec.json.encode(change.table).decode() if change.table else None
+        kind = change.table.kind if change.table else "function" if change.function else "schema"
+        text = msgspec.json.encode(entry).decode() if entry else None
         connection.execute(
             'INSERT OR REPLACE INTO "kernel.catalogue" VALUES (?, ?, ?, ?)', (*key, kind, text)
         )

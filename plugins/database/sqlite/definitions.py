@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from kernel.contracts.catalogue import Catalogue, Table
+from kernel.contracts.catalogue import Catalogue, Function, Table
 
 Node = dict[str, Any]
 
@@ -52,6 +52,17 @@ class Definition(Table, frozen=True):
     deferred: tuple[str, ...] = ()
     indexed: Mapping[str, IndexSource] = {}
     reads: tuple[tuple[str, str, str], ...] = ()
+
+
+class Routine(Function, frozen=True):
+    """A function as it was defined: the trees of its statements and of its arguments' defaults.
+
+    A `strict` one is NULL, or no rows, where an argument is NULL.
+    """
+
+    statements: tuple[Node, ...] = ()
+    defaults: tuple[Node | None, ...] = ()
+    strict: bool = False
 
 
 def defined(table: Table) -> Definition:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from kernel.contracts.catalogue import Catalogue, Table
+from kernel.contracts.catalogue import Catalogue, Function, Table
 from kernel.contracts.database import DatabaseError
 
 Kind = Literal["read", "write", "schema"]
@@ -17,13 +17,15 @@ Kind = Literal["read", "write", "schema"]
 class Change(msgspec.Struct, frozen=True):
     """What a schema statement does to the catalogue: the table as it is afterwards, or None where it is gone.
 
-    With `is_schema` it is about the schema itself, which is made, or dropped if it `is_gone`.
+    With `is_schema` it is about the schema itself, with `function` about that (`name` is its signature); either is
+    made, or dropped if it `is_gone`.
     """
 
     schema: str
     name: str
     table: Table | None = None
     is_schema: bool = False
+    function: Function | None = None
     is_gone: bool = False
 
 
@@ -52,7 +54,8 @@ class Plan(msgspec.Struct, frozen=True):
     Where `kind` is ``schema``, `sql` may hold several statements, and `rebuilds` follow them. `tag` names the
     statement in messages, `violation` is the error to raise where rows that are there do not fit and SQLite does
     not say what is wrong with them, `checked` the tables (as named in the file) whose foreign keys are to be
-    looked at at once.
+    looked at at once. `width` is the number of columns of the one row that a function's call returns, whatever
+    number the statement does.
     """
 
     kind: Kind
@@ -62,6 +65,7 @@ class Plan(msgspec.Struct, frozen=True):
     violation: DatabaseError | None = None
     rebuilds: tuple[Rebuild, ...] = ()
     checked: tuple[str, ...] = ()
+    width: int = 0
 
 
 class Plans:

@@ -101,11 +101,18 @@ class SqliteTransaction(EngineTransaction):
         return plan
 
     def _run(self, statement: str | Compiled, params: Params) -> tuple[list[Row], int]:
+        rights.check(statement, self._identity)
+        if isinstance(statement, Compiled):
+            return self._execute(statement.sql, params)
+        return self._run_plan(self._plan(statement), params)
+
+    def _run_plan(self, plan: Plan, params: Params) -> tuple[list[Row], int]:
+        rows, count = self._execute(plan.sql, params)
+        return (rows[:1] or [(None,) * plan.width] if plan.width else rows), count
+
+    def _execute(self, sql: str, params: Params) -> tuple[list[Row], int]:
         writer = self._open()
-        sql = ""
         try:
-            rights.check(statement, self._identity)
-            sql = statement.sql if isinstance(statement, Compiled) else self._plan(statement).sql
             return _execute(writer, sql, params)
         except Exception as error:
             raise self._refusal(error, writer, sql, params) from error
@@ -145,7 +152,7 @@ class SqliteSchemaTransaction(SqliteTransaction):
             return super()._run(statement, params)
         plan = self._plan(statement)
         if plan.kind != "schema":
-            return super()._run(Compiled(plan.sql), params)
+            return self._run_plan(plan, params)
         self._change(plan)
         return [], 0
 

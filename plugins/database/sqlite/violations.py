@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import apsw
+import msgspec
 
 from kernel.contracts.catalogue import Catalogue, ForeignKey, Table
 from kernel.contracts.database import DatabaseError
@@ -85,7 +86,7 @@ def of_existing_rows(error: Exception, plan: Plan, catalogue: Catalogue) -> Data
         table = changed.get(rebuild.table)
         if table is not None:
             tables[split_name(REBUILT)] = table
-    refusal = translate(error, Catalogue(catalogue.version, tables, catalogue.schemas))
+    refusal = translate(error, msgspec.structs.replace(catalogue, tables=tables))
     if refusal.sqlstate == "23000" and plan.violation is not None:
         return plan.violation
     name = next(iter(plan.changes)).name if refusal.table == split_name(REBUILT)[1] else refusal.table

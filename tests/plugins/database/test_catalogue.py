@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from kernel.contracts.catalogue import Column, ForeignKey, Index
+from kernel.contracts.catalogue import Argument, Column, ForeignKey, Function, Index
 from plugins.database.sqlite.database import SqliteDatabase
 
 SCHEMA = """
@@ -104,6 +104,45 @@ def test_a_views_columns_have_types(database: Any) -> None:
         "total": "numeric",
         "max": "timestamp with time zone",
     }
+
+
+def test_functions_have_arguments_defaults_and_results(database: Any) -> None:
+    changed(
+        with_schema(database),
+        "create function owned(who uuid, most int default 5, named text default 'x') returns setof todos"
+        " language sql stable security definer as $$ select * from todos where owner = who limit most $$;"
+        "create function auth.people() returns table (who uuid, mail varchar(9)) language sql immutable"
+        " as $$ select id, email from auth.users $$;"
+        "create function auth.forget(uuid) returns void language sql"
+        " as $$ delete from auth.users where id = $1 $$;"
+        "create function one() returns auth.users language sql as $$ select * from auth.users $$;"
+        "create function one(numeric(5,2)) returns numeric language sql as $$ select $1 $$",
+    )
+    found = {
+        key: tuple(
+            Function(**{name: getattr(one, name) for name in Function.__struct_fields__}) for one in ones
+        )
+        for key, ones in database.catalogue.functions.items()
+    }
+    owned = found["public", "owned"][0]
+    assert [argument.default for argument in owned.arguments[:2]] == [None, "5"]
+    assert (owned.arguments[2].default or "").removesuffix("::text") == "'x'"
+    assert found["auth", "people"] == (
+        Function(
+            "auth", "people", (), "record", True, (Argument("who", "uuid"), Argument("mail", "character varying")),
+            "immutable",
+        ),
+    )  # fmt: skip
+    assert found["auth", "forget"] == (Function("auth", "forget", (Argument(None, "uuid"),), "void"),)
+    assert {(one.signature, one.returns) for one in found["public", "one"]} == {
+        ("one()", "auth.users"),
+        ("one(numeric)", "numeric"),
+    }
+    assert (owned.returns, owned.returns_set, owned.volatility, owned.security_definer, owned.language) == (
+        "todos", True, "stable", True, "sql",
+    )  # fmt: skip
+    changed(database, "drop function one(), auth.people; drop function owned, auth.forget(uuid)")
+    assert set(database.catalogue.functions) == {("public", "one")}
 
 
 def test_the_same_object_is_returned_until_the_schema_changes(database: Any) -> None:

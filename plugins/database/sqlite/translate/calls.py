@@ -35,7 +35,7 @@ def emit_call(fields: Node, scope: Scope) -> Expr:
     """Emit a call of a scalar, aggregate or window function."""
     names = strings(fields["funcname"])
     if len(names) > 1 and names[0] not in _SCHEMAS:
-        raise refused(f"the function {'.'.join(names)}")
+        return _kept(fields, scope) or _no_such(names)
     label = names[-1]
     name = _SYNONYMS.get(label, label)
     only(
@@ -51,12 +51,26 @@ def emit_call(fields: Node, scope: Scope) -> Expr:
     if name in aggregates.AGGREGATES or name in aggregates.WINDOW_ONLY:
         return emit_aggregate(name, label, fields, scope)
     only(fields, f"{name}()", "funcname", "args", "funcformat")
+    kept = _kept(fields, scope) if name not in _SPECIAL and name not in _FUNCTIONS else None
+    if kept is not None:
+        return kept
     arguments = [expressions.emit(item, scope) for item in fields.get("args", ())]
     special = _SPECIAL.get(name)
     result = special(name, arguments) if special else apply(label, _FUNCTIONS.get(name, ()), arguments)
     if result is None:
         raise missing(label, arguments)
     return result
+
+
+def _kept(fields: Node, scope: Scope) -> Expr | None:
+    from plugins.database.sqlite.translate.routines import emit_value, find
+
+    call = find(fields, scope)
+    return emit_value(call, scope) if call is not None else None
+
+
+def _no_such(names: list[str]) -> Expr:
+    raise refused(f"the function {'.'.join(names)}")
 
 
 def _at_time_zone(fields: Node, scope: Scope) -> Expr:

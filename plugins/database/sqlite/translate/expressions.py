@@ -85,7 +85,9 @@ def _is_in(table: Table | None, schema: str) -> bool:
 
 def _parameter(fields: Node, scope: Scope) -> Expr:
     number = fields.get("number", 0)
-    if not 0 < number <= len(scope.parameters):
+    if scope.arguments is not None and f"${number}" in scope.arguments:
+        return scope.arguments[f"${number}"]
+    if scope.arguments is not None or not 0 < number <= len(scope.parameters):
         raise DatabaseError(
             f"there is no parameter ${number}: parameters are written :name", sqlstate="42P02"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -56,8 +56,10 @@ class Item(msgspec.Struct, frozen=True):
 class Scope:
     """The names visible in one query, and those of the queries around it.
 
-    `reads` gathers the columns of tables and views that the whole statement reads. `inside` counts the aggregates
-    and GROUP BY expressions being emitted, `bare` the columns outside of them.
+    `arguments` are those of the function whose body this is in, by name and as ``$1``, `inlined` that function and
+    those around it, `returned` the types that a write's RETURNING has to give. `reads` gathers the columns of tables
+    and views that the whole statement reads. `inside` counts the aggregates and GROUP BY expressions being emitted,
+    `bare` the columns outside of them.
     """
 
     def __init__(
@@ -69,6 +71,9 @@ class Scope:
         self.items: list[Item] = []
         self.ctes: dict[str, Mapping[str, str]] = {} if parent is None else dict(parent.ctes)
         self.reads: set[tuple[str, str, str]] = set() if parent is None else parent.reads
+        self.arguments: Mapping[str, Expr] | None = None if parent is None else parent.arguments
+        self.inlined: frozenset[tuple[str, str]] = frozenset() if parent is None else parent.inlined
+        self.returned: Sequence[str] = ()
         self.merged: dict[str, Expr] = {}
         self.windows: set[str] = set()
         self.aggregated = False
@@ -86,6 +91,13 @@ class Scope:
         scope = Scope(self.catalogue, self.parameters, self.parent)
         scope.ctes = dict(self.ctes)
         scope.reads = self.reads
+        scope.arguments, scope.inlined = self.arguments, self.inlined
+        return scope
+
+    def apart(self) -> Scope:
+        """Return the scope of an expression that sees no rows: parameters, WITH queries and a function's arguments."""
+        scope = self.beside()
+        scope.parent = None
         return scope
 
     def add(self, item: Item) -> None:
@@ -121,6 +133,8 @@ class Scope:
                 scope.note(found[0], name)
                 return self.read(found[0], name)
             scope = scope.parent
+        if self.arguments is not None and name in self.arguments:
+            return self.arguments[name]
         return self._row(name)
 
     def _row(self, name: str) -> Expr:
@@ -141,6 +155,8 @@ class Scope:
 
     def qualified(self, qualifier: str, name: str) -> Expr:
         """Resolve ``alias.column``; raises 42P01 or 42703."""
+        if self.arguments is not None and f"{qualifier}.{name}" in self.arguments:
+            return self.arguments[f"{qualifier}.{name}"]
         scope, item = self.find(qualifier)
         scope.note(item, name)
         if name not in item.columns:

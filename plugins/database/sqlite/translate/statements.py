@@ -12,9 +12,11 @@ from plugins.database.sqlite.translate.nodes import Node, kind_of, refused
 from plugins.database.sqlite.translate.queries.select import emit_query
 from plugins.database.sqlite.translate.queries.truncation import emit_truncate
 from plugins.database.sqlite.translate.queries.writes import emit_delete, emit_insert, emit_update
+from plugins.database.sqlite.translate.routines import emit_writing_call
 from plugins.database.sqlite.translate.schema.alterations import alter_table
 from plugins.database.sqlite.translate.schema.copies import create_table_as
 from plugins.database.sqlite.translate.schema.drops import drop
+from plugins.database.sqlite.translate.schema.functions import PLPGSQL, create_function, drop_function
 from plugins.database.sqlite.translate.schema.indexes import create_index
 from plugins.database.sqlite.translate.schema.publications import (
     alter_publication,
@@ -50,13 +52,21 @@ def emit_statement(node: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
         raise
 
 
+def emit_data(node: Node, scope: Scope) -> Plan:
+    """Return the plan of a statement on rows."""
+    kind, fields = kind_of(node)
+    return _DATA[kind](fields, scope)
+
+
 def _select(fields: Node, scope: Scope) -> Plan:
+    written = emit_writing_call(fields, scope)
+    if written is not None:
+        return written
     return Plan("read", emit_query(fields, scope).sql, "SELECT")
 
 
 def _drop(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
-    function = drop_publication if fields["removeType"] == "OBJECT_PUBLICATION" else drop
-    return function(fields, parsed, catalogue)
+    return _DROPS.get(fields["removeType"], drop)(fields, parsed, catalogue)
 
 
 def _tag(kind: str) -> str:
@@ -72,10 +82,7 @@ _DATA: dict[str, Callable[[Node, Scope], Plan]] = {
     "TruncateStmt": emit_truncate,
 }
 
-PLPGSQL = (
-    "plpgsql runs on PostgreSQL only: keep the statement to that engine, or write it as SQL or as a function "
-    "of a plugin."
-)
+_DROPS = {"OBJECT_FUNCTION": drop_function, "OBJECT_PUBLICATION": drop_publication}
 _REFUSED = {
     "CreateSeqStmt": ("CREATE SEQUENCE", "Number rows with an identity column."),
     "CreateTrigStmt": ("CREATE TRIGGER", PLPGSQL),
@@ -90,6 +97,7 @@ _SCHEMA: dict[str, Callable[[Node, Parsed, Catalogue], Plan]] = {
     "AlterObjectSchemaStmt": set_schema,
     "AlterTableStmt": alter_table,
     "CommentStmt": comment,
+    "CreateFunctionStmt": create_function,
     "CreateExtensionStmt": create_extension,
     "CreatePublicationStmt": create_publication,
     "CreateSchemaStmt": create_schema,

@@ -247,7 +247,7 @@ def _limit(fields: Node, scope: Scope) -> str:
 
 
 def _count(node: Node, scope: Scope, clause: str) -> str:
-    expr = expressions.emit(node, Scope(scope.catalogue, scope.parameters))
+    expr = expressions.emit(node, scope.apart())
     if expr.literal is not None and expr.literal.isdigit():
         return expr.sql
     nothing = "-1" if clause == "LIMIT" else "0"

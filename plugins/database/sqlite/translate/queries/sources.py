@@ -35,7 +35,7 @@ def emit_from(node: Node, scope: Scope) -> str:
     if kind == "JoinExpr":
         return _join(fields, scope)
     if kind == "RangeFunction":
-        return emit_function(fields, scope)
+        return _routine(fields, scope) or emit_function(fields, scope)
     raise refused(_REFUSED.get(kind, f"{kind} in FROM"))
 
 
@@ -70,6 +70,28 @@ def _subselect(fields: Node, scope: Scope) -> str:
     scope.add(Item(name, dict(columns)))
     if not names:
         return f"({query.sql}) AS {quote(name)}"
+    listed = ", ".join(quote(column) for column, _ in columns)
+    return f"(WITH q({listed}) AS ({query.sql}) SELECT * FROM q) AS {quote(name)}"
+
+
+def _routine(fields: Node, scope: Scope) -> str | None:
+    """Emit the call of a function that a migration made; None for any other."""
+    from plugins.database.sqlite.translate.routines import emit_rows, find
+
+    node = fields["functions"][0]["List"]["items"][0].get("FuncCall")
+    call = find(node, scope.beside()) if node is not None else None
+    if call is None:
+        return None
+    only(fields, "a function in FROM", "functions", "alias", "lateral")
+    query = emit_rows(call, scope.beside())
+    alias = fields.get("alias", {})
+    only(alias, "an alias of a function", "aliasname", "colnames")
+    name = alias.get("aliasname", call.function.name)
+    names = strings(alias.get("colnames", []))
+    if not names and len(query.columns) == 1 and query.columns[0][0] == call.function.name:
+        names = [name]  # the one value of a function goes by the name of the whole entry
+    columns = renamed(query.columns, names)
+    scope.add(Item(name, dict(columns)))
     listed = ", ".join(quote(column) for column, _ in columns)
     return f"(WITH q({listed}) AS ({query.sql}) SELECT * FROM q) AS {quote(name)}"
 

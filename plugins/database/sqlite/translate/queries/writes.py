@@ -345,9 +345,9 @@ def _returning(fields: Node, table: Table, alias: str, scope: Scope) -> str:
         return ""
     clause = fields["returningClause"]
     only(clause, "RETURNING", "exprs")
-    inner = Scope(scope.catalogue, scope.parameters)
-    inner.ctes = dict(scope.ctes)
-    inner.reads = scope.reads
+    inner = scope.apart()
     inner.add(Item(alias, _types(table), qualified=False, table=table))
-    outputs = emit_targets(clause["exprs"], inner)
+    outputs = emit_targets(clause["exprs"], inner, scope.returned)
+    if scope.returned and len(outputs) != len(scope.returned):
+        raise DatabaseError("return type mismatch in a function's RETURNING", sqlstate="42P13")
     return " RETURNING " + ", ".join(f"{item.sql} AS {quote(item.name)}" for item in outputs)

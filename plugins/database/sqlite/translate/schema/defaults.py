@@ -15,6 +15,7 @@ from plugins.database.sqlite.translate.nodes import Node, kind_of
 from plugins.database.sqlite.translate.scope import Expr, Scope
 
 # Words that end a default's expression (a restricted one, without these at its top level).
+_BEFORE = ("default", "=", ":=")
 _ENDS = frozenset({
     "not", "null", "constraint", "primary", "unique", "check", "references", "generated", "collate", "deferrable",
     "initially", ",", ")", ";",
@@ -64,10 +65,10 @@ def default_text(parsed: Parsed, location: int) -> str:
 
 
 def altered_default_text(parsed: Parsed, expression: Node) -> str:
-    """Return the text of the default that ALTER TABLE gives: what follows the last DEFAULT before `expression`."""
+    """Return the text of a default by its tree: what follows the last DEFAULT, or ``=``, before `expression`."""
     first = min(_places(expression))
     words = [token for token in parser.tokens(parsed.source) if token.start < first]
-    starts = [token.start for token in words if parsed.text(token.start, token.end).lower() == "default"]
+    starts = [token.start for token in words if parsed.text(token.start, token.end).lower() in _BEFORE]
     return default_text(parsed, starts[-1])
 
 

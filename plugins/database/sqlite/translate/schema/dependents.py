@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from kernel.contracts.catalogue import Catalogue, ForeignKey
+from kernel.contracts.catalogue import Catalogue, ForeignKey, Function
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.definitions import Definition, defined, definitions
 from plugins.database.sqlite.statements import Change, Rebuild
@@ -54,11 +54,18 @@ class Dropped:
         self._gone = set(gone)
         self._views: list[Definition] = []
         self._tables: dict[Key, Definition] = {}
+        self._functions: list[Function] = []
 
     def relation(self, table: Definition, reason: Reason) -> None:
         """Drop what needs a table or a view."""
         self._readers(table, lambda name: True, reason)
         self.foreign_keys(table, lambda key: True, reason)
+        for function in functions(self._catalogue):
+            if function.returns == (
+                table.name if table.schema == "public" else f"{table.schema}.{table.name}"
+            ):
+                reason.check(f"function {function.signature}")
+                self._functions.append(function)
 
     def columns(self, table: Definition, names: set[str], reason: Reason) -> None:
         """Drop what needs columns of a table."""
@@ -95,6 +102,7 @@ class Dropped:
         return [
             *(Change(view.schema, view.name) for view in self._views),
             *(Change(*key, table) for key, table in self._tables.items() if key not in self._gone),
+            *(Change(one.schema, one.signature, function=one, is_gone=True) for one in self._functions),
         ]
 
     @property
@@ -105,6 +113,11 @@ class Dropped:
             for key, table in self._tables.items()
             if key not in self._gone
         ]
+
+
+def functions(catalogue: Catalogue) -> list[Function]:
+    """Return all functions."""
+    return [one for overloads in catalogue.functions.values() for one in overloads]
 
 
 def pointing_at(catalogue: Catalogue, table: Definition) -> list[tuple[Definition, ForeignKey]]:

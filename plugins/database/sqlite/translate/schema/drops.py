@@ -10,7 +10,7 @@ from plugins.database.parser import Parsed
 from plugins.database.sqlite.definitions import Definition, defined, definitions
 from plugins.database.sqlite.statements import Change, Plan
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
-from plugins.database.sqlite.translate.schema.dependents import Dropped, Reason, key_of
+from plugins.database.sqlite.translate.schema.dependents import Dropped, Reason, functions, key_of
 from plugins.database.sqlite.translate.schema.emission import index_name
 from plugins.database.sqlite.translate.schema.relations import index_owner
 from plugins.database.sqlite.translate.scope import file_name
@@ -82,9 +82,13 @@ def _drop_schemas(names: list[str], catalogue: Catalogue, *, cascade: bool, miss
     tables = [table for table in definitions(catalogue) if table.schema in found]
     for table in tables:
         Reason(f"schema {table.schema}", cascade).check(f"{table.kind} {table.schema}.{table.name}")
+    owned = [function for function in functions(catalogue) if function.schema in found]
+    for function in owned:
+        Reason(f"schema {function.schema}", cascade).check(f"function {function.signature}")
     plan = _drop_relations(tables, catalogue, "SCHEMA", cascade=True)
+    gone = (Change(one.schema, one.signature, function=one, is_gone=True) for one in owned)
     schemas = (Change(name, "", is_schema=True, is_gone=True) for name in found)
-    return msgspec.structs.replace(plan, changes=(*plan.changes, *schemas))
+    return msgspec.structs.replace(plan, changes=(*plan.changes, *gone, *schemas))
 
 
 def _drop_indexes(names: list[tuple[str, str]], catalogue: Catalogue, *, missing_ok: bool) -> Plan:

@@ -1,0 +1,302 @@
+"""Calls of SQL functions: those that only read become a part of the statement, those that write become statements.
+
+Inside a query, a function's body stands where its call stands. Arguments without columns stand in the body
+themselves; others are bound by a subquery around it, so that the body's own names cannot capture theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from kernel.contracts.catalogue import Catalogue, Function
+from kernel.contracts.database import DatabaseError
+from plugins.database.sqlite.definitions import Routine
+from plugins.database.sqlite.names import quote
+from plugins.database.sqlite.statements import Plan
+from plugins.database.sqlite.stored import base_type
+from plugins.database.sqlite.translate import expressions, types
+from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
+from plugins.database.sqlite.translate.queries.select import Query, emit_query
+from plugins.database.sqlite.translate.scope import Expr, Scope
+
+_CHANGING = ("pg_new_uuid", "pg_random")
+
+
+class Call(NamedTuple):
+    """A call whose function is found: its arguments as expressions of their types."""
+
+    function: Routine
+    arguments: tuple[Expr, ...]
+
+
+def find(fields: Node, scope: Scope) -> Call | None:
+    """Return the call of a function that a migration made, or None where there is none of the name.
+
+    Raises 42883 where none of that name takes the arguments.
+    """
+    names = strings(fields["funcname"])
+    schema = names[0] if len(names) > 1 else "public"
+    candidates = scope.catalogue.functions.get((schema, names[-1]), ())
+    if not candidates or fields.get("agg_star"):
+        return None
+    only(fields, f"{names[-1]}()", "funcname", "args", "funcformat")
+    given, named = _given(fields, scope)
+    fitting = [call for call in (_fit(one, given, named, scope) for one in candidates) if call is not None]
+    if not fitting:
+        listed = ", ".join(
+            [expr.type or "unknown" for expr in given]
+            + [f"{name} => {expr.type or 'unknown'}" for name, expr in named.items()]
+        )
+        raise DatabaseError(
+            f"function {'.'.join(names)}({listed}) does not exist",
+            sqlstate="42883",
+            hint="No function matches the given name and argument types. You might need to add explicit type casts.",
+        )
+    return min(fitting, key=lambda found: found[0])[1]
+
+
+def _given(fields: Node, scope: Scope) -> tuple[list[Expr], dict[str, Expr]]:
+    given: list[Expr] = []
+    named: dict[str, Expr] = {}
+    for item in fields.get("args", ()):
+        kind, argument = kind_of(item)
+        if kind == "NamedArgExpr":
+            named[argument["name"]] = expressions.emit(argument["arg"], scope)
+        else:
+            given.append(expressions.emit(item, scope))
+    return given, named
+
+
+def _fit(
+    function: Function, given: Sequence[Expr], named: Mapping[str, Expr], scope: Scope
+) -> tuple[int, Call] | None:
+    """Return how many arguments need a conversion, and the call; None where the function does not take them."""
+    if not isinstance(function, Routine):
+        raise TypeError(f"the function {function.name} does not come from SQLite's catalogue")
+    names = [argument.name for argument in function.arguments]
+    if len(given) > len(names) or not set(named) <= set(names[len(given) :]):
+        return None
+    arguments, cost = [], 0
+    for place, argument in enumerate(function.arguments):
+        default = function.defaults[place]
+        if place < len(given):
+            expr = given[place]
+        elif argument.name is not None and argument.name in named:
+            expr = named[argument.name]
+        elif default is not None:
+            expr = expressions.emit(default, Scope(scope.catalogue, ()))
+        else:
+            return None
+        try:
+            arguments.append(types.coerce(expr, argument.type))
+        except DatabaseError as error:
+            if error.sqlstate != "42804":
+                raise
+            return None
+        cost += expr.type != base_type(argument.type)
+    return cost, Call(function, tuple(arguments))
+
+
+def writes(function: Routine, catalogue: Catalogue) -> bool:
+    """Tell whether a function's body writes, itself or by a function that it calls."""
+    return any("SelectStmt" not in node or _calls_a_writer(node, catalogue) for node in function.statements)
+
+
+def _calls_a_writer(tree: object, catalogue: Catalogue) -> bool:
+    if isinstance(tree, list):
+        return any(_calls_a_writer(item, catalogue) for item in tree)
+    if not isinstance(tree, dict):
+        return False
+    if "FuncCall" in tree:
+        names = strings(tree["FuncCall"]["funcname"])
+        key = (names[0] if len(names) > 1 else "public", names[-1])
+        for function in catalogue.functions.get(key, ()):
+            if (
+                isinstance(function, Routine)
+                and function.volatility == "volatile"
+                and writes(function, catalogue)
+            ):
+                return True
+    return _calls_a_writer(list(tree.values()), catalogue)
+
+
+def emit_value(call: Call, scope: Scope) -> Expr:
+    """Emit a call in an expression."""
+    function = call.function
+    if function.returns_set:
+        raise refused(
+            f"the set-returning function {function.name}() in an expression", hint="Put it into FROM."
+        )
+    if function.columns or len(result_types(function, scope.catalogue)) != 1:
+        raise refused(f"the result of {function.name}() in an expression", hint="Put it into FROM.")
+    label = quote(f"kernel.{function.name}")
+    bound = [place for place, argument in enumerate(call.arguments) if not _stands(argument)]
+    values = [
+        argument._replace(sql=f"{label}.p{place}") if place in bound else argument
+        for place, argument in enumerate(call.arguments)
+    ]
+    query = _body(function, values, scope)
+    sql = f"({query.sql})" if query.single else f"(SELECT * FROM ({query.sql}) LIMIT 1)"
+    if bound:
+        given = ", ".join(f"{call.arguments[place].sql} AS p{place}" for place in bound)
+        sql = f"(SELECT {sql} FROM (SELECT {given}) AS {label})"
+    if function.strict and call.arguments:
+        tests = " OR ".join(f"{argument.sql} IS NULL" for argument in call.arguments)
+        sql = f"CASE WHEN {tests} THEN NULL ELSE {sql} END"
+    return Expr(sql, base_type(function.returns), name=function.name)
+
+
+def _stands(argument: Expr) -> bool:
+    """Tell whether an argument may stand wherever the body names it: it holds no column and is always the same."""
+    return '"' not in argument.sql and not any(word in argument.sql for word in _CHANGING)
+
+
+def _check_stands(call: Call) -> None:
+    for argument in call.arguments:
+        if not _stands(argument):
+            raise refused(
+                f"an argument of {call.function.name}() here that is a column or changes from one use to the next",
+                hint="Give it as a parameter.",
+            )
+
+
+def emit_rows(call: Call, scope: Scope) -> Query:
+    """Emit a call in FROM."""
+    _check_stands(call)
+    function = call.function
+    query = _body(function, call.arguments, scope)
+    sql = query.sql
+    if function.strict and call.arguments:
+        tests = " AND ".join(f"{argument.sql} IS NOT NULL" for argument in call.arguments)
+        sql = f"SELECT * FROM ({sql}) WHERE {tests}"
+    if not function.returns_set:
+        nulls = ", ".join("NULL" for _ in query.columns)
+        sql = (
+            f"SELECT * FROM (SELECT * FROM (SELECT * FROM ({sql}) LIMIT 1) UNION ALL SELECT {nulls}) LIMIT 1"
+        )
+    return Query(sql, result_columns(function, scope.catalogue), not function.returns_set)
+
+
+def _body(function: Routine, arguments: Sequence[Expr], scope: Scope) -> Query:
+    if writes(function, scope.catalogue):
+        raise refused(
+            f"the function {function.name}(), which writes, within a query",
+            hint=f"Call it as SELECT {function.name}(...) or SELECT * FROM {function.name}(...) alone.",
+        )
+    if (function.schema, function.signature) in scope.inlined:
+        raise refused(f"the function {function.name}(), which calls itself,")
+    return emit_body(function, arguments, scope)
+
+
+def body_scope(function: Routine, arguments: Sequence[Expr], scope: Scope) -> Scope:
+    """Return the scope of a function's body."""
+    inner = Scope(scope.catalogue, scope.parameters)
+    inner.inlined = scope.inlined | {(function.schema, function.signature)}
+    named = {}
+    for place, (argument, value) in enumerate(zip(function.arguments, arguments, strict=True), 1):
+        value = value._replace(
+            type=base_type(argument.type), name=argument.name or "?column?", literal=None, modified=None
+        )
+        named[f"${place}"] = value
+        if argument.name is not None:
+            named[argument.name] = named[f"{function.name}.{argument.name}"] = value
+    inner.arguments = named
+    return inner
+
+
+def emit_body(function: Routine, arguments: Sequence[Expr], scope: Scope) -> Query:
+    """Emit the last statement of a body that only reads, as the types that the function returns."""
+    expected = result_types(function, scope.catalogue)
+    query = emit_query(kind_of(function.statements[-1])[1], body_scope(function, arguments, scope), expected)
+    if expected and len(query.columns) != len(expected):
+        raise mismatch(function)
+    return query
+
+
+def mismatch(function: Function) -> DatabaseError:
+    """Return the error for a body that returns something else than was declared."""
+    return DatabaseError(
+        f"return type mismatch in function declared to return {function.returns}", sqlstate="42P13"
+    )
+
+
+def result_columns(function: Function, catalogue: Catalogue) -> tuple[tuple[str, str], ...]:
+    """Return the names and types of the columns that a call gives in FROM."""
+    if function.columns:
+        return tuple((column.name or "?column?", column.type) for column in function.columns)
+    schema, _, name = function.returns.rpartition(".")
+    table = catalogue.table(name, schema or "public")
+    if table is not None:
+        return tuple((column.name, column.type) for column in table.columns.values())
+    return ((function.name, "text" if function.returns == "void" else function.returns),)
+
+
+def result_types(function: Function, catalogue: Catalogue) -> list[str]:
+    """Return the types of the columns that a body must give."""
+    return [] if function.returns == "void" else [kind for _, kind in result_columns(function, catalogue)]
+
+
+def emit_writing_call(fields: Node, scope: Scope) -> Plan | None:
+    """Return the plan of a SELECT that is nothing but the call of a function that writes; None for any other."""
+    node = _only_call(fields)
+    if node is None or not scope.catalogue.functions:
+        return None
+    call = find(node, scope)
+    if call is None or not writes(call.function, scope.catalogue):
+        return None
+    function = call.function
+    for argument in call.arguments:
+        if "pg_new_uuid" in argument.sql or "pg_random" in argument.sql:
+            raise refused(
+                f"an argument of {function.name}() that is another value each time", hint="Bind it."
+            )
+    pieces = _statements(call, scope)
+    width = 0 if function.returns_set else len(result_columns(function, scope.catalogue))
+    return Plan("write", "; ".join(pieces), "SELECT", width=width)
+
+
+def _only_call(fields: Node) -> Node | None:
+    """Return the FuncCall of ``select f()`` and ``select * from f()``."""
+    if (
+        set(fields) - {"targetList", "fromClause", "limitOption", "op"}
+        or len(fields.get("targetList", ())) != 1
+    ):
+        return None
+    value = fields["targetList"][0]["ResTarget"]["val"]
+    if "fromClause" not in fields:
+        return dict(value["FuncCall"]) if "FuncCall" in value else None
+    source = fields["fromClause"][0].get("RangeFunction", {})
+    if len(fields["fromClause"]) > 1 or "ordinality" in source or "functions" not in source:
+        return None
+    if "ColumnRef" not in value or "A_Star" not in value["ColumnRef"]["fields"][-1]:
+        return None
+    node = source["functions"][0]["List"]["items"][0]
+    return dict(node["FuncCall"]) if "FuncCall" in node else None
+
+
+def _statements(call: Call, scope: Scope) -> list[str]:
+    """Return what a call of a function that writes runs; only the last of it returns rows."""
+    from plugins.database.sqlite.translate.statements import emit_data
+
+    function = call.function
+    pieces: list[str] = []
+    for place, node in enumerate(function.statements, 1):
+        inner = body_scope(function, call.arguments, scope)
+        is_last = place == len(function.statements) and function.returns != "void"
+        kind, fields = kind_of(node)
+        if is_last:
+            inner.returned = result_types(function, scope.catalogue)
+            if kind == "SelectStmt" and not _calls_a_writer(node, scope.catalogue):
+                pieces.append(emit_query(fields, inner, inner.returned).sql)
+                continue
+            if kind != "SelectStmt" and "returningClause" not in fields:
+                raise mismatch(function)
+        elif kind == "SelectStmt" and not _calls_a_writer(node, scope.catalogue):
+            continue  # what it reads goes nowhere
+        elif "returningClause" in fields:
+            fields = {name: value for name, value in fields.items() if name != "returningClause"}
+        pieces.append(emit_data({kind: fields}, inner).sql)
+    if function.returns == "void":
+        pieces.append("SELECT ''")
+    return pieces
