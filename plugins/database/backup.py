@@ -78,8 +78,8 @@ def restore(kernel: Kernel, place: Place, path: Path, progress: Progress, *, con
     with kernel.locked():
         taken = [target for target in (data / name.removeprefix(DATA) for name in files) if target.exists()]
         if not confirmed and (taken or not place.is_empty()):
-            what = f"the files {', '.join(map(str, taken))}" if taken else "a database"
-            raise BackupError(f"there is already {what} here, which this would replace; add --yes if it may")
+            what = ", ".join([*([] if place.is_empty() else ["a database"]), *map(str, taken)])
+            raise BackupError(f"this would replace what is here: {what}; add --yes if it may")
         with (
             _extracted(archive, files, data) as beside,
             _extracted(archive, [DATABASE], place.scratch()) as folder,

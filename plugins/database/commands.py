@@ -148,9 +148,11 @@ def _tell(what: str, manifest: Manifest, as_json: bool) -> None:
     if output.wants_json(as_json):
         output.json(manifest)
         return
+    from rich.filesize import decimal
+
     size = sum(member.size for member in manifest.members.values())
     files = len(manifest.members) - 1
     output.say(
         f"{what}: a database of {manifest.engine} as of {manifest.created}"
-        f"{f' and {files} more files' if files > 1 else ' and one more file' if files else ''}, {size / 1e6:,.1f} MB"
+        f"{f' and {files} more files' if files > 1 else ' and one more file' if files else ''}, {decimal(size)}"
     )

@@ -99,7 +99,7 @@ class _Sum:
 
     def of(self, table: Table) -> TableSum:
         """Return the result."""
-        return TableSum(f"{table.schema}.{table.name}", self.rows, f"{self._sum % 2**256:064x}")
+        return TableSum(f"{table.schema}.{table.name}", self.rows, f"{self._sum % 2**128:032x}")
 
 
 def begin(target: Database, *, confirmed: bool) -> None:

@@ -67,10 +67,11 @@ def copy(source: Path, target: Path, progress: Progress) -> None:
         reading.set_busy_timeout(10_000)
         # Within one transaction the copy need not begin again whenever somebody has written.
         reading.execute("BEGIN; SELECT count(*) FROM sqlite_schema").fetchall()
+        size = reading.pragma("page_size")
         with writing.backup("main", reading, "main") as backup:
             while not backup.done:
                 backup.step(_PAGES)
-                progress(backup.page_count - backup.remaining, backup.page_count)
+                progress((backup.page_count - backup.remaining) * size, backup.page_count * size)
         reading.execute("COMMIT")
         writing.pragma("journal_mode", "delete")
     target.chmod(0o600)
