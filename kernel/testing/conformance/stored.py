@@ -27,6 +27,7 @@ ROUND_TRIPS = [
         "2024-01-01T00:00:00.5+00:00",
     ),
     ("jsonb", '{"a": [1, null]}', '{"a": [1, null]}', {"a": [1, None]}),
+    ("interval", "1 day 2 hours", "1 day 02:00:00", "1 day 02:00:00"),
     ("text[]", '{a,NULL,"b c"}', '{a,NULL,"b c"}', ["a", None, "b c"]),
     ("integer[]", "{1,-2}", "{1,-2}", [1, -2]),
     ("boolean[]", "{t,f}", "{t,f}", [True, False]),

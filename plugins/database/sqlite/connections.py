@@ -61,7 +61,7 @@ class Guarded:
         self._moment: str | None = None
         self._writing = writing
         self._transaction: int | None = None
-        functions.register(connection, self._now, uuid)
+        functions.register(connection, self._now, now, uuid)
         connection.create_scalar_function("pg_transaction", self._number, 1)
         self._deadline = 0.0
         self._ticks = 0

@@ -15,6 +15,7 @@ from plugins.database.sqlite.values import (
     encodings,
     fields,
     formatting,
+    intervals,
     members,
     moments,
     numbers,
@@ -23,10 +24,13 @@ from plugins.database.sqlite.values import (
     readers,
     sequences,
     series,
+    spans,
     strings,
+    templates,
     texts,
 )
 from plugins.database.sqlite.values.arithmetic import NumericSum
+from plugins.database.sqlite.values.intervals import IntervalSum
 
 
 def _round_half_even(value: float | None) -> float | None:
@@ -174,25 +178,76 @@ FUNCTIONS: tuple[tuple[str, int, Callable[..., Any]], ...] = (
     ("pg_json_keys", 1, members.keys),
     ("pg_json_members", 2, members.members),
     ("pg_json_member_texts", 2, members.member_texts),
+    ("pg_interval", 1, intervals.read),
+    ("pg_interval_add", 2, intervals.add),
+    ("pg_interval_subtract", 2, intervals.subtract),
+    ("pg_interval_negate", 1, intervals.negate),
+    ("pg_interval_multiply", 2, intervals.multiply),
+    ("pg_interval_divide", 2, intervals.divide),
+    ("pg_justify_days", 1, intervals.justify_days),
+    ("pg_justify_hours", 1, intervals.justify_hours),
+    ("pg_justify_interval", 1, intervals.justify_interval),
+    ("pg_make_interval", 7, intervals.make),
+    ("pg_moment_add", 2, spans.add),
+    ("pg_moment_subtract", 2, spans.subtract),
+    ("pg_moment_difference", 2, spans.difference),
+    ("pg_moment_series", 3, series.moments_between),
+    ("pg_date_add", 2, spans.add_days),
+    ("pg_date_difference", 2, spans.days_between),
+    ("pg_time_add", 3, spans.add_to_time),
+    ("pg_time_difference", 2, spans.time_difference),
+    ("pg_time_interval", 1, spans.time_as_interval),
+    ("pg_age", 2, spans.age),
+    ("pg_to_zone", 2, spans.to_zone),
+    ("pg_from_zone", 2, spans.from_zone),
+    ("pg_from_epoch", 1, spans.from_epoch),
+    ("pg_make_date", 3, spans.make_date),
+    ("pg_make_time", 3, spans.make_time),
+    ("pg_make_timestamp", 6, spans.make_timestamp),
+    ("pg_is_finite", 1, spans.is_finite),
+    ("pg_to_char", 2, templates.to_char),
+    ("pg_to_date", 2, templates.to_date),
+    ("pg_to_timestamp", 2, templates.to_timestamp),
+    ("pg_interval_trunc", 2, fields.interval_trunc),
+    ("pg_interval_field", 2, fields.extract_interval),
+    ("pg_time_field", 2, fields.extract_time),
+    ("pg_date_trunc_in", 3, fields.date_trunc_in),
     ("pg_date_trunc", 2, fields.date_trunc),
     ("pg_extract", 2, fields.extract),
 )
 
 
-def _window(value: Callable[[NumericSum], str | None]) -> Callable[[], Any]:
+_AGGREGATES: tuple[tuple[str, type[NumericSum] | type[IntervalSum], Callable[[Any], str | None]], ...] = (
+    ("pg_numeric_sum", NumericSum, NumericSum.sum),
+    ("pg_numeric_avg", NumericSum, NumericSum.average),
+    ("pg_interval_sum", IntervalSum, IntervalSum.sum),
+    ("pg_interval_avg", IntervalSum, IntervalSum.average),
+)
+
+
+def _window(
+    state: type[NumericSum] | type[IntervalSum], value: Callable[[Any], str | None]
+) -> Callable[[], Any]:
     """Return the factory of a window function: its state and four functions on it."""
-    return lambda: (NumericSum(), NumericSum.step, value, value, NumericSum.inverse)
+    return lambda: (state(), state.step, value, value, state.inverse)
 
 
-def register(connection: apsw.Connection, now: Callable[[], str], uuid: Callable[[], str]) -> None:
-    """Give `connection` the functions; `now` and `uuid` are read at each call, so they follow the kernel's."""
+def register(
+    connection: apsw.Connection, now: Callable[[], str], clock: Callable[[], str], uuid: Callable[[], str]
+) -> None:
+    """Give `connection` the functions.
+
+    `now`, the transaction's time, the `clock` and `uuid` are read at each call, so they follow the kernel's.
+    """
     for name, arguments, function in FUNCTIONS:
         connection.create_scalar_function(name, function, arguments, deterministic=True)
     connection.create_scalar_function("pg_now", lambda *_: now(), 0)
+    connection.create_scalar_function("pg_clock", lambda *_: clock(), 0)
     connection.create_scalar_function("pg_new_uuid", lambda *_: uuid(), 0)
     connection.create_scalar_function("pg_random", lambda *_: random(), 0)  # noqa: S311 - SQL's random() is no secret
-    for name, value in (("pg_numeric_sum", NumericSum.sum), ("pg_numeric_avg", NumericSum.average)):
-        connection.create_window_function(name, _window(value), 1)
+    for name, state, value in _AGGREGATES:
+        connection.create_window_function(name, _window(state, value), 1)
     connection.create_collation("pg_numeric", numbers.compare_numeric)
+    connection.create_collation("pg_interval", intervals.compare)
     connection.create_collation("pg_jsonb", members.compare)
     connection.create_collation("pg_array", sequences.compare)

@@ -79,6 +79,7 @@ FORMS: dict[str, TypeForm] = {
     "timestamp with time zone": TypeForm(
         "TEXT", "pg_timestamptz({})", text="replace(replace({}, 'T', ' '), '+00:00', '+00')"
     ),
+    "interval": TypeForm("TEXT", "pg_interval({})", collation="pg_interval"),
     "json": TypeForm("TEXT", "pg_json({})", json="json({})", ordered=False, comparable=False),
     "jsonb": TypeForm(
         "TEXT", "pg_jsonb({})", json="json({})", text="pg_jsonb_text({})", collation="pg_jsonb", ordered=False
@@ -128,7 +129,8 @@ def form_of(name: str) -> TypeForm:
 def _array_form(element: str) -> TypeForm | None:
     """Return how arrays are kept: as JSON's array of what their elements are in JSON, in one normal form."""
     held = FORMS.get(element)
-    if held is None or not held.comparable:
+    # An array's elements are compared as they are written, which tells nothing of an interval's length.
+    if held is None or not held.comparable or element == "interval":
         return None
     return TypeForm(
         "TEXT",

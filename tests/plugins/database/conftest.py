@@ -145,9 +145,11 @@ def postgresql(postgresql_server: str) -> Iterator[PostgreSQL]:
     """An empty PostgreSQL schema, in a transaction that is rolled back."""
     import psycopg
     from psycopg.types.json import set_json_loads
+    from psycopg.types.string import TextLoader
 
     with psycopg.connect(postgresql_server) as connection:
         set_json_loads(lambda text: bytes(text).decode() if not isinstance(text, str) else text, connection)
+        connection.adapters.register_loader("interval", TextLoader)
         connection.execute("set timezone to 'UTC'")
         # A name of its own: tests in parallel would wait for one another's uncommitted schema.
         name = f"oracle_{uuid.uuid4().hex}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plugins.database.sqlite.translate import expressions, types
+from plugins.database.sqlite.translate import expressions
 from plugins.database.sqlite.translate.aggregates import emit_aggregate
 from plugins.database.sqlite.translate.builtins import (
     aggregates,
@@ -13,7 +13,6 @@ from plugins.database.sqlite.translate.builtins import (
     rows,
     texts,
 )
-from plugins.database.sqlite.translate.builtins.moments import TIMESTAMPTZ
 from plugins.database.sqlite.translate.nodes import Node, only, refused, strings
 from plugins.database.sqlite.translate.scope import Expr, Scope
 from plugins.database.sqlite.translate.signatures import apply, missing
@@ -25,7 +24,7 @@ _FUNCTIONS = {
     **documents.FUNCTIONS,
     **arrays.FUNCTIONS,
 }
-_SPECIAL = {**documents.SPECIAL, **arrays.SPECIAL}
+_SPECIAL = {**documents.SPECIAL, **arrays.SPECIAL, **moments.SPECIAL}
 _SYNONYMS = {"ceiling": "ceil", "pow": "power"}
 # Supabase installs extensions in a schema of that name, and calls their functions by it.
 _SCHEMAS = ("pg_catalog", "extensions")
@@ -42,8 +41,6 @@ def emit_call(fields: Node, scope: Scope) -> Expr:
         fields, f"{name}()", "funcname", "args", "funcformat", "agg_star", "agg_distinct", "agg_filter",
         "agg_order", "over",
     )  # fmt: skip
-    if name == "timezone":
-        return _at_time_zone(fields, scope)
     if name in rows.FUNCTIONS:
         from plugins.database.sqlite.translate.queries.rows import emit_in_list
 
@@ -71,13 +68,3 @@ def _kept(fields: Node, scope: Scope) -> Expr | None:
 
 def _no_such(names: list[str]) -> Expr:
     raise refused(f"the function {'.'.join(names)}")
-
-
-def _at_time_zone(fields: Node, scope: Scope) -> Expr:
-    zone, moment = (expressions.emit(item, scope) for item in fields["args"])
-    if zone.literal is None or zone.literal.upper() not in ("UTC", "GMT", "Z"):
-        raise refused("AT TIME ZONE with another zone than UTC")
-    moment = types.coerce(moment, TIMESTAMPTZ) if moment.type is None else moment
-    if moment.type == TIMESTAMPTZ:
-        return types.cast(moment, "timestamp without time zone")._replace(name="timezone")
-    return types.cast(moment, TIMESTAMPTZ)._replace(name="timezone")

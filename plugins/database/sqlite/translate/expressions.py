@@ -315,6 +315,11 @@ def _call(fields: Node, scope: Scope) -> Expr:
     return emit_call(fields, scope)
 
 
+def _named_argument(fields: Node, scope: Scope) -> Expr:
+    only(fields, "a named argument", "name", "arg", "argnumber")
+    return emit(fields["arg"], scope)._replace(argument=fields["name"])
+
+
 def _collate(fields: Node, scope: Scope) -> Expr:
     only(fields, "COLLATE", "arg", "collname")
     if strings(fields["collname"])[-1] not in ("C", "POSIX", "default"):
@@ -326,6 +331,9 @@ _VALUE_FUNCTIONS = {
     "SVFOP_CURRENT_TIMESTAMP": Expr("pg_now()", "timestamp with time zone", name="current_timestamp"),
     "SVFOP_LOCALTIMESTAMP": Expr(
         "replace(pg_now(), '+00:00', '')", "timestamp without time zone", name="localtimestamp"
+    ),
+    "SVFOP_LOCALTIME": Expr(
+        "replace(substr(pg_now(), 12), '+00:00', '')", "time without time zone", name="localtime"
     ),
     "SVFOP_CURRENT_DATE": Expr("substr(pg_now(), 1, 10)", "date", name="current_date"),
 }
@@ -361,6 +369,7 @@ _EMIT: dict[str, Callable[[Node, Scope], Expr]] = {
     "ColumnRef": _column,
     "FuncCall": _call,
     "MinMaxExpr": _extreme,
+    "NamedArgExpr": _named_argument,
     "NullTest": _null_test,
     "ParamRef": _parameter,
     "SQLValueFunction": _value_function,

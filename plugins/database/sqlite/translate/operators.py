@@ -7,7 +7,7 @@ from collections.abc import Callable
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.stored import form_of
 from plugins.database.sqlite.translate import types
-from plugins.database.sqlite.translate.builtins import arrays, documents, texts
+from plugins.database.sqlite.translate.builtins import arrays, documents, moments, texts
 from plugins.database.sqlite.translate.nodes import refused
 from plugins.database.sqlite.translate.scope import Expr
 from plugins.database.sqlite.translate.signatures import Table, apply, merged
@@ -16,7 +16,7 @@ from plugins.database.sqlite.values import numbers
 
 # What the operators of the language itself take; everything else has signatures.
 _PLAIN = {None, *NUMBERS, *TEXTS}
-_OPERATORS: Table = merged(texts.OPERATORS, documents.OPERATORS, arrays.OPERATORS)
+_OPERATORS: Table = merged(texts.OPERATORS, documents.OPERATORS, arrays.OPERATORS, moments.OPERATORS)
 COMPARISONS = {"=": "=", "<>": "<>", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _NUMERIC = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "%": "remainder"}
 
@@ -52,6 +52,8 @@ def prefix(name: str, right: Expr) -> Expr:
     """Emit ``name right``: a sign."""
     if right.type is None and not right.is_null:
         right = types.coerce(right, "double precision")
+    if right.type == "interval" and name == "-":
+        return Expr(f"pg_interval_negate({right.sql})", "interval")
     if right.type not in NUMBERS or name not in "+-":
         raise missing(name, None, right)
     if name == "+":

@@ -17,8 +17,8 @@ class Expr(NamedTuple):
     """An emitted expression: its SQL, its base type (None while unknown, as of a literal or a parameter).
 
     `literal` holds the text of an untyped string or of a number, so that it can take another type's form;
-    `name` is what PostgreSQL would call the column in a select list; `modified` is the declared type, with its
-    modifier, of a plain column.
+    `argument` is the name it was given as a function's argument, `name` what PostgreSQL would call the column in a
+    select list; `modified` is the declared type, with its modifier, of a plain column.
     """
 
     sql: str
@@ -27,6 +27,7 @@ class Expr(NamedTuple):
     name: str = "?column?"
     modified: str | None = None
     is_null: bool = False
+    argument: str | None = None
 
 
 class Item(msgspec.Struct, frozen=True):

@@ -111,6 +111,8 @@ def _distance(target: str, source: str | None, known: set[str | None]) -> int:
 def _expected(signature: Signature, arguments: list[Expr]) -> list[str] | None:
     """Return the types the arguments are to have, what is polymorphic resolved; None where that fails."""
     expected = list(signature.arguments)
+    if any(argument.argument for argument in arguments):
+        return None
     if signature.variadic:
         expected += [expected[-1]] * (len(arguments) - len(expected))
     if len(expected) != len(arguments):

@@ -27,6 +27,8 @@ _CASTS = {
     ("timestamp with time zone", "date"): "substr({}, 1, 10)",
     ("timestamp with time zone", "timestamp without time zone"): "replace({}, '+00:00', '')",
     ("timestamp with time zone", "time without time zone"): "replace(substr({}, 12), '+00:00', '')",
+    ("time without time zone", "interval"): "pg_time_interval({})",
+    ("interval", "time without time zone"): "pg_time_add('00:00:00', {}, 1)",
     ("json", "jsonb"): "pg_jsonb({})",
     ("jsonb", "json"): "pg_jsonb_text({})",
     ("integer", "boolean"): "({} <> 0)",
@@ -56,6 +58,8 @@ def type_name(node: Node) -> str:
     if many or base not in SERIALS:
         form_of(name + many)
     modifiers = [_modifier(item) for item in node.get("typmods", ())]
+    if base == "interval" and modifiers:
+        raise refused("interval with fields or a precision")
     if not modifiers:
         return base + many
     if base not in ("character varying", "numeric"):

@@ -8,7 +8,7 @@ digits; so do ``infinity`` and ``-infinity``. It is also the form PostgreSQL wri
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from typing import Any
 
 from kernel.contracts.database import DatabaseError
@@ -113,7 +113,7 @@ def _special(value: Any, type_name: str) -> str | None:
     return _SPECIAL.get(_text(value, type_name).strip().lower())
 
 
-def _moment(value: str, type_name: str) -> tuple[datetime, timezone | Any | None]:
+def _moment(value: str, type_name: str) -> tuple[datetime, tzinfo | None]:
     match = _MOMENT.fullmatch(value)
     if match is None:
         raise invalid_syntax(type_name, value, "22007")
@@ -140,7 +140,7 @@ def _clock(match: re.Match[str], value: str) -> timedelta:
     return offset
 
 
-def _zone(name: str | None, value: str, type_name: str) -> timezone | Any | None:
+def _zone(name: str | None, value: str, type_name: str) -> tzinfo | None:
     if name is None:
         return None
     if name.lower() in {"z", "utc", "gmt", "zulu"}:
@@ -160,6 +160,17 @@ def _zone(name: str | None, value: str, type_name: str) -> timezone | Any | None
         if "/" in name:
             raise DatabaseError(f'time zone "{name}" not recognized', sqlstate="22023") from None
         raise invalid_syntax(type_name, value, "22007") from None
+
+
+def zone(name: str) -> tzinfo:
+    """Return a time zone by its name; raises 22023 for an unknown one."""
+    try:
+        found = _zone(name.strip(), name, TIMESTAMPTZ) if name.strip() else None
+    except DatabaseError:
+        found = None
+    if found is None:
+        raise DatabaseError(f'time zone "{name}" not recognized', sqlstate="22023")
+    return found
 
 
 def _field_out_of_range(value: str) -> DatabaseError:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from plugins.database.literals import malformed
-from plugins.database.sqlite.values import arrays, documents, moments, numbers, texts
+from plugins.database.sqlite.values import arrays, documents, intervals, moments, numbers, texts
 
 Reader = Callable[[Any], Any]
 
@@ -24,6 +24,7 @@ READERS: dict[str, Reader] = {
     "time without time zone": moments.read_time,
     "timestamp without time zone": moments.read_timestamp,
     "timestamp with time zone": moments.read_timestamptz,
+    "interval": intervals.read,
     "json": documents.read_json,
     "jsonb": documents.read_jsonb,
     "bytea": texts.read_bytea,

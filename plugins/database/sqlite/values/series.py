@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from kernel.contracts.database import DatabaseError
+from plugins.database.sqlite.values import intervals, moments, spans
 
 _MOST = 1_000_000
 
@@ -27,3 +28,21 @@ def whole_numbers(start: int | None, stop: int | None, step: int | None = 1) -> 
     if len(found) > _MOST:
         raise _too_many()
     return msgspec.json.encode(list(found)).decode()
+
+
+def moments_between(start: str | None, stop: str | None, step: str | None) -> str | None:
+    """Return the timestamps from one to another, both included, as a JSON array."""
+    if start is None or stop is None or step is None:
+        return None
+    interval = intervals.parse(step)
+    direction = intervals.compare(step, "00:00:00")
+    if direction == 0:
+        raise _step_is_zero()
+    moment, last = moments.to_datetime(start), moments.to_datetime(stop)
+    found: list[str] = []
+    while moment <= last if direction > 0 else moment >= last:
+        if len(found) >= _MOST:
+            raise _too_many()
+        found.append(spans.written(moment))
+        moment = spans.shifted(moment, interval)
+    return msgspec.json.encode(found).decode()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from plugins.database.sqlite.translate.builtins import arrays, documents
+from plugins.database.sqlite.translate.builtins import arrays, documents, moments
 from plugins.database.sqlite.translate.signatures import Signature as Sig
-from plugins.database.sqlite.translate.signatures import Table
+from plugins.database.sqlite.translate.signatures import Table, merged
 
-AGGREGATES: Table = {
+_NUMBERS: Table = {
     "sum": (
         Sig(("smallint",), "sum({0})", "bigint"),
         Sig(("integer",), "sum({0})", "bigint"),
@@ -20,6 +20,9 @@ AGGREGATES: Table = {
         Sig(("numeric",), "pg_numeric_avg({0})", "numeric"),
         Sig(("double precision",), "avg({0})", "double precision"),
     ),
+}
+AGGREGATES: Table = {
+    **merged(_NUMBERS, moments.AGGREGATES),
     "count": (Sig(("any",), "count({0})", "bigint"),),
     "min": (Sig(("any",), "min({0})", "same"),),
     "max": (Sig(("any",), "max({0})", "same"),),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from plugins.database.sqlite.translate.builtins.moments import TIMESTAMP, TIMESTAMPTZ
 from plugins.database.sqlite.translate.signatures import Signature as Sig
 
 
@@ -31,6 +32,8 @@ FUNCTIONS: dict[str, Rows] = {
         Sig(("integer", "integer", "integer"), "pg_series({*})", "integer"),
         Sig(("bigint", "bigint"), "pg_series({*})", "bigint"),
         Sig(("bigint", "bigint", "bigint"), "pg_series({*})", "bigint"),
+        Sig((TIMESTAMPTZ, TIMESTAMPTZ, "interval"), "pg_moment_series({*})", TIMESTAMPTZ),
+        Sig((TIMESTAMP, TIMESTAMP, "interval"), "pg_moment_series({*})", TIMESTAMP),
     )),
     "regexp_split_to_table": Rows((
         Sig(("text", "text"), "pg_regexp_split({*})", "text"),
