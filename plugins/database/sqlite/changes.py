@@ -65,6 +65,9 @@ class SqliteChangeLog:
         self._database = database
         self._signals = signals
 
+    def close(self) -> None:
+        """Do nothing: it has nothing open."""
+
     def prepare(self) -> None:
         """Do nothing: whoever publishes a table on SQLite gives it its triggers."""
 

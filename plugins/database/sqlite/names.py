@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+
+from kernel.contracts.database import DatabaseError
 
 _LONGEST = 63
 _PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
@@ -32,6 +35,17 @@ def text_literal(value: str) -> str:
 def identifier(name: str) -> str:
     """Return `name` as PostgreSQL writes it, in quotes only where it needs them."""
     return name if _PLAIN.fullmatch(name) else quote(name)
+
+
+def rowid_of(columns: Iterable[str]) -> str:
+    """Return a name for the number that SQLite gives every row, which no column of the table has taken."""
+    taken = {column.lower() for column in columns}
+    for name in ("rowid", "_rowid_", "oid"):
+        if name not in taken:
+            return name
+    raise DatabaseError(
+        "a table with columns named rowid, _rowid_ and oid is not supported on SQLite here", sqlstate="0A000"
+    )
 
 
 def object_name(parts: list[str], label: str) -> str:

@@ -22,7 +22,7 @@ def run(connection: apsw.Connection, rebuild: Rebuild) -> None:
     connection.execute(rebuild.create)
     columns, values = ", ".join(rebuild.columns), ", ".join(rebuild.values)
     # Names are quoted, and the values come from the translator.
-    source = f"SELECT {values or 'rowid'} FROM {old} ORDER BY rowid"  # noqa: S608
+    source = f"SELECT {values or rebuild.rowid} FROM {old} ORDER BY {rebuild.rowid}"  # noqa: S608
     connection.execute(f"INSERT INTO {new} ({columns or 'rowid'}) {source}")
     if rebuild.numbered:
         _keep_counter(connection, rebuild.table)

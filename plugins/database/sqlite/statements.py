@@ -36,14 +36,15 @@ REBUILT = "kernel.rebuilt"
 class Rebuild(msgspec.Struct, frozen=True):
     """A table to be written anew: `create` makes it as `REBUILT`, which takes the rows and then the old one's place.
 
-    `columns` (quoted) take `values`, which are expressions over the old table, named `table` in the file;
-    `numbered` tells that the new table counts its rows.
+    `columns` (quoted) take `values`, which are expressions over the old table, named `table` in the file,
+    in the order of its `rowid`; `numbered` tells that the new table counts its rows.
     """
 
     table: str
     create: str
     columns: tuple[str, ...]
     values: tuple[str, ...]
+    rowid: str
     indexes: tuple[str, ...]
     numbered: bool
 

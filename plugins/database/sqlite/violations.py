@@ -15,7 +15,7 @@ import msgspec
 from kernel.contracts.catalogue import Catalogue, ForeignKey, Table
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.errors import extended, translate
-from plugins.database.sqlite.names import engine_name, quote, split_name
+from plugins.database.sqlite.names import engine_name, quote, rowid_of, split_name
 from plugins.database.sqlite.statements import REBUILT, Plan
 
 
@@ -129,7 +129,7 @@ def broken_reference(
             return unnamed
         child, rowid, _, position = broken[0]
         table, key = _find(catalogue, child, connection, position)
-        values = _values(connection, child, rowid, key)
+        values = _values(connection, table, rowid, key)
         if values is not None and connection.changes() and _was_parent(sql, key):
             return _still_referenced(table, key, values)
         return _missing(table, key, values)
@@ -144,7 +144,7 @@ def missing_row(row: tuple[Any, ...], connection: apsw.Connection, catalogue: Ca
         table, key = _find(catalogue, child, connection, position)
     except LookupError:
         return DatabaseError(f'a row of "{child}" references a missing row of "{parent}"', sqlstate="23503")
-    return _missing(table, key, _values(connection, child, rowid, key))
+    return _missing(table, key, _values(connection, table, rowid, key))
 
 
 def _find(
@@ -158,11 +158,12 @@ def _find(
     return table, key
 
 
-def _values(connection: apsw.Connection, child: str, rowid: int | None, key: ForeignKey) -> str | None:
+def _values(connection: apsw.Connection, table: Table, rowid: int | None, key: ForeignKey) -> str | None:
     if rowid is None:
         return None
     columns = ", ".join(quote(column) for column in key.columns)
-    row = connection.execute(f"SELECT {columns} FROM {quote(child)} WHERE rowid = ?", (rowid,)).fetchone()  # noqa: S608
+    name = quote(engine_name(table.schema, table.name))
+    row = connection.execute(f"SELECT {columns} FROM {name} WHERE {rowid_of(table.columns)} = ?", (rowid,)).fetchone()  # noqa: S608
     return None if row is None else ", ".join("null" if value is None else str(value) for value in row)
 
 

@@ -113,6 +113,10 @@ def test_functions_are_made_and_called_alike(ours: SqliteDatabase, theirs: Any) 
     assert not "\n".join(differences(ours, theirs, "functions", schema=True))
 
 
+def test_names_mean_the_same(ours: SqliteDatabase, theirs: Any) -> None:
+    assert not "\n".join(differences(ours, theirs, "names", schema=True))
+
+
 def test_a_script_is_split_where_postgresql_would() -> None:
     script = "select ';'; -- a; comment\nselect $$;$$;; create table \"x;y\" (a int)"
     assert split(script) == ["select ';'", "select $$;$$", 'create table "x;y" (a int)']

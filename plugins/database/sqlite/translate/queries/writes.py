@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from kernel.contracts.catalogue import Column, Table
 from kernel.contracts.database import DatabaseError
-from plugins.database.sqlite.names import quote, text_literal
+from plugins.database.sqlite.names import quote, rowid_of, text_literal
 from plugins.database.sqlite.statements import Plan
 from plugins.database.sqlite.stored import base_type, fit
 from plugins.database.sqlite.translate import expressions, types
@@ -334,8 +334,9 @@ def emit_delete(fields: Node, scope: Scope) -> Plan:
         else ""
     )
     if using:
-        inner = f"SELECT {quote(own.alias)}.rowid FROM {target}, {', '.join(using)}{where}"
-        where = f" WHERE rowid IN ({inner})"
+        rowid = rowid_of(table.columns)
+        inner = f"SELECT {quote(own.alias)}.{rowid} FROM {target}, {', '.join(using)}{where}"
+        where = f" WHERE {rowid} IN ({inner})"
     returning = _returning(fields, table, own.alias, scope)
     return Plan("write", f"{with_sql}DELETE FROM {target}{where}{returning}", "DELETE")
 

@@ -63,8 +63,9 @@ class TableBuilder:
 
     def check_new_column(self, name: str) -> None:
         """Raise 42701 for a column that is there."""
-        if any(name.lower() == other.lower() for other in self.table.columns):
+        if name in self.table.columns:
             raise DatabaseError(f'column "{name}" specified more than once', sqlstate="42701", column=name)
+        check_case(name, self.table)
 
     def put(self, column: Column) -> None:
         """Add a column, or put it in the place of the one of its name."""
@@ -250,6 +251,13 @@ _READERS = {
     "CONSTR_FOREIGN": "_foreign",
     "CONSTR_CHECK": "_check",
 }
+
+
+def check_case(name: str, table: Definition) -> None:
+    """Refuse a column whose name differs from another's in case only: SQLite takes both for one."""
+    for other in table.columns:
+        if name != other and name.lower() == other.lower():
+            raise refused(f'a column "{name}" beside "{other}", whose names differ in case only,')
 
 
 def check_collation(fields: Node) -> None:

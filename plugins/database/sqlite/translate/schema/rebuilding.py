@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from kernel.contracts.catalogue import Catalogue
 from plugins.database.sqlite.definitions import Definition
-from plugins.database.sqlite.names import engine_name, quote
+from plugins.database.sqlite.names import engine_name, quote, rowid_of
 from plugins.database.sqlite.statements import REBUILT, Rebuild
 from plugins.database.sqlite.translate.schema.defaults import makes_own_value
 from plugins.database.sqlite.translate.schema.emission import indexes_sql, table_sql
@@ -33,6 +33,7 @@ def rebuild(
         create=table_sql(after, catalogue, quote(REBUILT)),
         columns=tuple(map(quote, copied)),
         values=tuple(copied.values()),
+        rowid=rowid_of(before.columns),
         indexes=tuple(indexes_sql(after, catalogue)),
         numbered=any(map(makes_own_value, after.columns.values())),
     )

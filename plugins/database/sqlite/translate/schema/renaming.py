@@ -14,6 +14,7 @@ from plugins.database.sqlite.definitions import Check, Definition, definitions
 from plugins.database.sqlite.names import engine_name, quote
 from plugins.database.sqlite.statements import Change, Plan
 from plugins.database.sqlite.translate.nodes import Node, only, refused, strings
+from plugins.database.sqlite.translate.schema.building import check_case
 from plugins.database.sqlite.translate.schema.constraints import check_new_name, constraint_names
 from plugins.database.sqlite.translate.schema.dependents import key_of, pointing_at
 from plugins.database.sqlite.translate.schema.emission import (
@@ -92,8 +93,11 @@ def move(table: Definition, schema: str, name: str, catalogue: Catalogue) -> Pla
 def _rename_column(table: Definition, old: str, new: str, catalogue: Catalogue) -> Plan:
     if old not in table.columns:
         raise DatabaseError(f'column "{old}" does not exist', sqlstate="42703", table=table.name, column=old)
-    if any(new.lower() == name.lower() for name in table.columns if name != old or name == new):
+    if new in table.columns:
         raise DatabaseError(f'column "{new}" of relation "{table.name}" already exists', sqlstate="42701")
+
+    if new.lower() != old.lower():
+        check_case(new, table)
 
     def swap(names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(new if name == old else name for name in names)

@@ -1,0 +1,25 @@
+-- Names with quotes, spaces, other alphabets and too many letters, alike on SQLite and on PostgreSQL; each case is one script.
+create table "we""ird ta'ble" ("co""l" int primary key, "sp ace" text default 'it''s' check ("sp ace" <> 'a"b'), "ünï" int unique); insert into "we""ird ta'ble" ("co""l", "ünï") values (1, 2) returning *;
+create table "we""ird ta'ble" ("co""l" int primary key, "sp ace" text check ("sp ace" <> 'a"b')); insert into "we""ird ta'ble" values (1, 'a"b');
+create table "we""ird ta'ble" ("co""l" int primary key); insert into "we""ird ta'ble" values (1), (1);
+create table "we""ird" ("co""l" int primary key); create table x ("r""f" int references "we""ird" on delete cascade); insert into "we""ird" values (1); insert into x values (1); select "r""f" as "a""s" from x join "we""ird" "al""ias" on "al""ias"."co""l" = x."r""f";
+create table "we""ird" ("co""l" int primary key); create table x ("r""f" int references "we""ird"); alter table "we""ird" rename column "co""l" to "new""col"; alter table "we""ird" rename to "ot""her"; alter table "ot""her" alter column "new""col" type bigint; insert into "ot""her" values (1); insert into x values (1) returning "r""f";
+create table "we""ird" ("co""l" int, "b'c" text); create index "in""dex" on "we""ird" (("co""l" + 1), "b'c") where "co""l" > 0; alter index "in""dex" rename to "in""dex2"; drop index "in""dex2"; select 1;
+create view "vi""ew" ("co""l") as select name from a; select "co""l" from "vi""ew" "q""q" order by 1;
+create schema "sch""ema"; create table "sch""ema"."ta""b" ("Key" serial primary key, id int); insert into "sch""ema"."ta""b" (id) values (5); select "Key", id from "sch""ema"."ta""b";
+create table "Ünï" (a int); insert into "Ünï" values (1); select * from "Ünï";
+create table tttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttt (cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc int unique); insert into ttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttt values (1), (1);
+create table "ääääääääääääääääääääääääääääääääääääääää" ("öööööööööööööööööööööööööööööööööööööööö" int check ("öööööööööööööööööööööööööööööööööööööööö" > 0)); insert into "ääääääääääääääääääääääääääääääääääääääää" values (0);
+create function "fu""nc"("ar""g" int) returns int language sql as $$ select "ar""g" + 1 $$; select "fu""nc"(1), "fu""nc"("ar""g" => 2);
+create function "fu""nc"("ar""g" int) returns table ("co""l" int) language sql as $$ select "ar""g" + 1 $$; select "co""l" from "fu""nc"(1) "q""x";
+with "c""te" ("x""y") as (select 1) select "c""te"."x""y" from "c""te";
+select 1 as "a""b", 2 as "order" order by "a""b", "order";
+select distinct on ("x""y") "x""y" from (values (1), (1)) "v""v" ("x""y") order by "x""y";
+create table x ("select" int, "from" text, "rowid" int, "group" int default 3); insert into x ("select", "from", "rowid") values (1, 'f', 9); update x set "rowid" = "rowid" + 1 where "select" = 1 returning "rowid", "from", "group";
+create table x (oid int, rowid int, _rowid_ int); insert into x values (1, 2, 3); select * from x;
+create table x (rowid int, n int); insert into x values (2, 1), (1, 2), (2, 3); delete from x using a where a.id = x.n and x.n < 2 returning x.rowid, x.n;
+create table x (rowid int, n int); insert into x values (2, 1), (1, 2), (2, 3); alter table x add foreign key (n) references a (id);
+create table x (rowid text primary key, n int); insert into x values ('b', 1), ('a', 2); alter table x alter column n type bigint; select * from x order by rowid;
+create table x ("a b" int); alter table x add constraint "c""k" check ("a b" > 0); alter table x rename constraint "c""k" to "c'k"; insert into x values (0);
+create table x ("x/y" int, constraint "c/k" check ("x/y" > 0)); insert into x values (0);
+insert into b as "al""ias" (a_id, label) values (1, 'one') on conflict (a_id, label) do update set label = "al""ias".label || '"' returning "al""ias".label as "la""bel";
