@@ -88,5 +88,6 @@ class ChangeLog(Protocol):
         """Forget the changes that a call at least `retention` seconds ago has seen; return how many.
 
         With 0 these are the ones that this call sees, so how exactly `retention` is kept to is a matter of how
-        often it is called. Readers whose cursors are older than that are told (`ChangesLost`).
+        often it is called. Readers whose cursors are older than that are told (`ChangesLost`), possibly also where
+        nothing has happened since; readers with younger ones never miss anything.
         """

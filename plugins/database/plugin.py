@@ -209,5 +209,6 @@ class DatabasePlugin(Plugin):
         if self.pruning is not None:
             self.pruning.close()
         if hasattr(self, "database"):
+            self.changes.close()
             self.signals.close()
             self.database.close()

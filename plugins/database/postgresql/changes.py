@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from kernel.contracts.changes import CHANGES_TOPIC, ChangeBatch, ChangesLost, RowChange
+from kernel.contracts.changes import ChangeBatch, ChangesLost, RowChange
 from kernel.contracts.database import Compiled
 from kernel.contracts.signals import Signals
 from plugins.database import parser
 from plugins.database.changes import PUBLICATION as PUBLICATION
 from plugins.database.changes import LogFollowing
+from plugins.database.postgresql.announcing import NOTIFICATION, Announcer
 
 if TYPE_CHECKING:
     from plugins.database.postgresql.database import PostgresDatabase
@@ -45,10 +46,12 @@ begin
         case when tg_op in ('UPDATE', 'DELETE') then to_json(old) end,
         case when tg_op in ('INSERT', 'UPDATE') then to_json(new) end
     );
-    perform pg_notify('kernel_signals', '{"topic":"TOPIC","payload":""}');
+    if coalesce(current_setting('kernel.announces', true), '') <> 'on' then
+        perform pg_notify('kernel_signals', NOTIFICATION);
+    end if;
     return null;
 end $change$;
-""".replace("TOPIC", CHANGES_TOPIC)
+""".replace("NOTIFICATION", NOTIFICATION)
 
 # What differs between the publication and the triggers: schema, table, and whether it is to be logged.
 _DIFFERENCES = f"""
@@ -225,6 +228,11 @@ class PostgresChangeLog:
     def __init__(self, database: PostgresDatabase, signals: Signals) -> None:
         self._database = database
         self._signals = signals
+        self._announcer = Announcer(database)
+
+    def close(self) -> None:
+        """Announce what has been committed, and no more."""
+        self._announcer.close()
 
     def prepare(self) -> None:
         """Give triggers to tables that were published by other means, and take them from those that no longer are."""

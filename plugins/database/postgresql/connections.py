@@ -28,6 +28,7 @@ _SETTINGS = {
     "intervalstyle": "postgres",
     "standard_conforming_strings": "on",
     "default_transaction_read_only": "on",
+    "kernel.announces": "on",  # see `announcing`
 }
 _OPTIONS = b"connect_timeout=10 application_name=backend-kernel tcp_user_timeout=30000 keepalives_idle=30"
 

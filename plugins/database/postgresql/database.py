@@ -42,7 +42,8 @@ class PostgresDatabase:
     """One database on a server; connections are opened on first use, and closed once.
 
     `publish` delivers the events of a committed transaction; `watch` is called before the catalogue is first read,
-    and sees to it that `forget_catalogue` is called when another process changes the schema.
+    and sees to it that `forget_catalogue` is called when another process changes the schema; `committed` is called
+    after each transaction.
     """
 
     engine: Literal["sqlite", "postgresql"] = "postgresql"
@@ -52,6 +53,7 @@ class PostgresDatabase:
         self.publish = publish
         self.writing: set[int] = set()
         self.watch: Callable[[], None] = lambda: None
+        self.committed: Callable[[], None] = lambda: None
         self._catalogue = CatalogueCache()
         self._describe = functools.lru_cache(maxsize=1000)(self._known_type)
         self._given = functools.lru_cache(maxsize=_STATEMENTS_KEPT)(statements.given)
@@ -124,6 +126,12 @@ class PostgresDatabase:
             session.catalogue = changes
             return session
 
+    @property
+    def may_be_followed(self) -> bool:
+        """Whether a transaction may have changed a table that is published, as far as is known without a look."""
+        current = self._catalogue.current()
+        return current is None or _publishes(current)
+
     def forget_catalogue(self) -> None:
         """Read the catalogue again at its next use."""
         self._catalogue.forget()
@@ -155,3 +163,7 @@ class PostgresDatabase:
         if base is None:
             raise DatabaseError(f'type "{name}" does not exist', sqlstate="0A000")
         return stored.describe(name, base)
+
+
+def _publishes(catalogue: Catalogue) -> bool:
+    return any(table.published for table in catalogue.tables.values())

@@ -29,6 +29,7 @@ class PostgresTransaction(EngineTransaction):
         self._database = database
         self._identity = identity
         self._session: Session | None = None
+        self._committed = False
 
     def _begin(self) -> None:
         """Begin; on a new connection, if the one at hand had died since its last use."""
@@ -63,6 +64,7 @@ class PostgresTransaction(EngineTransaction):
         except BaseException:
             self._rollback()
             raise
+        self._committed = True
 
     def _rollback(self) -> None:
         session = self._open()
@@ -73,6 +75,8 @@ class PostgresTransaction(EngineTransaction):
         if self._session is not None:
             session, self._session = self._session, None
             self._database.connections.returned(session)
+        if self._committed:
+            self._database.committed()
 
     def _open(self) -> Session:
         if self._session is None:

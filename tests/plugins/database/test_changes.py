@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kernel.contracts import ChangeLog, Database
-from kernel.contracts.changes import ChangesLost
+from kernel.contracts.changes import CHANGES_TOPIC, ChangesLost
 from kernel.contracts.database import DatabaseError
 from kernel.errors import KernelError
 from plugins.database.changes import Pruning
+from plugins.database.postgresql import announcing, changes
 
 ROOT = Path(__file__).parents[3]
 TABLE = "create table t (n bigint primary key); alter publication supabase_realtime add table t;"
@@ -144,6 +147,84 @@ def test_another_programs_settings_do_not_show_in_the_log(
         '{"moment":"2024-05-01T12:00:00+00:00","length":"1 day 02:00:00","bytes":"\\\\x00ff",'
         '"number":0.30000000000000004}'
     )
+
+
+def test_followers_hear_of_other_programs_at_once(log: ChangeLog, connect: Any) -> None:
+    following = log.follow(log.now())
+    with ThreadPoolExecutor(1) as pool:
+        batches: Any = iter(following)
+        first = pool.submit(next, batches)
+        connection = connect()
+        connection.execute("insert into t values (1)")
+        begun = time.monotonic()
+        connection.commit()
+        assert numbers(first.result(10).changes) == [1]
+        assert time.monotonic() - begun < 3
+    following.close()
+
+
+def test_our_own_transactions_do_not_wait_for_one_another_to_announce_themselves(
+    start: Any, postgresql_url: str
+) -> None:
+    database = start(postgresql_url).services[Database]
+    with psycopg.connect(postgresql_url, autocommit=True) as listener:
+        listener.execute("listen kernel_signals")
+        with database.transaction() as transaction:
+            ((writer,),) = transaction.query("insert into t values (1) returning pg_backend_pid()")
+        (heard,) = (
+            notify
+            for notify in listener.notifies(timeout=10, stop_after=1)
+            if CHANGES_TOPIC in notify.payload
+        )
+    assert heard.pid != writer
+
+
+def test_what_a_process_has_not_announced_yet_is_announced_when_it_stops(
+    start: Any, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = start(postgresql_url)
+    with psycopg.connect(postgresql_url, autocommit=True) as listener:
+        listener.execute("listen kernel_signals")
+
+        def announced(timeout: float) -> bool:
+            heard = listener.notifies(timeout=timeout, stop_after=1)
+            return any(CHANGES_TOPIC in notify.payload for notify in heard)
+
+        monkeypatch.setattr(announcing, "_PAUSE", 3600)
+        for number in (1, 2):
+            with kernel.services[Database].transaction() as transaction:
+                transaction.execute("insert into t values (:n)", {"n": number})
+            if number == 1:
+                assert announced(10)
+        assert not announced(0.2)
+        kernel.stop()
+        assert announced(10)
+
+
+@pytest.mark.parametrize(
+    ("seen", "last", "is_lost"),
+    [
+        ("20:20:", 7, False),  # it saw all that was forgotten
+        ("20:20:", 6, True),  # but for the last
+        ("15:15:", 7, True),  # of transaction 15 perhaps not all
+        ("9:20:9,11", 7, False),  # the horizon does not see what was open for the reader
+        ("9:20:9,10", 7, True),  # the horizon sees 10, which may have been forgotten
+        ("9:20:9,16", 7, False),  # of 16 nothing was forgotten
+    ],
+)
+def test_what_was_forgotten_concerns_who_has_not_seen_it(seen: str, last: int, is_lost: bool) -> None:
+    forgotten = changes._Forgotten("9:18:9,11", 7, "15")
+    assert forgotten.concerns(changes._Cursor("ff", seen, last)) is is_lost
+
+
+def test_a_cursor_on_sqlite_survives_however_long_nothing_happens(start: Any, tmp_path: Path) -> None:
+    services = start(f"sqlite:///{tmp_path}/it.db").services
+    log = services[ChangeLog]
+    with services[Database].transaction() as transaction:
+        transaction.execute("insert into t values (1)")
+    cursor = log.now()
+    assert (log.prune(0), log.prune(0)) == (1, 0)
+    assert log.read(cursor).changes == ()
 
 
 def test_truncation_is_one_change(log: ChangeLog, connect: Any) -> None:
