@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -23,6 +24,7 @@ PAGES = [
     "examples/greeting/README.md",
 ]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PLACEHOLDER = "postgresql://user:password@host/name"
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -138,11 +140,29 @@ def test_the_readmes_test_of_its_plugin_passes(tmp_path: Path) -> None:
 
 def test_the_readmes_commands_for_a_project_work(tmp_path: Path) -> None:
     plain = [command for command in commands("README.md")[5:] if command.startswith("kernel ")]
+    plain = [command for command in plain if PLACEHOLDER not in command]
     assert len(plain) >= 5
     for command in plain:
         done = kernel(tmp_path, command)
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         assert done.stdout, command
+
+
+def test_the_readmes_way_to_postgresql_keeps_the_rows(
+    tmp_path: Path, serving: Any, wire: Any, postgresql_url: str
+) -> None:
+    copy, serve = [command for command in commands("README.md") if PLACEHOLDER in command]
+    row = json.dumps({"body": "kept"}).encode()
+    with serving(tmp_path) as server, wire(server) as connection:
+        headers = {"content-type": "application/json"}
+        assert connection.request("POST", "/rest/v1/notes", headers, row).status == 201
+    done = kernel(tmp_path, copy.replace(PLACEHOLDER, postgresql_url))
+    assert done.returncode == 0, done.stdout + done.stderr
+    setting, *words = shlex.split(serve.replace(PLACEHOLDER, postgresql_url))
+    assert words == ["kernel", "serve"]
+    name, _, value = setting.removeprefix("KERNEL_").partition("=")
+    with serving(tmp_path, **{name.lower(): value}) as server, wire(server) as connection:
+        assert connection.request("GET", "/rest/v1/notes?select=body").json() == [{"body": "kept"}]
 
 
 def test_the_changelog_has_a_section_for_what_is_next() -> None:
