@@ -107,17 +107,22 @@ _TABLES = Statement(
 # A JSON array of what `kernel.contracts.catalogue.Function` holds.
 _FUNCTIONS = Statement(
     b"""
-    with arguments as (
+    with functions as materialized (
+        select p.*, n.nspname from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+        where p.prokind = 'f' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and not exists (
+            select from pg_depend where objid = p.oid and deptype = 'e' and classid = 'pg_proc'::regclass)
+    ),
+    arguments as (
         select p.oid, a.place, coalesce(p.proargmodes[a.place], 'i') as mode, json_build_object(
             'name', nullif(p.proargnames[a.place], ''),
             'type', format_type(a.type, null),
             'default', pg_get_function_arg_default(p.oid, a.place::int)
         ) as argument
-        from pg_proc p,
+        from functions p,
              unnest(coalesce(p.proallargtypes, p.proargtypes::oid[])) with ordinality a(type, place)
     )
     select coalesce(json_agg(json_build_object(
-        'schema', n.nspname,
+        'schema', p.nspname,
         'name', p.proname,
         'arguments', coalesce((
             select json_agg(a.argument order by a.place) from arguments a
@@ -131,10 +136,8 @@ _FUNCTIONS = Statement(
         'security_definer', p.prosecdef,
         'language', l.lanname,
         'comment', obj_description(p.oid, 'pg_proc')
-    ) order by n.nspname, p.proname, p.oid), '[]')
-    from pg_proc p join pg_namespace n on n.oid = p.pronamespace join pg_language l on l.oid = p.prolang
-    where p.prokind = 'f' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
-      and not exists (select from pg_depend where objid = p.oid and deptype = 'e' and classid = 'pg_proc'::regclass)
+    ) order by p.nspname, p.proname, p.oid), '[]')
+    from functions p join pg_language l on l.oid = p.prolang
     """,
     (),
 )

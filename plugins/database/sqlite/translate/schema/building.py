@@ -11,7 +11,7 @@ from kernel.contracts.database import DatabaseError
 from plugins.database.parser import Parsed
 from plugins.database.sqlite.definitions import Check, Definition
 from plugins.database.sqlite.stored import base_type
-from plugins.database.sqlite.translate import types
+from plugins.database.sqlite.translate import expressions, types
 from plugins.database.sqlite.translate.nodes import Node, only, placeless, refused, strings
 from plugins.database.sqlite.translate.schema.constraints import Names, columns_in, referenced
 from plugins.database.sqlite.translate.schema.defaults import (
@@ -20,6 +20,7 @@ from plugins.database.sqlite.translate.schema.defaults import (
     makes_own_value,
     serial_default,
 )
+from plugins.database.sqlite.translate.schema.emission import table_scope
 from plugins.database.sqlite.translate.scope import check_name
 
 _COLLATIONS = ("C", "POSIX", "default")
@@ -241,6 +242,7 @@ class TableBuilder:
         if fields.get("skip_validation"):
             raise refused("CHECK ... NOT VALID")
         used = sorted(columns_in(fields["raw_expr"]))
+        expressions.condition(fields["raw_expr"], table_scope(self.table, self._catalogue), "CHECK")
         name = self._names.new(fields, [self.table.name, *(used if len(used) == 1 else [])], "check")
         self.add(checks=(*self.table.checks, Check(name, placeless(fields["raw_expr"]))))
 
