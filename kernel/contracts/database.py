@@ -9,7 +9,8 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from kernel.contracts.catalogue import Catalogue
+from kernel.contracts.catalogue import Catalogue, Table
+from kernel.contracts.rights import Rights, Use
 from kernel.contracts.stored import StoredType
 from kernel.events import Event
 from kernel.http import NotInline as NotInline
@@ -24,8 +25,9 @@ NO_PARAMS: Params = MappingProxyType({})
 class Compiled(msgspec.Struct, frozen=True):
     """A statement in the engine's own dialect, made by a compiler from catalogue names and bound values.
 
-    A plain ``str`` is PostgreSQL's SQL and is translated where the engine needs it; a `Compiled` runs as it is.
-    `role` is the role whose rights were compiled in, or None where none were (`service_role`, the kernel itself).
+    A plain ``str`` is PostgreSQL's SQL and is translated, with the rights of who runs it, where the engine needs
+    that; a `Compiled` runs as it is. `role` is the role whose rights were compiled in (`Database.rights`), or None
+    where none were (`service_role`, the kernel itself).
     """
 
     sql: str
@@ -115,6 +117,8 @@ class Database(Protocol):
     ) -> list[Row]:
         """Run one reading statement outside any transaction of the caller's and return its rows.
 
+        With an `identity` it runs with the rights of its role, and a `Compiled` must have been made for that role;
+        without one it runs with the kernel's own. A missing right is 42501.
         It sees all that was committed before it began and never waits for a writer. A statement that writes is
         refused (25006). With `inline` it runs under a small budget on the event loop's own connection and
         raises `NotInline` past it; the gateway then runs the handler again in a thread. Otherwise it is
@@ -124,7 +128,7 @@ class Database(Protocol):
     def transaction(self, identity: Identity | None = None) -> AbstractContextManager[Transaction]:
         """Begin a writing transaction: commits when the block ends, rolls back when it raises.
 
-        With an `identity`, a statement whose rights were not compiled for that role is refused (42501).
+        With an `identity`, statements run with the rights of its role, as in `query`.
         Transactions do not nest.
         """
 
@@ -133,6 +137,14 @@ class Database(Protocol):
 
         An engine that has to rebuild tables does not enforce foreign keys within it and checks them before the
         commit. Afterwards every process drops the catalogue it holds.
+        """
+
+    def rights(self, role: str | None, table: Table, use: Use) -> Rights:
+        """Return what a compiler writes into a statement over `table` that will run for `role`.
+
+        None, and ``service_role``, are without bounds. The statement is then a `Compiled` of that role. Raises
+        `DatabaseError` where the engine finds already that the role may not (42501), that it does not exist
+        (22023), or that its policies never end (42P17); otherwise that shows when the statement runs.
         """
 
     def stored(self, type: str) -> StoredType:  # noqa: A002 - what PostgreSQL calls it

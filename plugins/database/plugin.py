@@ -39,6 +39,13 @@ class DatabaseSettings(msgspec.Struct, frozen=True):
             "sqlite:///:memory: or postgresql://user:password@host/name."
         ),
     ] = SecretURL("sqlite:///kernel.db")
+    owner_url: Annotated[
+        SecretURL | None,
+        msgspec.Meta(
+            description="On PostgreSQL, the login that prepares the database and changes its schema; the one in url "
+            "then needs no rights of its own."
+        ),
+    ] = None
     connections: Annotated[
         int, msgspec.Meta(ge=1, description="Connections to PostgreSQL that one process may open.")
     ] = 10
@@ -135,7 +142,8 @@ class DatabasePlugin(Plugin):
             ) from error
 
         limits = Limits(settings.connections, settings.statement_timeout, settings.busy_timeout)
-        self.database = PostgresDatabase(settings.url.reveal(), limits, self.kernel.events.publish)
+        owner = settings.owner_url.reveal() if settings.owner_url else None
+        self.database = PostgresDatabase(settings.url.reveal(), limits, self.kernel.events.publish, owner)
         self.signals = PostgresSignals(self.database)
         self.changes = PostgresChangeLog(self.database, self.signals)
         self.schema_work = PostgresSchemaWork(
@@ -147,7 +155,8 @@ class DatabasePlugin(Plugin):
 
     @hookimpl
     def kernel_prepare(self) -> None:
-        """See to it that the tables that are published are logged, whoever has published them."""
+        """Have the database know the standard roles, and who asks; log the tables that somebody has published."""
+        self.database.prepare()
         self.changes.prepare()
 
     @hookimpl

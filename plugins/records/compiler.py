@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from kernel.contracts.catalogue import Column, Table
+from kernel.contracts.catalogue import Column, Command, Table
 from kernel.contracts.database import Compiled, Database, DatabaseError
 from kernel.contracts.records import (
     Comparison,
@@ -27,6 +27,7 @@ from kernel.contracts.records import (
     Unsupported,
     Update,
 )
+from kernel.contracts.rights import Rights, Use
 from kernel.contracts.stored import StoredType
 from plugins.records.arrays import elements
 from plugins.records.dialect import Assignment, Dialect, Member, Upsert
@@ -69,12 +70,14 @@ class Operand(msgspec.Struct, frozen=True):
 
 
 class Compiler:
-    """Compiles one statement over `table`."""
+    """Compiles one statement over `table` for `role`; None is without bounds."""
 
-    def __init__(self, database: Database, dialect: Dialect, table: Table) -> None:
+    def __init__(self, database: Database, dialect: Dialect, table: Table, role: str | None) -> None:
         self._database = database
         self._dialect = dialect
         self._table = table
+        self._role = role
+        self._reads: set[str] = set()
         self._slots: list[tuple[str, Prepare | None]] = []
         self._constants: dict[str, str] = {}
         self._checks: list[str] = []
@@ -86,24 +89,29 @@ class Compiler:
         where = self._where(query.where)
         order = self._order(query.order)
         ranged = query.limit is not None or query.offset > 0
+        rights = self._rights("select")
         return self._plan(
-            self._dialect.select(self._table, row, where, order, ranged=ranged, counted=query.counted)
+            self._dialect.select(self._table, rights, row, where, order, ranged=ranged, counted=query.counted)
         )
 
     def insert(self, insert: Insert) -> Plan:
         """Compile an insert of `insert.columns`; of none, it inserts one row of defaults."""
         row = self._returning(insert.returning)
         if not insert.columns:
-            return self._plan(self._dialect.insert_defaults(self._table, row))
+            return self._plan(self._dialect.insert_defaults(self._table, self._rights("insert"), row))
         upsert = self._upsert(insert.conflict, insert.columns) if insert.conflict else None
-        return self._plan(self._dialect.insert(self._table, self._assignments(insert.columns), upsert, row))
+        columns = self._assignments(insert.columns)
+        rights = self._rights("insert", insert.columns, upsert.merged if upsert else ())
+        return self._plan(self._dialect.insert(self._table, rights, columns, upsert, row))
 
     def has_new(self, insert: Insert) -> Plan | None:
         """Compile the question whether an upsert has new rows; None where every row is sure to be new."""
         target = self._target(insert.conflict) if insert.conflict else ()
         if not target or not set(target) <= set(insert.columns):
             return None
-        return self._plan(self._dialect.has_new(self._table, self._assignments(target)))
+        self._reads |= set(target)
+        rights = self._rights("select")
+        return self._plan(self._dialect.has_new(self._table, rights, self._assignments(target)))
 
     def update(self, update: Update) -> Plan:
         """Compile an update."""
@@ -111,16 +119,24 @@ class Compiler:
         where = self._where(update.where)
         row = self._returning(update.returning)
         self._checks.extend(self._dialect.read_row(self._table, columns))
-        return self._plan(self._dialect.update(self._table, columns, where, row))
+        rights = self._rights("update", update.columns)
+        return self._plan(self._dialect.update(self._table, rights, columns, where, row))
 
     def delete(self, delete: Delete) -> Plan:
         """Compile a delete."""
         where = self._where(delete.where)
-        return self._plan(self._dialect.delete(self._table, where, self._returning(delete.returning)))
+        row = self._returning(delete.returning)
+        return self._plan(self._dialect.delete(self._table, self._rights("delete"), where, row))
 
     def _plan(self, sql: str) -> Plan:
-        check = Compiled(f"SELECT {', '.join(self._checks[:_MAX_CHECKS])}") if self._checks else None
-        return Plan(Compiled(sql), tuple(self._slots), self._constants, check, self._check_always)
+        checks = ", ".join(self._checks[:_MAX_CHECKS])
+        check = Compiled(f"SELECT {checks}", self._role) if checks else None
+        return Plan(Compiled(sql, self._role), tuple(self._slots), self._constants, check, self._check_always)
+
+    def _rights(self, command: Command, writes: tuple[str, ...] = (), merges: tuple[str, ...] = ()) -> Rights:
+        """Return what the role may do, now that it is known which columns the statement reads."""
+        use = Use(command, frozenset(self._reads), writes, merges)
+        return self._database.rights(self._role, self._table, use)
 
     # Members of the answer
 
@@ -165,6 +181,7 @@ class Compiler:
         column = self._table.columns.get(field.column)
         if column is None:
             raise self._no_column(field.column)
+        self._reads.add(column.name)
         operand = Operand(self._dialect.column(self._table, column.name), self._database.stored(column.type))
         return self._at_path(operand, field) if field.path else operand
 
@@ -189,10 +206,10 @@ class Compiler:
 
     # Conditions
 
-    def _where(self, conditions: tuple[Condition, ...]) -> str:
+    def _where(self, conditions: tuple[Condition, ...]) -> str | None:
         if not conditions:
-            return ""
-        return " WHERE " + _balanced([self._condition(condition) for condition in conditions], "AND")
+            return None
+        return _balanced([self._condition(condition) for condition in conditions], "AND")
 
     def _condition(self, condition: Condition) -> str:
         match condition:
@@ -324,6 +341,7 @@ class Compiler:
         if not self._is_unique(target):
             message = "there is no unique or exclusion constraint matching the ON CONFLICT specification"
             raise DatabaseError(message, sqlstate="42P10")
+        self._reads |= set(target)
         return Upsert(target, columns if conflict.action == "merge" else ())
 
     def _is_unique(self, columns: tuple[str, ...]) -> bool:

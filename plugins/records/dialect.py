@@ -8,6 +8,7 @@ import msgspec
 
 from kernel.contracts.catalogue import Table
 from kernel.contracts.records import Step
+from kernel.contracts.rights import Rights
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -79,27 +80,46 @@ class Dialect(Protocol):
     def object(self, members: list[Member]) -> str:
         """Build a JSON object."""
 
-    def select(self, table: Table, row: str, where: str, order: str, *, ranged: bool, counted: bool) -> str:
+    def select(
+        self,
+        table: Table,
+        rights: Rights,
+        row: str,
+        where: str | None,
+        order: str,
+        *,
+        ranged: bool,
+        counted: bool,
+    ) -> str:
         """Return one row: how many rows there are, their JSON array, and if `counted` the total.
 
         `row` makes the JSON of one row. With `ranged`, the parameters ``limit`` (-1 for none) and ``offset``
         apply.
         """
 
-    def insert(self, table: Table, columns: list[Assignment], upsert: Upsert | None, row: str | None) -> str:
+    def insert(
+        self,
+        table: Table,
+        rights: Rights,
+        columns: list[Assignment],
+        upsert: Upsert | None,
+        row: str | None,
+    ) -> str:
         """Insert the objects in the parameter ``rows`` and return each new row's JSON, if `row` makes it."""
 
-    def insert_defaults(self, table: Table, row: str | None) -> str:
+    def insert_defaults(self, table: Table, rights: Rights, row: str | None) -> str:
         """Insert one row of defaults."""
 
-    def has_new(self, table: Table, keys: list[Assignment]) -> str:
+    def has_new(self, table: Table, rights: Rights, keys: list[Assignment]) -> str:
         """Tell whether any of the objects in the parameter ``rows`` has keys that are not in the table."""
 
     def read_row(self, table: Table, columns: list[Assignment]) -> list[str]:
         """Read the members of the object in the parameter ``row``, for the errors' sake."""
 
-    def update(self, table: Table, columns: list[Assignment], where: str, row: str | None) -> str:
+    def update(
+        self, table: Table, rights: Rights, columns: list[Assignment], where: str | None, row: str | None
+    ) -> str:
         """Set columns from the object in the parameter ``row``; return the rows' JSON, if `row` makes it."""
 
-    def delete(self, table: Table, where: str, row: str | None) -> str:
+    def delete(self, table: Table, rights: Rights, where: str | None, row: str | None) -> str:
         """Delete rows, and return their JSON, if `row` makes it."""

@@ -7,6 +7,7 @@ from typing import Literal
 
 from kernel.contracts.catalogue import Table
 from kernel.contracts.records import Step
+from kernel.contracts.rights import Rights
 from plugins.records.dialect import Assignment, Member, Upsert
 
 # What a body is read into; a table with this name could still be told from it by its schema.
@@ -70,15 +71,32 @@ class PostgreSQL:
         ]
         return f"'{{' || array_to_string(ARRAY[{', '.join(texts)}]::text[], ',') || '}}'"
 
-    def select(self, table: Table, row: str, where: str, order: str, *, ranged: bool, counted: bool) -> str:
+    def select(
+        self,
+        table: Table,
+        rights: Rights,
+        row: str,
+        where: str | None,
+        order: str,
+        *,
+        ranged: bool,
+        counted: bool,
+    ) -> str:
         """Return one row: how many rows there are, their JSON array, and if `counted` the total."""
-        source = f"FROM {self._table(table)}{where}"
+        source = f"FROM {self._table(table)}{f' WHERE {where}' if where else ''}"
         limit = " LIMIT nullif(:limit::bigint, -1) OFFSET :offset::bigint" if ranged else ""
         total = f", (SELECT count(*) {source})" if counted and ranged else ""
         body = "'[' || coalesce(string_agg(j, ','), '') || ']'"
         return f"SELECT count(*), {body}{total} FROM (SELECT {row} AS j {source}{order}{limit}) _"
 
-    def insert(self, table: Table, columns: list[Assignment], upsert: Upsert | None, row: str | None) -> str:
+    def insert(
+        self,
+        table: Table,
+        rights: Rights,
+        columns: list[Assignment],
+        upsert: Upsert | None,
+        row: str | None,
+    ) -> str:
         """Insert the objects in the parameter ``rows``."""
         names = ", ".join(self.name(column.column) for column in columns)
         conflict = "" if upsert is None else self._conflict(upsert)
@@ -87,11 +105,11 @@ class PostgreSQL:
             f"FROM json_to_recordset(:rows::json) AS {self._given(table, columns)}{conflict}{_returning(row)}"
         )
 
-    def insert_defaults(self, table: Table, row: str | None) -> str:
+    def insert_defaults(self, table: Table, rights: Rights, row: str | None) -> str:
         """Insert one row of defaults."""
         return f"INSERT INTO {self._table(table)} DEFAULT VALUES{_returning(row)}"
 
-    def has_new(self, table: Table, keys: list[Assignment]) -> str:
+    def has_new(self, table: Table, rights: Rights, keys: list[Assignment]) -> str:
         """Tell whether any of the objects in the parameter ``rows`` has keys that are not in the table."""
         same = " AND ".join(
             f"{self.column(table, key.column)} = {_GIVEN}.{self.name(key.column)}" for key in keys
@@ -104,17 +122,19 @@ class PostgreSQL:
         """Read the members of the object in the parameter ``row``, for the errors' sake."""
         return [f"(SELECT count(*) FROM json_to_record(:row::json) AS {self._given(table, columns)})"]
 
-    def update(self, table: Table, columns: list[Assignment], where: str, row: str | None) -> str:
+    def update(
+        self, table: Table, rights: Rights, columns: list[Assignment], where: str | None, row: str | None
+    ) -> str:
         """Set columns from the object in the parameter ``row``."""
         sets = ", ".join(
             f"{self.name(column.column)} = {_GIVEN}.{self.name(column.column)}" for column in columns
         )
         given = f"json_to_record(:row::json) AS {self._given(table, columns)}"
-        return f"UPDATE {self._table(table)} SET {sets} FROM {given}{where}{_returning(row)}"
+        return f"UPDATE {self._table(table)} SET {sets} FROM {given}{rights.where(where)}{_returning(row)}"
 
-    def delete(self, table: Table, where: str, row: str | None) -> str:
+    def delete(self, table: Table, rights: Rights, where: str | None, row: str | None) -> str:
         """Delete rows."""
-        return f"DELETE FROM {self._table(table)}{where}{_returning(row)}"
+        return f"DELETE FROM {self._table(table)}{rights.where(where)}{_returning(row)}"
 
     def _table(self, table: Table) -> str:
         return f"{self.name(table.schema)}.{self.name(table.name)}"

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from kernel.contracts.catalogue import Column, Table
+from kernel.contracts.catalogue import Catalogue, Column, Table
 from kernel.contracts.database import Database, DatabaseError, Transaction
 from kernel.contracts.records import (
     Delete,
@@ -27,10 +27,12 @@ from plugins.records.compiler import Compiler
 from plugins.records.dialect import Dialect
 from plugins.records.plans import Plan, PlanCache, shape_of
 from plugins.records.postgresql import PostgreSQL
+from plugins.records.refusals import hinting
 from plugins.records.sqlite import SQLite
 
 _DIALECTS: dict[str, Callable[[], Dialect]] = {"sqlite": SQLite, "postgresql": PostgreSQL}
 
+_ANONYMOUS = Identity("anon")
 _NULL = msgspec.Raw(b"null")
 _decode_row = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_rows = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
@@ -47,8 +49,9 @@ class TableRecords:
 
     def table(self, table: str, schema: str, identity: Identity | None) -> Table:
         """Return what the catalogue says of a table on which the identity has any right."""
-        _allow(identity, table)
-        return self._table(table, schema)
+        found = self._table(table, schema)
+        _check_any_right(found, _caller(identity).role, self._database.catalogue)
+        return found
 
     def _table(self, table: str, schema: str) -> Table:
         catalogue = self._database.catalogue
@@ -59,53 +62,58 @@ class TableRecords:
             raise UnknownTable(schema, table, near[0] if near else None)
         return found
 
+    @hinting
     def read(self, query: Select, identity: Identity | None, *, inline: bool = False) -> Page:
         """Answer `query` with one statement."""
-        _allow(identity, query.table)
+        caller = _caller(identity)
         values: list[Any] = []
         ranged = query.limit is not None or query.offset > 0
         where = shape_of(query.where, values)
         key = (query.schema, query.table, query.items, where, query.order, ranged, query.counted)
-        plan = self._plan(key, query.schema, query.table, lambda compiler: compiler.select(query))
+        plan = self._plan(key, caller, query.schema, query.table, lambda compiler: compiler.select(query))
         params = plan.params(values)
         if ranged:
             params["limit"] = -1 if query.limit is None else query.limit
             params["offset"] = query.offset
-        row = self._database.query(plan.statement, params, identity=identity, inline=inline)[0]
+        row = self._database.query(plan.statement, params, identity=caller, inline=inline)[0]
         if (check := plan.check_for(row[0])) is not None:
-            self._database.query(check, params, identity=identity, inline=inline)
+            self._database.query(check, params, identity=caller, inline=inline)
         total = (row[2] if ranged else row[0]) if query.counted else None
         return Page(row[1].encode(), row[0], total)
 
+    @hinting
     def insert(self, insert: Insert, identity: Identity | None) -> Written:
         """Write new rows, all or none."""
-        _allow(identity, insert.table)
+        caller = _caller(identity)
         self._check_writable(insert.table, insert.schema)
         written = _Tally(insert.returning is not None)
         inserted = True
-        with self._database.transaction(identity) as transaction:
+        with self._database.transaction(caller) as transaction:
             for batch in _batches(insert):
                 self._refuse_null_numbers(batch, batch.rows)
-                inserted = self._has_new(batch, transaction) or written.count > 0
-                plan = self._insert_plan(batch)
+                inserted = self._has_new(batch, caller, transaction) or written.count > 0
+                plan = self._insert_plan(batch, caller)
                 for _ in range(1 if batch.columns else batch.size):
                     params = {**plan.constants, "rows": batch.rows} if batch.columns else plan.constants
                     written.run(transaction, plan, params)
             written.check(insert.single, None)
         return written.result(inserted)
 
+    @hinting
     def update(self, update: Update, identity: Identity | None) -> Written:
         """Change rows, all or none."""
-        _allow(identity, update.table)
+        caller = _caller(identity)
         self._check_writable(update.table, update.schema)
         values: list[Any] = []
         where = shape_of(update.where, values)
         key = ("update", update.schema, update.table, update.columns, where, update.returning)
         written = _Tally(update.returning is not None)
         if update.columns:
-            plan = self._plan(key, update.schema, update.table, lambda compiler: compiler.update(update))
-            with self._database.transaction(identity) as transaction:
-                row = self._with_defaults(update) if update.defaults else update.values
+            plan = self._plan(
+                key, caller, update.schema, update.table, lambda compiler: compiler.update(update)
+            )
+            with self._database.transaction(caller) as transaction:
+                row = self._with_defaults(update, caller) if update.defaults else update.values
                 self._refuse_null_numbers(update, f"[{row}]")
                 written.run(transaction, plan, {**plan.params(values), "row": row})
                 written.check(update.single, update.max_affected)
@@ -113,15 +121,16 @@ class TableRecords:
             written.check(update.single, update.max_affected)
         return written.result()
 
+    @hinting
     def delete(self, delete: Delete, identity: Identity | None) -> Written:
         """Delete rows, all or none."""
-        _allow(identity, delete.table)
+        caller = _caller(identity)
         self._check_writable(delete.table, delete.schema)
         values: list[Any] = []
         key = ("delete", delete.schema, delete.table, shape_of(delete.where, values), delete.returning)
-        plan = self._plan(key, delete.schema, delete.table, lambda compiler: compiler.delete(delete))
+        plan = self._plan(key, caller, delete.schema, delete.table, lambda compiler: compiler.delete(delete))
         written = _Tally(delete.returning is not None)
-        with self._database.transaction(identity) as transaction:
+        with self._database.transaction(caller) as transaction:
             written.run(transaction, plan, plan.params(values))
             written.check(delete.single, delete.max_affected)
         return written.result()
@@ -138,7 +147,7 @@ class TableRecords:
                     message = f'null value in column "{name}" of relation "{table.name}" violates not-null constraint'
                     raise DatabaseError(message, sqlstate="23502", table=table.name, column=name)
 
-    def _with_defaults(self, update: Update) -> str:
+    def _with_defaults(self, update: Update, caller: Identity) -> str:
         """Return the values with the default of each column that they lack."""
         values = _decode_row(update.values)
         columns = self._table(update.table, update.schema).columns
@@ -149,42 +158,45 @@ class TableRecords:
             if _is_numbered(column):
                 raise Unsupported(f"The column '{name}' numbers rows as they are inserted; an update cannot.")
             if column.default is not None:
-                values[name] = self._default(column)
+                values[name] = self._default(column, caller)
         return _encode(values).decode()
 
-    def _default(self, column: Column) -> msgspec.Raw:
+    def _default(self, column: Column, caller: Identity) -> msgspec.Raw:
         """Return a column's default as JSON; text will do for every type but JSON itself."""
-        ((value,),) = self._database.query(f"select cast({column.default} as {column.type})")
+        ((value,),) = self._database.query(f"select cast({column.default} as {column.type})", identity=caller)
         if isinstance(value, bytes):
             value = f"\\x{value.hex()}"
         if value is None or column.type in ("json", "jsonb"):
             return msgspec.Raw(b"null" if value is None else value.encode())
         return msgspec.Raw(_encode(str(value)))
 
-    def _insert_plan(self, insert: Insert) -> Plan:
+    def _insert_plan(self, insert: Insert, caller: Identity) -> Plan:
         key = ("insert", insert.schema, insert.table, insert.columns, insert.conflict, insert.returning)
-        return self._plan(key, insert.schema, insert.table, lambda compiler: compiler.insert(insert))
+        return self._plan(key, caller, insert.schema, insert.table, lambda compiler: compiler.insert(insert))
 
-    def _has_new(self, insert: Insert, transaction: Transaction) -> bool:
+    def _has_new(self, insert: Insert, caller: Identity, transaction: Transaction) -> bool:
         if insert.conflict is None or insert.conflict.action != "merge" or not insert.columns:
             return True
-        plan = self._compiler(insert.table, insert.schema).has_new(insert)
+        plan = self._compiler(insert.table, insert.schema, caller).has_new(insert)
         return plan is None or bool(transaction.query(plan.statement, {"rows": insert.rows})[0][0])
 
-    def _plan(self, key: Hashable, schema: str, table: str, compile_: Callable[[Compiler], Plan]) -> Plan:
+    def _plan(
+        self, key: Hashable, caller: Identity, schema: str, table: str, compile_: Callable[[Compiler], Plan]
+    ) -> Plan:
         catalogue = self._database.catalogue
         plans = self._plans
         if plans is None or plans.catalogue is not catalogue:
             plans = self._plans = PlanCache(catalogue, self._size)
-        plan = plans.get(key)
+        of_role = (caller.role, key)
+        plan = plans.get(of_role)
         if plan is None:
-            plan = compile_(self._compiler(table, schema))
-            plans.put(key, plan)
+            plan = compile_(self._compiler(table, schema, caller))
+            plans.put(of_role, plan)
         return plan
 
-    def _compiler(self, table: str, schema: str) -> Compiler:
+    def _compiler(self, table: str, schema: str, caller: Identity) -> Compiler:
         dialect = _DIALECTS[self._database.engine]()
-        return Compiler(self._database, dialect, self._table(table, schema))
+        return Compiler(self._database, dialect, self._table(table, schema), caller.role)
 
     def _check_writable(self, table: str, schema: str) -> None:
         if self._table(table, schema).kind == "view":
@@ -222,13 +234,21 @@ class _Tally:
         return Written(self.count, body, inserted)
 
 
-def _allow(identity: Identity | None, table: str) -> None:
-    if identity is None or identity.role != "service_role":
+def _caller(identity: Identity | None) -> Identity:
+    return _ANONYMOUS if identity is None else identity
+
+
+def _check_any_right(table: Table, role: str, catalogue: Catalogue) -> None:
+    """Raise `DatabaseError` (42501) for a role that may do nothing at all with a table."""
+    known = catalogue.roles.get(role)
+    if known is None:
+        raise DatabaseError(f'role "{role}" does not exist', sqlstate="22023")
+    if known.unrestricted or role == "service_role":
+        return
+    acting = catalogue.acting_as(role)
+    if not any(grant.role in acting for grant in table.grants):
         raise DatabaseError(
-            f"permission denied for table {table}",
-            sqlstate="42501",
-            hint="Only the role service_role may use tables here: send the service role's key as the apikey.",
-            table=table,
+            f"permission denied for {table.kind} {table.name}", sqlstate="42501", table=table.name
         )
 
 

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from kernel.contracts.catalogue import Table
 from kernel.contracts.records import Step
+from kernel.contracts.rights import Rights
 from plugins.records.dialect import Assignment, Member, Upsert
 
 # The elements of a JSON array; no table has a name that begins with a dot. (RETURNING knows a table only by its
@@ -88,47 +90,68 @@ class SQLite:
             + " || '}'"
         )
 
-    def select(self, table: Table, row: str, where: str, order: str, *, ranged: bool, counted: bool) -> str:
+    def select(
+        self,
+        table: Table,
+        rights: Rights,
+        row: str,
+        where: str | None,
+        order: str,
+        *,
+        ranged: bool,
+        counted: bool,
+    ) -> str:
         """Return one row: how many rows there are, their JSON array, and if `counted` the total."""
-        source = f"FROM {self._table(table)}{where}"
+        source = f"FROM {rights.source} AS {self._table(table)}{f' WHERE {where}' if where else ''}"
         limit = " LIMIT :limit OFFSET :offset" if ranged else ""
         total = f", (SELECT count(*) {source})" if counted and ranged else ""
         # Joining the rows' texts costs half of what json_group_array does, which parses each of them again.
         body = "'[' || coalesce(group_concat(j, ','), '') || ']'"
         return f"SELECT count(*), {body}{total} FROM (SELECT {row} AS j {source}{order}{limit})"
 
-    def insert(self, table: Table, columns: list[Assignment], upsert: Upsert | None, row: str | None) -> str:
+    def insert(
+        self,
+        table: Table,
+        rights: Rights,
+        columns: list[Assignment],
+        upsert: Upsert | None,
+        row: str | None,
+    ) -> str:
         """Insert the objects in the parameter ``rows``."""
-        names = ", ".join(self.name(column.column) for column in columns)
         values = ", ".join(self._read(column, _VALUE) for column in columns)
-        conflict = "" if upsert is None else self._conflict(upsert)
-        return (
-            f"INSERT INTO {self._table(table)} ({names}) "
-            f"SELECT {values} FROM json_each(:rows) AS {_EACH} WHERE true{conflict}{self._returning(row)}"
-        )
+        given = f"SELECT {values} FROM json_each(:rows) AS {_EACH} WHERE true"
+        written, source = rights.rows([column.column for column in columns], given)
+        names = ", ".join(map(self.name, written))
+        conflict = "" if upsert is None else self._conflict(upsert, rights)
+        return f"INSERT INTO {self._table(table)} ({names}) {source}{conflict}{self._returning(row)}"
 
-    def insert_defaults(self, table: Table, row: str | None) -> str:
+    def insert_defaults(self, table: Table, rights: Rights, row: str | None) -> str:
         """Insert one row of defaults."""
-        return f"INSERT INTO {self._table(table)} DEFAULT VALUES{self._returning(row)}"
+        written, source = rights.rows((), "DEFAULT VALUES")
+        names = f" ({', '.join(map(self.name, written))})" if written else ""
+        return f"INSERT INTO {self._table(table)}{names} {source}{self._returning(row)}"
 
-    def has_new(self, table: Table, keys: list[Assignment]) -> str:
+    def has_new(self, table: Table, rights: Rights, keys: list[Assignment]) -> str:
         """Tell whether any of the objects in the parameter ``rows`` has keys that are not in the table."""
         same = " AND ".join(f"{self.column(table, key.column)} = {self._read(key, _VALUE)}" for key in keys)
-        found = f"SELECT 1 FROM {self._table(table)} WHERE {same}"
+        found = f"SELECT 1 FROM {rights.source} AS {self._table(table)} WHERE {same}"
         return f"SELECT EXISTS (SELECT 1 FROM json_each(:rows) AS {_EACH} WHERE NOT EXISTS ({found}))"
 
     def read_row(self, table: Table, columns: list[Assignment]) -> list[str]:
         """Read the members of the object in the parameter ``row``, for the errors' sake."""
         return [self._read(column, ":row") for column in columns]
 
-    def update(self, table: Table, columns: list[Assignment], where: str, row: str | None) -> str:
+    def update(
+        self, table: Table, rights: Rights, columns: list[Assignment], where: str | None, row: str | None
+    ) -> str:
         """Set columns from the object in the parameter ``row``."""
-        sets = ", ".join(f"{self.name(column.column)} = {self._read(column, ':row')}" for column in columns)
-        return f"UPDATE {self._table(table)} SET {sets}{where}{self._returning(row)}"
+        values = {column.column: self._read(column, ":row") for column in columns}
+        sets = self._sets(rights.changed(values))
+        return f"UPDATE {self._table(table)} SET {sets}{rights.where(where)}{self._returning(row)}"
 
-    def delete(self, table: Table, where: str, row: str | None) -> str:
+    def delete(self, table: Table, rights: Rights, where: str | None, row: str | None) -> str:
         """Delete rows."""
-        return f"DELETE FROM {self._table(table)}{where}{self._returning(row)}"
+        return f"DELETE FROM {self._table(table)}{rights.where(where)}{self._returning(row)}"
 
     def _table(self, table: Table) -> str:
         return self.name(table.name if table.schema == "public" else f"{table.schema}.{table.name}")
@@ -142,11 +165,14 @@ class SQLite:
         found = f"SELECT {extreme}(coalesce({_fill(test, _VALUE)}, 0.5)) FROM json_each({values}) AS {_EACH}"
         return f"nullif(coalesce(({found}), {none}), 0.5)"
 
-    def _conflict(self, upsert: Upsert) -> str:
+    def _sets(self, values: Mapping[str, str]) -> str:
+        return ", ".join(f"{self.name(name)} = {value}" for name, value in values.items())
+
+    def _conflict(self, upsert: Upsert, rights: Rights) -> str:
         target = ", ".join(self.name(name) for name in upsert.target)
         if not upsert.merged:
             return f" ON CONFLICT ({target}) DO NOTHING"
-        sets = ", ".join(f"{self.name(name)} = excluded.{self.name(name)}" for name in upsert.merged)
+        sets = self._sets(rights.merged({name: f"excluded.{self.name(name)}" for name in upsert.merged}))
         return f" ON CONFLICT ({target}) DO UPDATE SET {sets}"
 
     def _returning(self, row: str | None) -> str:

@@ -235,13 +235,14 @@ class DatabaseContract(StoredTypes):
         assert recorder.of(Written)[2:] == [Written(4)]
 
     def test_an_identity_runs_only_what_was_compiled_for_its_role(self, database: Database) -> None:
-        """Reading and writing alike (42501)."""
+        """Reading and writing alike (42501); a plain text is compiled for whoever runs it."""
         ann = Identity("authenticated", "ann")
         ours, theirs, anyones = (Compiled("select 1", role) for role in ("authenticated", "anon", None))
         assert database.query(ours, identity=ann) == [(1,)]
         with database.transaction(ann) as transaction:
             assert transaction.query(ours) == [(1,)]
-        for statement in (theirs, anyones, "select 1"):
+        assert database.query("select 1", identity=ann) == [(1,)]
+        for statement in (theirs, anyones, "select name from authors"):
             with pytest.raises(DatabaseError) as raised:
                 database.query(statement, identity=ann)
             assert raised.value.sqlstate == "42501"

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from kernel.contracts.catalogue import Catalogue, Function, Table
+from kernel.contracts.catalogue import Catalogue, Function, Role, Table
 from plugins.database.postgresql.session import Session
 from plugins.database.postgresql.statements import Statement
 
@@ -20,7 +20,30 @@ _VERSION = Statement(
     (),
 )
 _SCHEMAS = Statement(
-    b"select nspname from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema'", ()
+    b"""
+    select n.nspname, coalesce((
+        select json_agg(distinct case when a.grantee = 0 then 'public' else a.grantee::regrole::text end)
+        from aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a
+        where a.privilege_type = 'USAGE' and a.grantee <> n.nspowner
+    ), '[]')
+    from pg_namespace n where n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+    """,
+    (),
+)
+_ROLES = Statement(
+    b"""
+    select coalesce(json_agg(json_build_object(
+        'name', r.rolname,
+        'member_of', coalesce((
+            select json_agg(g.rolname order by g.rolname) from pg_auth_members m join pg_roles g on g.oid = m.roleid
+            where m.member = r.oid and r.rolinherit
+        ), '[]'),
+        'bypasses_row_security', r.rolbypassrls or r.rolsuper,
+        'unrestricted', r.rolsuper
+    )), '[]')
+    from pg_roles r where r.rolname !~ '^pg_'
+    """,
+    (),
 )
 CREATE_VERSION = b"create schema if not exists kernel; create sequence if not exists kernel.schema_version"
 NEXT_VERSION = b"select nextval('kernel.schema_version')"
@@ -42,6 +65,38 @@ _TABLES = Statement(
         'name', c.relname,
         'kind', case when c.relkind in ('v', 'm') then 'view' else 'table' end,
         'comment', obj_description(c.oid, 'pg_class'),
+        'row_security', c.relrowsecurity,
+        'forced', c.relforcerowsecurity,
+        'security_invoker', coalesce('security_invoker=true' = any (c.reloptions), false)
+            or coalesce('security_invoker=on' = any (c.reloptions), false),
+        'grants', coalesce((
+            select json_agg(json_build_object('role', role, 'privilege', privilege, 'column', col)
+                            order by role, privilege, col)
+            from (
+                select case when a.grantee = 0 then 'public' else g.rolname end, lower(a.privilege_type), null::name
+                from aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) a
+                    left join pg_roles g on g.oid = a.grantee
+                union all
+                select case when a.grantee = 0 then 'public' else g.rolname end, lower(a.privilege_type), t.attname
+                from pg_attribute t, aclexplode(t.attacl) a left join pg_roles g on g.oid = a.grantee
+                where t.attrelid = c.oid and not t.attisdropped
+            ) _(role, privilege, col) where role is not null
+        ), '[]'),
+        'policies', coalesce((
+            select json_agg(json_build_object(
+                'name', p.polname,
+                'command', case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update'
+                    when 'd' then 'delete' else 'all' end,
+                'permissive', p.polpermissive,
+                'roles', (
+                    select json_agg(case when o = 0 then 'public' else (select rolname from pg_roles where oid = o) end)
+                    from unnest(p.polroles) o
+                ),
+                'using', pg_get_expr(p.polqual, p.polrelid),
+                'check', pg_get_expr(p.polwithcheck, p.polrelid)
+            ) order by p.polname)
+            from pg_policy p where p.polrelid = c.oid
+        ), '[]'),
         'published', (n.nspname, c.relname) in (table published),
         'columns', coalesce((
             select json_object_agg(a.attname, json_build_object(
@@ -151,6 +206,7 @@ def read(session: Session) -> Catalogue:
     """
     ((version,),), _ = session.run(_VERSION, {})
     schemas, _ = session.run(_SCHEMAS, {})
+    ((roles,),), _ = session.run(_ROLES, {})
     ((text,),), _ = session.run(_TABLES, {})
     tables = msgspec.json.decode(text, type=list[Table])
     ((text,),), _ = session.run(_FUNCTIONS, {})
@@ -161,8 +217,12 @@ def read(session: Session) -> Catalogue:
     return Catalogue(
         version=version,
         tables=MappingProxyType({(table.schema, table.name): table for table in tables}),
-        schemas=frozenset(name for (name,) in schemas),
+        schemas=frozenset(name for name, _ in schemas),
         functions=MappingProxyType(functions),
+        roles=MappingProxyType({role.name: role for role in msgspec.json.decode(roles, type=list[Role])}),
+        usage=MappingProxyType(
+            {name: msgspec.json.decode(who, type=frozenset[str]) for name, who in schemas}
+        ),
     )
 
 

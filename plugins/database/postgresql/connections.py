@@ -38,12 +38,20 @@ _OPTIONS = b"connect_timeout=10 application_name=backend-kernel tcp_user_timeout
 class Connections:
     """A pool of sessions; the one returned last is lent next, so that few stay warm."""
 
-    def __init__(self, url: str, limits: Limits) -> None:
+    def __init__(self, url: str, limits: Limits, role: str | None = None) -> None:
+        """Log in by `url`, and take on `role` where there is one."""
         self.limits = limits
-        self._conninfo = _conninfo(url, limits)
+        self._conninfo = _conninfo(url, limits, role)
         self._idle: deque[Session] = deque()
         self._free = threading.BoundedSemaphore(limits.connections)
         self._closed = False
+
+    @property
+    def login(self) -> str:
+        """The name that is logged in by."""
+        from psycopg.conninfo import conninfo_to_dict
+
+        return str(conninfo_to_dict(self._conninfo.decode()).get("user", ""))
 
     def lend(self) -> Session:
         """Lend a session; give it back with `returned`. Raises `DatabaseUnavailable`."""
@@ -90,7 +98,7 @@ class Connections:
             session.close()
 
 
-def _conninfo(url: str, limits: Limits) -> bytes:
+def _conninfo(url: str, limits: Limits, role: str | None) -> bytes:
     from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
     settings = {
@@ -98,6 +106,8 @@ def _conninfo(url: str, limits: Limits) -> bytes:
         "statement_timeout": str(round(limits.statement_timeout * 1000)),
         "lock_timeout": str(round(limits.lock_timeout * 1000)),
     }
+    if role is not None:
+        settings["role"] = role
     given = conninfo_to_dict(url)
     options = " ".join(f"-c {name}={value}" for name, value in settings.items())
     defaults = conninfo_to_dict(_OPTIONS.decode())

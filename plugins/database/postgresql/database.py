@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Literal, TypeVar
 
-from kernel.contracts.catalogue import Catalogue
+from kernel.contracts.catalogue import Catalogue, Table
 from kernel.contracts.database import (
     NO_PARAMS,
     Compiled,
@@ -16,16 +16,18 @@ from kernel.contracts.database import (
     Params,
     Row,
 )
+from kernel.contracts.rights import Rights, Use
 from kernel.contracts.stored import StoredType
 from kernel.events import Event
 from kernel.identity import Identity
 from plugins.database import rights
-from plugins.database.postgresql import statements, stored
+from plugins.database.postgresql import preparing, statements, stored
+from plugins.database.postgresql.callers import NativeRights, caller_of
 from plugins.database.postgresql.catalogue import CatalogueCache
 from plugins.database.postgresql.connections import Connections, Limits
 from plugins.database.postgresql.session import Session
 from plugins.database.postgresql.statements import Statement
-from plugins.database.postgresql.transaction import PostgresSchemaTransaction, PostgresTransaction
+from plugins.database.postgresql.transaction import TAKE_TURN, PostgresSchemaTransaction, PostgresTransaction
 
 T = TypeVar("T")
 
@@ -41,6 +43,8 @@ _STATEMENTS_KEPT = 2000
 class PostgresDatabase:
     """One database on a server; connections are opened on first use, and closed once.
 
+    With an `owner_url`, that login prepares the database and changes the schema, and the other one needs no rights
+    of its own: it takes on its callers' roles, and ``service_role`` for the kernel's work.
     `publish` delivers the events of a committed transaction; `watch` is called before the catalogue is first read,
     and sees to it that `forget_catalogue` is called when another process changes the schema; `committed` is called
     after each transaction.
@@ -48,8 +52,11 @@ class PostgresDatabase:
 
     engine: Literal["sqlite", "postgresql"] = "postgresql"
 
-    def __init__(self, url: str, limits: Limits, publish: Callable[[Event], None]) -> None:
-        self.connections = Connections(url, limits)
+    def __init__(
+        self, url: str, limits: Limits, publish: Callable[[Event], None], owner_url: str | None = None
+    ) -> None:
+        self.connections = Connections(url, limits, "service_role" if owner_url else None)
+        self.owners = Connections(owner_url, limits) if owner_url else self.connections
         self.publish = publish
         self.writing: set[int] = set()
         self.watch: Callable[[], None] = lambda: None
@@ -79,9 +86,12 @@ class PostgresDatabase:
         """Run one reading statement and return its rows."""
         if inline:
             raise NotInline("a statement waits for the server")
-        rights.check(statement, identity)
-        prepared = self.statement(statement)
-        return self._reading(lambda session: session.run(prepared, params))[0]
+        if isinstance(statement, Compiled):
+            rights.check(statement, identity)
+        prepared, caller = self.statement(statement), caller_of(identity)
+        if caller is None:
+            return self._reading(lambda session: session.run(prepared, params))[0]
+        return self._reading(lambda session: session.run_for(caller, prepared, params))[0]
 
     def transaction(self, identity: Identity | None = None) -> PostgresTransaction:
         """Begin a writing transaction."""
@@ -90,6 +100,10 @@ class PostgresDatabase:
     def schema_transaction(self) -> PostgresSchemaTransaction:
         """Begin a transaction that changes the schema."""
         return PostgresSchemaTransaction(self)
+
+    def rights(self, role: str | None, table: Table, use: Use) -> Rights:
+        """Leave it to the server: it runs the statement as the role."""
+        return NativeRights(table)
 
     def stored(self, type: str) -> StoredType:  # noqa: A002 - what PostgreSQL calls it
         """Return how a declared type is kept."""
@@ -110,8 +124,25 @@ class PostgresDatabase:
 
     def lend(self) -> Session:
         """Lend a session that knows no more of the schema than we do; give it back to `connections`."""
+        return self._lend(self.connections)
+
+    def lend_owner(self) -> Session:
+        """Lend a session of who owns the schema; give it back to `owners`."""
+        return self._lend(self.owners)
+
+    def prepare(self) -> None:
+        """Make the standard roles and functions where they are missing."""
+        session = self.owners.lend()
+        try:
+            preparing.prepare(session, TAKE_TURN)
+            if self.owners is not self.connections:
+                preparing.let_in(session, self.connections.login, TAKE_TURN)
+        finally:
+            self.owners.returned(session)
+
+    def _lend(self, connections: Connections) -> Session:
         while True:
-            session = self.connections.lend()
+            session = connections.lend()
             changes = self._catalogue.changes
             if session.catalogue == changes:
                 return session
@@ -119,7 +150,7 @@ class PostgresDatabase:
                 session.forget()
             except BaseException as error:
                 died = session.broken
-                self.connections.returned(session)
+                connections.returned(session)
                 if died and isinstance(error, DatabaseUnavailable):
                     continue  # the next is a new one, which has nothing to forget
                 raise
@@ -139,6 +170,7 @@ class PostgresDatabase:
     def close(self) -> None:
         """Close all connections."""
         self.connections.close()
+        self.owners.close()
 
     def _reading(self, work: Callable[[Session], T]) -> T:
         """Do what only reads; once more on a new connection, if the one at hand had died since its last use."""

@@ -1,5 +1,8 @@
 """One connection to a server: statements prepared once and run in one round trip, through libpq itself.
 
+A statement for a caller takes one round trip as well: what stands between two synchronisations of a pipeline is one
+transaction, in which the role and the claims are set first and gone at its end, whatever happens.
+
 Source: chapter "libpq" of PostgreSQL's manual (extended queries, pipeline mode).
 """
 
@@ -9,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 from psycopg import OperationalError
 from psycopg.pq import ConnStatus, ExecStatus, PGconn, TransactionStatus
 
@@ -20,9 +24,23 @@ from plugins.database.postgresql.values import Reader, reader, written
 _PREPARED = 500
 """How many statements a connection keeps prepared; the server holds each one's plan."""
 
+_ASSUME_NAME = b"assume"
+_ASSUME = (
+    b"select set_config('role', coalesce($1, current_setting('role')), true),"
+    b" set_config('request.jwt.claims', $2, true)"
+)
+"""Taking on a role (or keeping the one at hand) and a caller's claims until the transaction ends."""
+
 _GOOD = frozenset({ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK, ExecStatus.EMPTY_QUERY})
 
 Result = tuple[list[Row], int]
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who statements are run for: the role they run as (None is the connection's own) and the token's claims."""
+
+    role: bytes | None
+    claims: bytes
 
 
 class _Prepared(NamedTuple):
@@ -46,8 +64,9 @@ class Session:
             reason = self._libpq.error_message.decode(errors="replace").strip()
             self._libpq.finish()
             raise errors.unreachable(reason)
-        self._prepared: OrderedDict[bytes, _Prepared] = OrderedDict()
+        self._prepared: OrderedDict[tuple[bytes, bytes | None], _Prepared] = OrderedDict()
         self._count = 0
+        self._can_assume = False
         self.catalogue = 0
 
     @property
@@ -65,31 +84,114 @@ class Session:
         """The descriptor that becomes readable when the server has something to say."""
         return int(self._libpq.socket)
 
-    def run(self, statement: Statement, params: Params) -> Result:
-        """Run one statement, prepared; return its rows, and how many it changed or else returned."""
+    def run(self, statement: Statement, params: Params, role: bytes | None = None) -> Result:
+        """Run one statement, prepared; return its rows, and how many it changed or else returned.
+
+        `role` is the one that the transaction has taken on: the server plans a statement for one role.
+        """
         values = [written(value) for value in _bound(statement, params)]
+        return self._fresh(statement, role, lambda: self._run(statement, list(values), role))
+
+    def _fresh(self, statement: Statement, role: bytes | None, run: Callable[[], Result]) -> Result:
+        """Run a prepared statement; once more where somebody else's change has outdated it."""
         try:
-            return self._run(statement, list(values))
+            return run()
         except DatabaseError as error:
             if not _is_stale(error):
                 raise
-            del self._prepared[statement.text]
+            del self._prepared[statement.text, role]
             if not self.idle:  # the transaction has failed with it
                 raise
-        return self._run(statement, values)
+        return run()
 
-    def _run(self, statement: Statement, values: list[bytes | None]) -> Result:
-        prepared = self._prepared.get(statement.text) or self._prepare(statement)
+    def _run(self, statement: Statement, values: list[bytes | None], role: bytes | None) -> Result:
+        prepared = self._prepared.get((statement.text, role)) or self._prepare(statement, role)
         for place, oid in prepared.arrays:
             values[place] = arrays.from_json(values[place], oid)
         result = self._libpq.exec_prepared(prepared.name, values, None, 0)
         self._check(result)
         return _rows(result, prepared.readers), result.command_tuples or 0
 
+    def run_for(self, caller: Caller, statement: Statement, params: Params) -> Result:
+        """Run one statement that is a transaction of its own for a caller, in one round trip.
+
+        The first time it takes three: what the server says of the parameters has to be known before they are sent.
+        """
+        values = [written(value) for value in _bound(statement, params)]
+        self._prepare_assume()
+        return self._fresh(statement, caller.role, lambda: self._run_for(caller, statement, list(values)))
+
+    def _run_for(self, caller: Caller, statement: Statement, values: list[bytes | None]) -> Result:
+        prepared = self._prepared.get((statement.text, caller.role)) or self._prepare_for(caller, statement)
+        for place, oid in prepared.arrays:
+            values[place] = arrays.from_json(values[place], oid)
+
+        def send() -> None:
+            self._send_assume(caller)
+            self._libpq.send_query_prepared(prepared.name, values)
+
+        result = self._pipelined(send)[-1]
+        return _rows(result, prepared.readers), result.command_tuples or 0
+
+    def _prepare_for(self, caller: Caller, statement: Statement) -> _Prepared:
+        """Prepare a statement as the caller, who may see other tables than the connection's own role."""
+        name = self._new_name()
+
+        def send() -> None:
+            self._send_assume(caller)
+            self._libpq.send_prepare(name, statement.text)
+            self._libpq.send_describe_prepared(name)
+
+        return self._keep((statement.text, caller.role), name, self._pipelined(send)[-1])
+
+    def begin_for(self, caller: Caller, begin: bytes) -> None:
+        """Begin a transaction for a caller, in one round trip."""
+        self._prepare_assume()
+
+        def send() -> None:
+            self._libpq.send_query_params(begin, None)
+            self._send_assume(caller)
+
+        self._pipelined(send)
+
+    def _prepare_assume(self) -> None:
+        if not self._can_assume:
+            self._check(self._libpq.prepare(_ASSUME_NAME, _ASSUME))
+            self._can_assume = True
+
+    def _send_assume(self, caller: Caller) -> None:
+        self._libpq.send_query_prepared(_ASSUME_NAME, [caller.role, caller.claims])
+
+    def _pipelined(self, send: Callable[[], None]) -> list[Any]:
+        """Send several commands at once and return their results; raises the first error among them."""
+        self._libpq.enter_pipeline_mode()
+        try:
+            send()
+            results = self._synchronise()
+        finally:
+            self._libpq.exit_pipeline_mode()
+        for result in results:
+            self._check(result)
+        return results
+
+    def _synchronise(self) -> list[Any]:
+        """End what was sent and return the results in order; what follows an error was not run."""
+        self._libpq.pipeline_sync()
+        results: list[Any] = []
+        while True:
+            result = self._libpq.get_result()
+            if result is None:
+                if self.broken:
+                    raise errors.lost()
+                continue
+            if result.status == ExecStatus.PIPELINE_SYNC:
+                return results
+            results.append(result)
+
     def once(self, statement: Statement, params: Params) -> Result:
         """Do the same without keeping it prepared."""
         values = [written(value) for value in _bound(statement, params)]
-        result = self._libpq.exec_params(statement.text, values, None, None, 0)
+        result = self._libpq.exec_params(statement.text, values)
         self._check(result)
         return _rows(result, _readers(result)), result.command_tuples or 0
 
@@ -101,6 +203,7 @@ class Session:
         """Let go of all prepared statements: what they return may have changed with the schema."""
         if self._prepared:
             self._prepared.clear()
+            self._can_assume = False
             self.command(b"DEALLOCATE ALL")
 
     def notifications(self) -> list[tuple[str, str]]:
@@ -118,16 +221,22 @@ class Session:
         """Close the connection."""
         self._libpq.finish()
 
-    def _prepare(self, statement: Statement) -> _Prepared:
-        self._count += 1
-        name = b"s%d" % self._count
+    def _prepare(self, statement: Statement, role: bytes | None) -> _Prepared:
+        name = self._new_name()
         self._check(self._libpq.prepare(name, statement.text))
         described = self._libpq.describe_prepared(name)
         self._check(described)
+        return self._keep((statement.text, role), name, described)
+
+    def _new_name(self) -> bytes:
+        self._count += 1
+        return b"s%d" % self._count
+
+    def _keep(self, key: tuple[bytes, bytes | None], name: bytes, described: Any) -> _Prepared:
         if len(self._prepared) >= _PREPARED:
             _, oldest = self._prepared.popitem(last=False)
             self.command(b"DEALLOCATE " + oldest.name)
-        prepared = self._prepared[statement.text] = _Prepared(name, _readers(described), _arrays(described))
+        prepared = self._prepared[key] = _Prepared(name, _readers(described), _arrays(described))
         return prepared
 
     def _check(self, result: Any) -> None:

@@ -9,6 +9,8 @@ from kernel.identity import Identity
 from plugins.database import rights
 from plugins.database.postgresql import catalogue as catalogues
 from plugins.database.postgresql import changes
+from plugins.database.postgresql.callers import caller_of
+from plugins.database.postgresql.connections import Connections
 from plugins.database.postgresql.session import Session
 from plugins.database.postgresql.signals import SCHEMA_CHANGED
 from plugins.database.transaction import EngineTransaction
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 _BEGIN = b"BEGIN READ WRITE"
 # Changes of the schema take turns across processes; the number is ours alone: "kernel" in ASCII.
-_TAKE_TURN = b"SELECT pg_advisory_xact_lock(118014564787564)"
+TAKE_TURN = b"SELECT pg_advisory_xact_lock(118014564787564)"
 
 
 class PostgresTransaction(EngineTransaction):
@@ -28,18 +30,31 @@ class PostgresTransaction(EngineTransaction):
         super().__init__(database.publish, database.writing)
         self._database = database
         self._identity = identity
+        self._caller = caller_of(identity)
         self._session: Session | None = None
         self._committed = False
+
+    @property
+    def _connections(self) -> Connections:
+        return self._database.connections
+
+    def _lend(self) -> Session:
+        return self._database.lend()
 
     def _begin(self) -> None:
         """Begin; on a new connection, if the one at hand had died since its last use."""
         for attempt in (1, 2):
-            session = self._database.lend()
+            session = self._lend()
             try:
-                session.command(_BEGIN)
+                if self._caller is None:
+                    session.command(_BEGIN)
+                else:
+                    session.begin_for(self._caller, _BEGIN)
             except BaseException as error:
                 died = session.broken
-                self._database.connections.returned(session)
+                if not died and not session.idle:
+                    session.command(b"ROLLBACK")
+                self._connections.returned(session)
                 if attempt == 1 and died and isinstance(error, DatabaseUnavailable):
                     continue
                 raise
@@ -47,7 +62,8 @@ class PostgresTransaction(EngineTransaction):
             return
 
     def _run(self, statement: str | Compiled, params: Params) -> tuple[list[Row], int]:
-        rights.check(statement, self._identity)
+        if isinstance(statement, Compiled):
+            rights.check(statement, self._identity)
         prepared = self._database.statement(statement)
         if prepared.kind == "schema":
             raise DatabaseError(
@@ -55,7 +71,7 @@ class PostgresTransaction(EngineTransaction):
                 sqlstate="25001",
                 hint="Use schema_transaction() for it.",
             )
-        return self._open().run(prepared, params)
+        return self._open().run(prepared, params, self._caller.role if self._caller else None)
 
     def _commit(self) -> None:
         session = self._open()
@@ -74,7 +90,7 @@ class PostgresTransaction(EngineTransaction):
     def _release(self) -> None:
         if self._session is not None:
             session, self._session = self._session, None
-            self._database.connections.returned(session)
+            self._connections.returned(session)
         if self._committed:
             self._database.committed()
 
@@ -85,13 +101,20 @@ class PostgresTransaction(EngineTransaction):
 
 
 class PostgresSchemaTransaction(PostgresTransaction):
-    """A transaction that changes the schema; one at a time in a deployment."""
+    """A transaction that changes the schema, as its owner; one at a time in a deployment."""
+
+    @property
+    def _connections(self) -> Connections:
+        return self._database.owners
+
+    def _lend(self) -> Session:
+        return self._database.lend_owner()
 
     def _begin(self) -> None:
         super()._begin()
         session = self._open()
         try:
-            session.command(_TAKE_TURN)
+            session.command(TAKE_TURN)
             session.command(catalogues.CREATE_VERSION)
         except BaseException:
             self._rollback()

@@ -102,6 +102,7 @@ class PostgresSchemaWork:
             try:
                 database = self._open(name)
                 try:
+                    database.prepare()
                     scratch = PostgresScratch(database, PostgresSchemaWork(database, self._open).alone)
                     roles = scratch.roles
                     yield scratch

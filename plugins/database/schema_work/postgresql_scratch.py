@@ -12,6 +12,7 @@ from kernel.contracts.database import DatabaseError
 from kernel.contracts.schema import Blocks, Lock, Step
 from plugins.database import parser
 from plugins.database.postgresql import catalogue as catalogues
+from plugins.database.postgresql import preparing
 from plugins.database.postgresql.database import PostgresDatabase
 from plugins.database.postgresql.session import Session
 from plugins.database.postgresql.statements import Statement
@@ -58,6 +59,7 @@ begin
         execute format('drop schema %I cascade', item.nspname);
     end loop;
     create schema public;
+    grant usage on schema public to public;
     create schema kernel;
     create sequence kernel.schema_version;
 end $$
@@ -110,6 +112,7 @@ class PostgresScratch:
     def clear(self) -> None:
         """Take everything out of the database."""
         self._alone(_CLEAR)
+        self._database.prepare()
 
     def _transaction(self) -> Migrating:
         return Migrating(self._database, None)
@@ -188,7 +191,8 @@ def make_room(session: Session) -> None:
     try:
         for number, (name,) in enumerate(names):
             session.command(f"ALTER SCHEMA {name} RENAME TO {_AWAY}{number}".encode())
-        session.command(b"CREATE SCHEMA public")
+        session.command(b"CREATE SCHEMA public; GRANT USAGE ON SCHEMA public TO public")
+        session.command(preparing.COMMANDS)
     except DatabaseError as error:
         if error.sqlstate == "42501":
             error.hint = "To rehearse, the login has to own the schemas, or: alter role ... createdb"

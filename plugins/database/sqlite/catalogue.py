@@ -11,9 +11,9 @@ from typing import Any
 import apsw
 import msgspec
 
-from kernel.contracts.catalogue import Catalogue, Function
+from kernel.contracts.catalogue import PUBLIC, STANDARD_ROLES, Catalogue, Function, Role
 from plugins.database.sqlite.definitions import Definition, Routine
-from plugins.database.sqlite.statements import Change
+from plugins.database.sqlite.statements import Change, Defaults, Usage
 
 _CREATE = """
 CREATE TABLE IF NOT EXISTS "kernel.catalogue" (
@@ -24,8 +24,9 @@ CREATE TABLE IF NOT EXISTS "kernel.signals" (
     "id" INTEGER PRIMARY KEY AUTOINCREMENT, "topic" TEXT NOT NULL, "payload" TEXT NOT NULL, "sent" REAL NOT NULL
 ) STRICT
 """
-BUILT_IN_SCHEMAS = frozenset({"public", "kernel"})
-EMPTY = Catalogue(version=0, tables=MappingProxyType({}), schemas=BUILT_IN_SCHEMAS)
+BUILT_IN_SCHEMAS = frozenset({"public", "kernel", "auth"})
+_USAGE = {"public": frozenset({PUBLIC}), "auth": frozenset({PUBLIC})}
+EMPTY = Catalogue(version=0, tables=MappingProxyType({}), schemas=BUILT_IN_SCHEMAS, usage=_USAGE)
 
 _STALE_AFTER = 0.1
 
@@ -69,12 +70,18 @@ def read_within(connection: apsw.Connection) -> Catalogue:
     rows: list[Any] = cursor.fetchall()
     decode = msgspec.json.Decoder(Definition).decode
     tables = {(schema, name): decode(text) for schema, name, kind, text in rows if kind in ("table", "view")}
-    schemas = BUILT_IN_SCHEMAS | {schema for schema, _, kind, _ in rows if kind == "schema"}
-    decode_function = msgspec.json.Decoder(Routine).decode
-    functions = [decode_function(text) for _, _, kind, text in rows if kind == "function"]
-    return Catalogue(
-        version=found, tables=MappingProxyType(tables), schemas=schemas, functions=_by_name(functions)
-    )
+    empty = msgspec.structs.replace(EMPTY, version=found, tables=MappingProxyType(tables))
+    return apply(empty, (_read_change(*row) for row in rows if row[2] not in ("table", "view")))
+
+
+def _read_change(schema: str, name: str, kind: str, text: str | None) -> Change:
+    if kind == "function" and text is not None:
+        return Change(schema, name, function=msgspec.json.decode(text, type=Routine))
+    value = None if text is None else msgspec.json.decode(text, type=_VALUES[kind])
+    return Change(schema, name, is_schema=kind == "schema", value=value)
+
+
+_VALUES: dict[str, type[Role | Usage | Defaults]] = {"schema": Usage, "role": Role, "defaults": Defaults}
 
 
 def _by_name(functions: Iterable[Function]) -> Mapping[tuple[str, str], tuple[Function, ...]]:
@@ -88,6 +95,7 @@ def _by_name(functions: Iterable[Function]) -> Mapping[tuple[str, str], tuple[Fu
 def apply(catalogue: Catalogue, changes: Iterable[Change]) -> Catalogue:
     """Return `catalogue` after `changes`."""
     tables, schemas = dict(catalogue.tables), set(catalogue.schemas)
+    roles, usage, defaults = dict(catalogue.roles), dict(catalogue.usage), catalogue.default_grants
     functions = {
         (one.schema, one.signature): one for overloads in catalogue.functions.values() for one in overloads
     }
@@ -98,17 +106,29 @@ def apply(catalogue: Catalogue, changes: Iterable[Change]) -> Catalogue:
                 functions[change.schema, change.name] = change.function
         elif change.is_schema and change.is_gone:
             schemas.discard(change.schema)
+            usage.pop(change.schema, None)
         elif change.is_schema:
             schemas.add(change.schema)
+            if isinstance(change.value, Usage):
+                usage[change.schema] = change.value.roles
+        elif isinstance(change.value, Defaults):
+            defaults = change.value.grants
+        elif isinstance(change.value, Role):
+            roles[change.name] = change.value
+        elif not change.schema:
+            roles.pop(change.name, None)
         elif change.table is None:
             tables.pop((change.schema, change.name), None)
         else:
             tables[change.schema, change.name] = change.table
-    return msgspec.structs.replace(
-        catalogue,
+    return Catalogue(
+        version=catalogue.version,
         tables=MappingProxyType(tables),
         schemas=frozenset(schemas),
         functions=_by_name(functions.values()),
+        roles=MappingProxyType({**STANDARD_ROLES, **roles}),
+        usage=MappingProxyType(usage),
+        default_grants=defaults,
     )
 
 
@@ -116,15 +136,23 @@ def write(connection: apsw.Connection, changes: Iterable[Change]) -> None:
     """Keep `changes` in the file; the caller is in a transaction."""
     for change in changes:
         key = (change.schema, change.name)
-        entry = change.table or change.function
-        if change.is_gone or (entry is None and not change.is_schema):
+        kept = change.table or change.function or change.value
+        if change.is_gone or (kept is None and not change.is_schema):
             connection.execute('DELETE FROM "kernel.catalogue" WHERE "schema" = ? AND "name" = ?', key)
             continue
-        kind = change.table.kind if change.table else "function" if change.function else "schema"
-        text = msgspec.json.encode(entry).decode() if entry else None
+        kind = _kind(change)
+        text = None if kept is None else msgspec.json.encode(kept).decode()
         connection.execute(
             'INSERT OR REPLACE INTO "kernel.catalogue" VALUES (?, ?, ?, ?)', (*key, kind, text)
         )
+
+
+def _kind(change: Change) -> str:
+    if change.table is not None:
+        return change.table.kind
+    if change.function is not None:
+        return "function"
+    return next(kind for kind, cls in _VALUES.items() if change.is_schema or isinstance(change.value, cls))
 
 
 class CatalogueCache:

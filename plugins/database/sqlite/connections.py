@@ -17,6 +17,8 @@ import apsw
 import msgspec
 
 from kernel.contracts.database import DatabaseError, DatabaseUnavailable, Params, Row
+from kernel.identity import Identity
+from plugins.database import rights
 from plugins.database.sqlite import errors, functions
 
 _LARGEST_VALUE = 256 * 1024 * 1024
@@ -42,7 +44,7 @@ class Guarded:
     """
 
     __slots__ = (
-        "_clock", "_deadline", "_moment", "_ticks", "_transaction", "_writing", "connection", "limits",
+        "_clock", "_deadline", "_moment", "_ticks", "_transaction", "_writing", "connection", "identity", "limits",
     )  # fmt: skip
 
     def __init__(
@@ -61,7 +63,8 @@ class Guarded:
         self._moment: str | None = None
         self._writing = writing
         self._transaction: int | None = None
-        functions.register(connection, self._now, now, uuid)
+        self.identity: Identity | None = None
+        functions.register(connection, self._now, now, uuid, self._caller)
         connection.create_scalar_function("pg_transaction", self._number, 1)
         self._deadline = 0.0
         self._ticks = 0
@@ -92,6 +95,9 @@ class Guarded:
         if self._moment is None:
             self._moment = self._clock()
         return self._moment
+
+    def _caller(self, setting: str) -> str | None:
+        return rights.setting(setting, self.identity)
 
     def _number(self, *last: Any) -> int:
         """Return the transaction's number in the change log, which is that of its first change."""
@@ -241,8 +247,8 @@ class Connections:
             connection.pragma("query_only", True)
 
 
-def run(guarded: Guarded, sql: str, params: Params) -> list[Row]:
-    """Run one statement to its end and return its rows; the cursor is closed whatever happens.
+def run(guarded: Guarded, sql: str, params: Params, identity: Identity | None = None) -> list[Row]:
+    """Run one statement for `identity` to its end and return its rows; the cursor is closed whatever happens.
 
     Raises `DatabaseError` (22021) for a NUL character in a parameter, which PostgreSQL's text cannot hold.
     """
@@ -250,6 +256,7 @@ def run(guarded: Guarded, sql: str, params: Params) -> list[Row]:
         if type(value) is str and "\x00" in value:
             raise DatabaseError('invalid byte sequence for encoding "UTF8": 0x00', sqlstate="22021")
     guarded.start()
+    guarded.identity = identity
     cursor = guarded.connection.cursor()
     try:
         return cursor.execute(sql, params or None).fetchall()

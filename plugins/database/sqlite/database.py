@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 import apsw
 
-from kernel.contracts.catalogue import Catalogue
+from kernel.contracts.catalogue import Catalogue, Table
 from kernel.contracts.database import NO_PARAMS, Compiled, DatabaseError, NotInline, Params, Row
+from kernel.contracts.rights import Rights, Use
 from kernel.contracts.stored import StoredType
 from kernel.events import Event
 from kernel.http import TooLong
@@ -92,16 +93,16 @@ class SqliteDatabase:
         inline: bool = False,
     ) -> list[Row]:
         """Run one reading statement and return its rows."""
-        if identity is not None:
-            rights.check(statement, identity)
         if isinstance(statement, Compiled):
-            sql, tag = statement.sql, ""
+            rights.check(statement, identity)
+            sql = statement.sql
         else:
-            plan = self.plans.plan(statement, self.catalogue)
-            sql, tag = plan.sql, plan.tag
+            plan = self.plans.plan(statement, self.catalogue, rights.role_of(identity))
+            sql = plan.sql
             if plan.kind != "read":
-                raise _read_only(tag)
-        return self._inline(sql, params) if inline else self._read(sql, params)
+                raise _read_only(plan.tag)
+        run_ = self._inline if inline else self._read
+        return run_(sql, params, identity)
 
     def transaction(self, identity: Identity | None = None) -> SqliteTransaction:
         """Begin a writing transaction."""
@@ -134,11 +135,20 @@ class SqliteDatabase:
         """Start from the bytes of `image`."""
         self.connections.load(image)
 
-    def translate(self, text: str, catalogue: Catalogue) -> Plan:
-        """Return one statement of PostgreSQL's SQL as SQLite's."""
+    def rights(self, role: str | None, table: Table, use: Use) -> Rights:
+        """Return what a compiler writes into its statement over `table`."""
+        from plugins.database.sqlite.rights.compiled import rights_for
+
+        return rights_for(self.catalogue, role, table, use)
+
+    def translate(self, text: str, catalogue: Catalogue, role: str | None = None) -> Plan:
+        """Return one statement of PostgreSQL's SQL as SQLite's, with a role's rights unless that is None."""
         from plugins.database.sqlite.translate import translate
 
-        return translate(text, catalogue)
+        return translate(text, catalogue, role)
+
+    def prepare(self) -> None:
+        """Do nothing: every file knows the standard roles."""
 
     def prepare_file(self) -> None:
         """Give a new file our own tables; the caller holds the write lock."""
@@ -164,21 +174,21 @@ class SqliteDatabase:
         """Close all connections."""
         self.connections.close()
 
-    def _read(self, sql: str, params: Params) -> list[Row]:
+    def _read(self, sql: str, params: Params, identity: Identity | None) -> list[Row]:
         connections = self.connections
         reader = connections.reader()
         try:
-            return run(reader, sql, params)
+            return run(reader, sql, params, identity)
         except Exception as error:
             raise self._refusal(error, sql) from error
         finally:
             connections.returned(reader)
 
-    def _inline(self, sql: str, params: Params) -> list[Row]:
+    def _inline(self, sql: str, params: Params, identity: Identity | None) -> list[Row]:
         connections = self.connections
         reader = connections.inline_reader()
         try:
-            return run(reader, sql, params)
+            return run(reader, sql, params, identity)
         except apsw.InterruptError as error:
             raise TooLong("the statement is past its budget for the event loop") from error
         except (apsw.BusyError, apsw.LockedError) as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 import apsw
 
+from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.values import (
     arithmetic,
     arrays,
@@ -232,15 +233,30 @@ def _window(
     return lambda: (state(), state.step, value, value, state.inverse)
 
 
+def _demand(*tests: Any) -> int:
+    """Raise unless all tests hold; behind each stands what is wrong where it does not, or is unknown."""
+    for test, message in zip(tests[::2], tests[1::2], strict=True):
+        if not test:
+            raise DatabaseError(message, sqlstate="42501")
+    return 1
+
+
 def register(
-    connection: apsw.Connection, now: Callable[[], str], clock: Callable[[], str], uuid: Callable[[], str]
+    connection: apsw.Connection,
+    now: Callable[[], str],
+    clock: Callable[[], str],
+    uuid: Callable[[], str],
+    caller: Callable[[Any], str | None],
 ) -> None:
     """Give `connection` the functions.
 
-    `now`, the transaction's time, the `clock` and `uuid` are read at each call, so they follow the kernel's.
+    `now`, the transaction's time, the `clock` and `uuid` are read at each call, so they follow the kernel's; `caller`
+    tells the setting of a name (who runs the statement) and is the same throughout a statement.
     """
     for name, arguments, function in FUNCTIONS:
         connection.create_scalar_function(name, function, arguments, deterministic=True)
+    connection.create_scalar_function("pg_policy", _demand, -1)
+    connection.create_scalar_function("pg_caller", lambda *names: caller(*names), 1, deterministic=True)
     connection.create_scalar_function("pg_now", lambda *_: now(), 0)
     connection.create_scalar_function("pg_clock", lambda *_: clock(), 0)
     connection.create_scalar_function("pg_new_uuid", lambda *_: uuid(), 0)

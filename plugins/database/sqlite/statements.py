@@ -8,17 +8,30 @@ from typing import Literal
 
 import msgspec
 
-from kernel.contracts.catalogue import Catalogue, Function, Table
+from kernel.contracts.catalogue import Catalogue, DefaultGrant, Function, Role, Table
 from kernel.contracts.database import DatabaseError
 
 Kind = Literal["read", "write", "schema"]
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """The roles that may use what is in a schema."""
+
+    roles: frozenset[str] = frozenset()
+
+
+class Defaults(msgspec.Struct, frozen=True):
+    """What tables made from now on are granted."""
+
+    grants: tuple[DefaultGrant, ...] = ()
 
 
 class Change(msgspec.Struct, frozen=True):
     """What a schema statement does to the catalogue: the table as it is afterwards, or None where it is gone.
 
     With `is_schema` it is about the schema itself, with `function` about that (`name` is its signature); either is
-    made, or dropped if it `is_gone`.
+    made, or dropped if it `is_gone`. A schema has no name, a role no schema, and the grants that tables begin with
+    have neither; `value` is what they are afterwards.
     """
 
     schema: str
@@ -27,6 +40,7 @@ class Change(msgspec.Struct, frozen=True):
     is_schema: bool = False
     function: Function | None = None
     is_gone: bool = False
+    value: Role | Usage | Defaults | None = None
 
 
 REBUILT = "kernel.rebuilt"
@@ -72,20 +86,24 @@ class Plan(msgspec.Struct, frozen=True):
 class Plans:
     """The plans of the statements used last, at most `size` of them."""
 
-    def __init__(self, translate: Callable[[str, Catalogue], Plan], size: int = 1000) -> None:
+    def __init__(self, translate: Callable[[str, Catalogue, str | None], Plan], size: int = 1000) -> None:
         self._translate = translate
         self._size = size
-        self._plans: OrderedDict[str, tuple[int, Plan]] = OrderedDict()
+        self._plans: OrderedDict[tuple[str, str | None], tuple[int, Plan]] = OrderedDict()
 
-    def plan(self, text: str, catalogue: Catalogue) -> Plan:
-        """Return the plan of one statement; raises `DatabaseError` for one that is wrong or not supported."""
-        found = self._plans.get(text)
+    def plan(self, text: str, catalogue: Catalogue, role: str | None = None) -> Plan:
+        """Return the plan of one statement with a role's rights in it, unless that is None.
+
+        Raises `DatabaseError` for one that is wrong, not supported, or not for this role.
+        """
+        key = (text, role)
+        found = self._plans.get(key)
         if found is not None and found[0] == catalogue.version:
             return found[1]
-        plan = self._translate(text, catalogue)
-        self._plans[text] = (catalogue.version, plan)
+        plan = self._translate(text, catalogue, role)
+        self._plans[key] = (catalogue.version, plan)
         while len(self._plans) > self._size:
             # Another thread may have emptied it in between; popitem on an empty one would raise.
-            oldest = next(iter(self._plans), None)
-            self._plans.pop(oldest or "", None)
+            oldest = next(iter(self._plans), key)
+            self._plans.pop(oldest, None)
         return plan

@@ -93,7 +93,7 @@ class SqliteTransaction(EngineTransaction):
         return self._catalogue or self._database.catalogue
 
     def _plan(self, text: str) -> Plan:
-        plan = self._database.plans.plan(text, self._known())
+        plan = self._database.plans.plan(text, self._known(), rights.role_of(self._identity))
         if plan.kind == "schema":
             raise DatabaseError(
                 f"{plan.tag} changes the schema", sqlstate="25001", hint="Use schema_transaction() for it."
@@ -101,8 +101,8 @@ class SqliteTransaction(EngineTransaction):
         return plan
 
     def _run(self, statement: str | Compiled, params: Params) -> tuple[list[Row], int]:
-        rights.check(statement, self._identity)
         if isinstance(statement, Compiled):
+            rights.check(statement, self._identity)
             return self._execute(statement.sql, params)
         return self._run_plan(self._plan(statement), params)
 
@@ -113,7 +113,7 @@ class SqliteTransaction(EngineTransaction):
     def _execute(self, sql: str, params: Params) -> tuple[list[Row], int]:
         writer = self._open()
         try:
-            return _execute(writer, sql, params)
+            return _execute(writer, sql, params, self._identity)
         except Exception as error:
             raise self._refusal(error, writer, sql, params) from error
 
@@ -128,9 +128,9 @@ class SqliteTransaction(EngineTransaction):
         return refusal
 
 
-def _execute(writer: Guarded, sql: str, params: Params) -> tuple[list[Row], int]:
+def _execute(writer: Guarded, sql: str, params: Params, identity: Identity | None) -> tuple[list[Row], int]:
     before = writer.connection.total_changes()
-    rows = run(writer, sql, params)
+    rows = run(writer, sql, params, identity)
     wrote = writer.connection.total_changes() != before
     return rows, writer.connection.changes() if wrote else len(rows)
 

@@ -11,7 +11,7 @@ from kernel.contracts.catalogue import Argument, Column, ForeignKey, Function, I
 from plugins.database.sqlite.database import SqliteDatabase
 
 SCHEMA = """
-create schema auth;
+create schema if not exists auth;
 create table auth.users (id uuid primary key default gen_random_uuid(), email varchar(50) not null unique);
 create table todos (
     id bigint generated always as identity primary key,

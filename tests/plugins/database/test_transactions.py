@@ -182,6 +182,7 @@ def test_many_threads_write_without_losing_anything(database: Any) -> None:
 
 
 def test_a_statement_needs_the_rights_of_the_transactions_identity(database: Any) -> None:
+    database.prepare()
     with_table(database)
     anna = Identity(role="authenticated", subject="anna")
     for statement in (
@@ -195,8 +196,11 @@ def test_a_statement_needs_the_rights_of_the_transactions_identity(database: Any
         with pytest.raises(DatabaseError) as caught:
             database.query(statement, identity=anna)
         assert caught.value.sqlstate == "42501"
+    with database.schema_transaction() as transaction:
+        transaction.script("grant select on t to authenticated")
     with database.transaction(anna) as transaction:
         assert transaction.query(Compiled("SELECT n FROM t", role="authenticated")) == [(1,)]
+        assert transaction.query("select n from t") == [(1,)]
     with database.transaction(Identity(role="service_role")) as transaction:
         assert transaction.query("select n from t") == [(1,)]
 

@@ -14,14 +14,17 @@ from plugins.database.sqlite.statements import Plan
 from plugins.database.sqlite.translate.statements import emit_statement
 
 
-def translate(text: str, catalogue: Catalogue) -> Plan:
-    """Return the one statement in `text` as a plan; raises `DatabaseError` for none, several, or a wrong one."""
+def translate(text: str, catalogue: Catalogue, role: str | None = None) -> Plan:
+    """Return the one statement in `text` as a plan, with the rights of `role` in it unless that is None.
+
+    Raises `DatabaseError` for no statement, several, or one that is wrong or may not be.
+    """
     parsed = parser.parse(text)
     if len(parsed.statements) != 1:
         count = len(parsed.statements)
         message = "an empty statement" if not count else f"{count} statements where one is expected"
         raise DatabaseError(message, sqlstate="42601", hint="Use Transaction.script for several statements.")
     try:
-        return emit_statement(parsed.statements[0], parsed, catalogue)
+        return emit_statement(parsed.statements[0], parsed, catalogue, role)
     except RecursionError:
         raise DatabaseError("stack depth limit exceeded", sqlstate="54001") from None

@@ -13,6 +13,7 @@ from plugins.database.sqlite.translate.builtins import (
     rows,
     texts,
 )
+from plugins.database.sqlite.translate.callers import emit_caller
 from plugins.database.sqlite.translate.nodes import Node, only, refused, strings
 from plugins.database.sqlite.translate.scope import Expr, Scope
 from plugins.database.sqlite.translate.signatures import apply, missing
@@ -33,6 +34,9 @@ _SCHEMAS = ("pg_catalog", "extensions")
 def emit_call(fields: Node, scope: Scope) -> Expr:
     """Emit a call of a scalar, aggregate or window function."""
     names = strings(fields["funcname"])
+    asked = emit_caller(names, fields)
+    if asked is not None:
+        return asked
     if len(names) > 1 and names[0] not in _SCHEMAS:
         return _kept(fields, scope) or _no_such(names)
     label = names[-1]

@@ -332,6 +332,9 @@ _VALUE_FUNCTIONS = {
     "SVFOP_LOCALTIMESTAMP": Expr(
         "replace(pg_now(), '+00:00', '')", "timestamp without time zone", name="localtimestamp"
     ),
+    "SVFOP_CURRENT_USER": Expr("pg_caller('role')", "name", name="current_user"),
+    "SVFOP_CURRENT_ROLE": Expr("pg_caller('role')", "name", name="current_role"),
+    "SVFOP_USER": Expr("pg_caller('role')", "name", name="user"),
     "SVFOP_LOCALTIME": Expr(
         "replace(substr(pg_now(), 12), '+00:00', '')", "time without time zone", name="localtime"
     ),

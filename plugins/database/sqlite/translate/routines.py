@@ -191,7 +191,9 @@ def _body(function: Routine, arguments: Sequence[Expr], scope: Scope) -> Query:
 
 def body_scope(function: Routine, arguments: Sequence[Expr], scope: Scope) -> Scope:
     """Return the scope of a function's body."""
-    inner = Scope(scope.catalogue, scope.parameters)
+    inner = Scope(
+        scope.catalogue, scope.parameters, rights=None if function.security_definer else scope.rights
+    )
     inner.inlined = scope.inlined | {(function.schema, function.signature)}
     named = {}
     for place, (argument, value) in enumerate(zip(function.arguments, arguments, strict=True), 1):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -11,6 +11,10 @@ from kernel.contracts.catalogue import Catalogue, Table
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.names import engine_name, quote, text_literal
 from plugins.database.sqlite.stored import base_type, form_of
+
+if TYPE_CHECKING:
+    from plugins.database.sqlite.rights.access import Access
+    from plugins.database.sqlite.rights.role import RoleRights
 
 
 class Expr(NamedTuple):
@@ -34,8 +38,9 @@ class Item(msgspec.Struct, frozen=True):
     """One entry of a FROM clause: the name it goes by and its columns' types.
 
     `qualified` is false where SQLite wants bare column names, as in RETURNING; `table` is what it stands for, if
-    that is a table or a view. `computed` gives the SQL of columns that stand for something else, `scalar` tells
-    that the entry's name is also that of its one column's value.
+    that is a table or a view, and `access` notes which of its columns are read. `computed` gives the SQL of columns
+    that stand for something else, `scalar` tells that the entry's name is also that of its one column's value.
+    Without `bare`, its columns are found by their qualified names alone.
     """
 
     alias: str
@@ -44,6 +49,8 @@ class Item(msgspec.Struct, frozen=True):
     table: Table | None = None
     computed: Mapping[str, str] = {}
     scalar: bool = False
+    access: Access | None = None
+    bare: bool = True
 
     def column(self, name: str) -> Expr:
         """Return a column of this entry as an expression."""
@@ -60,15 +67,21 @@ class Scope:
     `arguments` are those of the function whose body this is in, by name and as ``$1``, `inlined` that function and
     those around it, `returned` the types that a write's RETURNING has to give. `reads` gathers the columns of tables
     and views that the whole statement reads. `inside` counts the aggregates and GROUP BY expressions being emitted,
-    `bare` the columns outside of them.
+    `bare` the columns outside of them. `rights` are those of the role that the statement is emitted for, or None
+    where they do not matter.
     """
 
     def __init__(
-        self, catalogue: Catalogue, parameters: tuple[str, ...], parent: Scope | None = None
+        self,
+        catalogue: Catalogue,
+        parameters: tuple[str, ...],
+        parent: Scope | None = None,
+        rights: RoleRights | None = None,
     ) -> None:
         self.catalogue = catalogue
         self.parameters = parameters
         self.parent = parent
+        self.rights: RoleRights | None = rights if parent is None else parent.rights
         self.items: list[Item] = []
         self.ctes: dict[str, Mapping[str, str]] = {} if parent is None else dict(parent.ctes)
         self.reads: set[tuple[str, str, str]] = set() if parent is None else parent.reads
@@ -89,7 +102,7 @@ class Scope:
 
     def beside(self) -> Scope:
         """Return the scope of a subquery in FROM, which does not see what stands beside it there."""
-        scope = Scope(self.catalogue, self.parameters, self.parent)
+        scope = Scope(self.catalogue, self.parameters, self.parent, self.rights)
         scope.ctes = dict(self.ctes)
         scope.reads = self.reads
         scope.arguments, scope.inlined = self.arguments, self.inlined
@@ -119,6 +132,8 @@ class Scope:
     def find_table(self, range_var: dict[str, Any]) -> Table | None:
         """Return the table or view that a RangeVar names, or None."""
         schema, name = relation_name(range_var)
+        if self.rights is not None:
+            self.rights.enter(schema)
         return self.catalogue.table(name, schema)
 
     def column(self, name: str) -> Expr:
@@ -127,7 +142,7 @@ class Scope:
         while scope is not None:
             if name in scope.merged:
                 return scope.merged[name]
-            found = [item for item in scope.items if name in item.columns]
+            found = [item for item in scope.items if item.bare and name in item.columns]
             if len(found) > 1:
                 raise DatabaseError(f'column reference "{name}" is ambiguous', sqlstate="42702")
             if found:
@@ -146,6 +161,7 @@ class Scope:
             raise DatabaseError(f'column "{name}" does not exist', sqlstate="42703", column=name) from None
         for column in item.columns:
             scope.note(item, column)
+            scope.read(item, column)
         if item.scalar:
             return item.column(next(iter(item.columns)))._replace(name=name)
         values = (
@@ -159,15 +175,17 @@ class Scope:
         if self.arguments is not None and f"{qualifier}.{name}" in self.arguments:
             return self.arguments[f"{qualifier}.{name}"]
         scope, item = self.find(qualifier)
-        scope.note(item, name)
         if name not in item.columns:
             raise DatabaseError(f"column {qualifier}.{name} does not exist", sqlstate="42703", column=name)
+        scope.note(item, name)
         return self.read(item, name)
 
     def read(self, item: Item, name: str) -> Expr:
         """Return a column of a FROM entry, and keep in mind that it is read."""
         if item.table is not None:
             self.reads.add((item.table.schema, item.table.name, name))
+        if item.access is not None:
+            item.access.read(name)
         return item.column(name)
 
     def has_bare_names(self) -> bool:
@@ -224,6 +242,11 @@ def missing_relation(range_var: dict[str, Any]) -> DatabaseError:
     name = range_var["relname"]
     full = f"{range_var['schemaname']}.{name}" if "schemaname" in range_var else name
     return DatabaseError(f'relation "{full}" does not exist', sqlstate="42P01", table=name)
+
+
+def table_types(table: Table) -> dict[str, str]:
+    """Return the declared types of a table's columns."""
+    return {name: column.type for name, column in table.columns.items()}
 
 
 def file_name(table: Table) -> str:

@@ -7,15 +7,19 @@ from collections.abc import Callable
 from kernel.contracts.catalogue import Catalogue
 from kernel.contracts.database import DatabaseError
 from plugins.database.parser import Parsed
+from plugins.database.sqlite.rights.leaks import leaks
+from plugins.database.sqlite.rights.role import UNRESTRICTED, RoleRights
 from plugins.database.sqlite.statements import Plan
 from plugins.database.sqlite.translate.nodes import Node, kind_of, refused
 from plugins.database.sqlite.translate.queries.select import emit_query
 from plugins.database.sqlite.translate.queries.truncation import emit_truncate
 from plugins.database.sqlite.translate.queries.writes import emit_delete, emit_insert, emit_update
 from plugins.database.sqlite.translate.routines import emit_writing_call
+from plugins.database.sqlite.translate.schema import grants, policies
 from plugins.database.sqlite.translate.schema.alterations import alter_table
 from plugins.database.sqlite.translate.schema.copies import create_table_as
 from plugins.database.sqlite.translate.schema.drops import drop
+from plugins.database.sqlite.translate.schema.followers import follow
 from plugins.database.sqlite.translate.schema.functions import PLPGSQL, create_function, drop_function
 from plugins.database.sqlite.translate.schema.indexes import create_index
 from plugins.database.sqlite.translate.schema.publications import (
@@ -31,20 +35,28 @@ from plugins.database.sqlite.translate.schema.views import create_view
 from plugins.database.sqlite.translate.scope import Scope
 
 
-def emit_statement(node: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
-    """Return the plan of one statement; raises `DatabaseError` naming the statement where it is refused."""
+def emit_statement(node: Node, parsed: Parsed, catalogue: Catalogue, role: str | None) -> Plan:
+    """Return the plan of one statement, with the rights of `role` in it unless that is None.
+
+    Raises `DatabaseError` naming the statement where it is refused, or 42501 where the role has not the rights.
+    """
     kind, fields = kind_of(node)
-    scope = Scope(catalogue, parsed.parameters)
     try:
         data = _DATA.get(kind)
         if data is not None:
-            return data(fields, scope)
+            rights = None
+            if role not in (None, UNRESTRICTED):
+                rights = RoleRights(catalogue, role, barrier=leaks(node))
+            plan = data(fields, Scope(catalogue, parsed.parameters, rights=rights))
+            if rights is not None:
+                rights.check()
+            return plan
         schema = _SCHEMA.get(kind)
         if schema is None:
             raise refused(*_REFUSED.get(kind, (f"the statement {_tag(kind)}",)))
         if parsed.parameters:
             raise DatabaseError(f"{_tag(kind)} takes no parameters", sqlstate="42P02")
-        return schema(fields, parsed, catalogue)
+        return follow(kind, schema(fields, parsed, catalogue), catalogue)
     except DatabaseError as error:
         if error.sqlstate == "0A000" and error.detail is None:
             statement = parsed.source.decode().strip()
@@ -56,6 +68,18 @@ def emit_data(node: Node, scope: Scope) -> Plan:
     """Return the plan of a statement on rows."""
     kind, fields = kind_of(node)
     return _DATA[kind](fields, scope)
+
+
+def _alter(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
+    if policies.switches_row_security(fields):
+        return policies.switch_row_security(fields, parsed, catalogue)
+    return alter_table(fields, parsed, catalogue)
+
+
+def _rename(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
+    if fields["renameType"] == "OBJECT_POLICY":
+        return policies.rename_policy(fields, parsed, catalogue)
+    return rename(fields, parsed, catalogue)
 
 
 def _select(fields: Node, scope: Scope) -> Plan:
@@ -82,7 +106,11 @@ _DATA: dict[str, Callable[[Node, Scope], Plan]] = {
     "TruncateStmt": emit_truncate,
 }
 
-_DROPS = {"OBJECT_FUNCTION": drop_function, "OBJECT_PUBLICATION": drop_publication}
+_DROPS = {
+    "OBJECT_FUNCTION": drop_function,
+    "OBJECT_POLICY": policies.drop_policy,
+    "OBJECT_PUBLICATION": drop_publication,
+}
 _REFUSED = {
     "CreateSeqStmt": ("CREATE SEQUENCE", "Number rows with an identity column."),
     "CreateTrigStmt": ("CREATE TRIGGER", PLPGSQL),
@@ -93,19 +121,27 @@ _REFUSED = {
 }
 
 _SCHEMA: dict[str, Callable[[Node, Parsed, Catalogue], Plan]] = {
-    "AlterPublicationStmt": alter_publication,
+    "AlterDefaultPrivilegesStmt": grants.default_privileges,
     "AlterObjectSchemaStmt": set_schema,
-    "AlterTableStmt": alter_table,
+    "AlterPolicyStmt": policies.alter_policy,
+    "AlterPublicationStmt": alter_publication,
+    "AlterRoleStmt": grants.alter_role,
+    "AlterTableStmt": _alter,
     "CommentStmt": comment,
     "CreateFunctionStmt": create_function,
     "CreateExtensionStmt": create_extension,
+    "CreatePolicyStmt": policies.create_policy,
     "CreatePublicationStmt": create_publication,
+    "CreateRoleStmt": grants.create_role,
     "CreateSchemaStmt": create_schema,
     "CreateStmt": create_table,
     "CreateTableAsStmt": create_table_as,
+    "DropRoleStmt": grants.drop_role,
     "DropStmt": _drop,
+    "GrantRoleStmt": grants.grant_role,
+    "GrantStmt": grants.grant,
     "IndexStmt": create_index,
-    "RenameStmt": rename,
+    "RenameStmt": _rename,
     "VariableSetStmt": set_variable,
     "ViewStmt": create_view,
 }

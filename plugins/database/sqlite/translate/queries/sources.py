@@ -7,7 +7,7 @@ from plugins.database.sqlite.names import quote
 from plugins.database.sqlite.translate import expressions
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
 from plugins.database.sqlite.translate.queries.rows import emit_function
-from plugins.database.sqlite.translate.scope import Item, Scope, file_name
+from plugins.database.sqlite.translate.scope import Item, Scope, file_name, table_types
 
 _REFUSED = {"RangeTableSample": "TABLESAMPLE", "RangeTableFunc": "XMLTABLE"}
 _JOINS = {
@@ -39,7 +39,7 @@ def emit_from(node: Node, scope: Scope) -> str:
     raise refused(_REFUSED.get(kind, f"{kind} in FROM"))
 
 
-def emit_relation(fields: Node, scope: Scope, *, qualified: bool = True) -> str:
+def emit_relation(fields: Node, scope: Scope) -> str:
     """Emit a table, a view or a WITH query by name."""
     only(fields, "a table", "catalogname", "schemaname", "relname", "inh", "relpersistence", "alias")
     alias_fields = fields.get("alias", {})
@@ -50,8 +50,27 @@ def emit_relation(fields: Node, scope: Scope, *, qualified: bool = True) -> str:
         scope.add(Item(alias, common))
         return f"{quote(fields['relname'])} AS {quote(alias)}"
     table = scope.table(fields)
-    columns = {name: column.type for name, column in table.columns.items()}
-    scope.add(Item(alias, columns, qualified=qualified, table=table))
+    rights = scope.rights
+    access = None if rights is None else rights.access(table, "select")
+    scope.add(Item(alias, table_types(table), table=table, access=access))
+    if rights is not None:
+        source = rights.source(table)
+    else:
+        # By the name of its database a table is never mistaken for a query of WITH around it.
+        hidden = fields["relname"] in scope.ctes or scope.inlined
+        source = f"main.{file_name(table)}" if hidden else file_name(table)
+    return f"{source} AS {quote(alias)}"
+
+
+def emit_target(fields: Node, scope: Scope, privilege: str) -> str:
+    """Emit the table that a statement changes."""
+    only(fields, "a table to write", "schemaname", "relname", "inh", "relpersistence", "alias")
+    alias_fields = fields.get("alias", {})
+    only(alias_fields, "an alias of a table", "aliasname")
+    alias = alias_fields.get("aliasname", fields["relname"])
+    table = scope.table(fields)
+    access = None if scope.rights is None else scope.rights.access(table, privilege)
+    scope.add(Item(alias, table_types(table), table=table, access=access))
     return f"{file_name(table)} AS {quote(alias)}"
 
 

@@ -20,6 +20,7 @@ def emit_truncate(fields: Node, scope: Scope) -> Plan:
         if table.kind != "table":
             raise DatabaseError(f'"{table.name}" is not a table', sqlstate="42809")
         wanted[key_of(table)] = table
+        _check(table, scope)
     waiting = list(wanted.values())
     while waiting:
         table = waiting.pop()
@@ -34,12 +35,18 @@ def emit_truncate(fields: Node, scope: Scope) -> Plan:
                     hint=f'Truncate table "{other.name}" at the same time, or use TRUNCATE ... CASCADE.',
                 )
             wanted[key_of(other)] = other
+            _check(other, scope)
             waiting.append(other)
     pieces = [f"DELETE FROM {file_name(table)}" for table in _referencing_first(wanted, scope)]
     if fields.get("restart_seqs"):
         names = ", ".join(text_literal(engine_name(*key)) for key in wanted)
         pieces.append(f"DELETE FROM sqlite_sequence WHERE name IN ({names})")
     return Plan("write", "; ".join(pieces), "TRUNCATE")
+
+
+def _check(table: Definition, scope: Scope) -> None:
+    if scope.rights is not None:
+        scope.rights.access(table, "truncate")
 
 
 def _referencing_first(tables: dict[Key, Definition], scope: Scope) -> list[Definition]:

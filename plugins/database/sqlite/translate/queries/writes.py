@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from kernel.contracts.catalogue import Column, Table
 from kernel.contracts.database import DatabaseError
@@ -11,10 +11,11 @@ from plugins.database.sqlite.statements import Plan
 from plugins.database.sqlite.stored import base_type, fit
 from plugins.database.sqlite.translate import expressions, types
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused
+from plugins.database.sqlite.translate.queries import guards
 from plugins.database.sqlite.translate.queries.select import emit_query, emit_targets, emit_with
-from plugins.database.sqlite.translate.queries.sources import emit_from, emit_relation
+from plugins.database.sqlite.translate.queries.sources import emit_from, emit_target
 from plugins.database.sqlite.translate.schema.defaults import default_value, makes_own_value
-from plugins.database.sqlite.translate.scope import Expr, Item, Scope, file_name
+from plugins.database.sqlite.translate.scope import Expr, Item, Scope, file_name, table_types
 
 
 def emit_insert(fields: Node, scope: Scope) -> Plan:
@@ -25,20 +26,27 @@ def emit_insert(fields: Node, scope: Scope) -> Plan:
     )  # fmt: skip
     with_sql = emit_with(fields["withClause"], scope) if "withClause" in fields else ""
     table = _target(fields["relation"], scope, "insert into")
+    writing = guards.writing(table, _alias(fields), scope.rights, "insert")
     override = fields.get("override", "OVERRIDING_NOT_SET")
     if override == "OVERRIDING_USER_VALUE":
         raise refused("OVERRIDING USER VALUE")
     target = _named(fields, table)
-    if "selectStmt" not in fields:
-        source = "DEFAULT VALUES"
-    else:
+    names: list[str] = []
+    source = "DEFAULT VALUES"
+    if "selectStmt" in fields:
         columns = _insert_columns(fields.get("cols"), table, fields["selectStmt"])
-        target, source = _source(fields["selectStmt"]["SelectStmt"], columns, table, scope, target, override)
+        writing.uses("insert", [column.name for column in columns])
+        names, source = _source(fields["selectStmt"]["SelectStmt"], columns, table, scope, override)
     conflict = (
-        _conflict(fields["onConflictClause"], table, fields, scope) if "onConflictClause" in fields else ""
+        _conflict(fields["onConflictClause"], table, fields, scope, writing)
+        if "onConflictClause" in fields
+        else None
     )
-    returning = _returning(fields, table, _alias(fields), scope)
-    return Plan("write", f"{with_sql}INSERT INTO {target} {source}{conflict}{returning}", "INSERT")
+    returning = _returning(fields, writing, scope)
+    names, source = writing.rows(names, source)
+    listed = f" ({', '.join(map(quote, names))})" if names else ""
+    merged = "" if conflict is None else conflict()
+    return Plan("write", f"{with_sql}INSERT INTO {target}{listed} {source}{merged}{returning}", "INSERT")
 
 
 def _target(relation: Node, scope: Scope, verb: str) -> Table:
@@ -86,24 +94,23 @@ def _column(table: Table, name: str) -> Column:
 
 
 def _source(
-    fields: Node, columns: list[Column], table: Table, scope: Scope, target: str, override: str
-) -> tuple[str, str]:
+    fields: Node, columns: list[Column], table: Table, scope: Scope, override: str
+) -> tuple[list[str], str]:
     if "valuesLists" in fields and set(fields) <= {"valuesLists", "limitOption", "op"}:
-        return _rows(fields["valuesLists"], columns, table, scope, target, override)
+        return _rows(fields["valuesLists"], columns, table, scope, override)
     _check_given(columns, override)
     query = emit_query(fields, scope.nested(), [column.type for column in columns])
     if len(query.columns) > len(columns):
         raise DatabaseError("INSERT has more expressions than target columns", sqlstate="42601")
     if len(query.columns) < len(columns):
         columns = columns[: len(query.columns)]
-    names = ", ".join(quote(column.name) for column in columns)
     # SQLite reads ON after a bare SELECT as the start of a join's condition; WHERE true ends the FROM clause.
-    return f"{target} ({names})", f"SELECT * FROM ({query.sql}) WHERE true"
+    return [column.name for column in columns], f"SELECT * FROM ({query.sql}) WHERE true"
 
 
 def _rows(
-    rows: list[Node], columns: list[Column], table: Table, scope: Scope, target: str, override: str
-) -> tuple[str, str]:
+    rows: list[Node], columns: list[Column], table: Table, scope: Scope, override: str
+) -> tuple[list[str], str]:
     lists = [row["List"]["items"] for row in rows]
     for items in lists:
         if len(items) > len(columns):
@@ -115,14 +122,14 @@ def _rows(
     ]
     _check_given([columns[place] for place in kept], override)
     if not kept and len(lists) == 1:
-        return target, "DEFAULT VALUES"
+        return [], "DEFAULT VALUES"
     if not kept:
         raise refused("several rows of nothing but DEFAULT")
     listed = [
         ", ".join(_value(items[place], columns[place], table, scope).sql for place in kept) for items in lists
     ]
-    names = ", ".join(quote(columns[place].name) for place in kept)
-    return f"{target} ({names})", "VALUES " + ", ".join(f"({row})" for row in listed)
+    names = [columns[place].name for place in kept]
+    return names, "VALUES " + ", ".join(f"({row})" for row in listed)
 
 
 def _check_given(columns: Iterable[Column], override: str) -> None:
@@ -177,31 +184,34 @@ def _mismatch(error: DatabaseError, column: Column) -> DatabaseError:
     return error
 
 
-def _conflict(clause: Node, table: Table, fields: Node, scope: Scope) -> str:
+def _conflict(
+    clause: Node, table: Table, fields: Node, scope: Scope, writing: guards.Writing
+) -> Callable[[], str]:
+    """Emit ON CONFLICT; what it demands of rows is known once RETURNING has been read."""
     only(clause, "ON CONFLICT", "action", "infer", "targetList", "whereClause")
-    own = Item(_alias(fields), _types(table), table=table)
+    own = Item(_alias(fields), table_types(table), table=table, access=writing.access)
     inner = scope.nested()
     inner.add(own)
-    target = _conflict_target(clause["infer"], table, scope) if "infer" in clause else ""
+    target = _conflict_target(clause["infer"], table, scope, writing) if "infer" in clause else ""
     if clause["action"] == "ONCONFLICT_NOTHING":
-        return f" ON CONFLICT{target} DO NOTHING"
+        return lambda: f" ON CONFLICT{target} DO NOTHING"
     if not target:
         raise DatabaseError(
             "ON CONFLICT DO UPDATE requires inference specification or constraint name", sqlstate="42601"
         )
-    inner.items.append(Item("excluded", _types(table)))
     # A bare name means the row that is there; only a qualified one means the row that was to be inserted.
-    inner.merged.update({name: own.column(name) for name in table.columns})
+    inner.items.append(Item("excluded", table_types(table), bare=False))
     sets = _assignments(clause["targetList"], table, inner)
+    writing.uses("update", sets)
     where = (
         f" WHERE {expressions.condition(clause['whereClause'], inner, 'WHERE')}"
         if "whereClause" in clause
         else ""
     )
-    return f" ON CONFLICT{target} DO UPDATE SET {sets}{where}"
+    return lambda: f" ON CONFLICT{target} DO UPDATE SET {_listed(writing.merged(sets))}{where}"
 
 
-def _conflict_target(infer: Node, table: Table, scope: Scope) -> str:
+def _conflict_target(infer: Node, table: Table, scope: Scope, writing: guards.Writing) -> str:
     only(infer, "ON CONFLICT", "indexElems", "whereClause", "conname")
     if "conname" in infer:
         index = next(
@@ -211,9 +221,11 @@ def _conflict_target(infer: Node, table: Table, scope: Scope) -> str:
             raise DatabaseError(
                 f'constraint "{infer["conname"]}" for table "{table.name}" does not exist', sqlstate="42704"
             )
-        return f" ({', '.join(quote(column) for column in index.columns if column)})"
+        columns = [column for column in index.columns if column]
+        writing.uses("select", columns)
+        return f" ({', '.join(map(quote, columns))})"
     bare = scope.nested()
-    bare.add(Item(table.name, _types(table), qualified=False))
+    bare.add(Item(table.name, table_types(table), qualified=False, access=writing.access))
     keys = [_conflict_key(item["IndexElem"], bare) for item in infer["indexElems"]]
     where = (
         f" WHERE {expressions.condition(infer['whereClause'], bare, 'WHERE')}"
@@ -230,30 +242,32 @@ def _conflict_key(fields: Node, scope: Scope) -> str:
     return expressions.emit(fields["expr"], scope).sql
 
 
-def _types(table: Table) -> dict[str, str]:
-    return {name: column.type for name, column in table.columns.items()}
-
-
-def _assignments(targets: Sequence[Node], table: Table, scope: Scope) -> str:
-    pieces = []
-    columns: list[Column] = []
+def _assignments(targets: Sequence[Node], table: Table, scope: Scope) -> dict[str, str]:
+    """Return the SQL of each column's new value."""
+    found: dict[str, str] = {}
     for item in targets:
         fields = item["ResTarget"]
         only(fields, "SET", "name", "val")
         column = _column(table, fields["name"])
-        if column in columns:
+        if column.name in found:
             raise DatabaseError(f'multiple assignments to same column "{column.name}"', sqlstate="42601")
-        columns.append(column)
         several = fields["val"].get("MultiAssignRef", {})
-        if "SubLink" not in several.get("source", {}):
-            pieces.append(f"{quote(column.name)} = {_assigned(fields['val'], column, table, scope).sql}")
-        elif several["colno"] == several["ncolumns"]:
-            pieces.append(_assigned_row(several, columns[-several["ncolumns"] :], scope))
-    return ", ".join(pieces)
+        if "SubLink" in several.get("source", {}):
+            found[column.name] = ""
+            if several["colno"] == several["ncolumns"]:
+                names = list(found)[-several["ncolumns"] :]
+                found |= _assigned_row(several, [table.columns[name] for name in names], scope)
+        else:
+            found[column.name] = _assigned(fields["val"], column, table, scope).sql
+    return found
 
 
-def _assigned_row(fields: Node, columns: list[Column], scope: Scope) -> str:
-    """Emit the assignment of a subquery's one row to several columns; a second row is refused."""
+def _listed(sets: Mapping[str, str]) -> str:
+    return ", ".join(f"{quote(name)} = {sql}" for name, sql in sets.items())
+
+
+def _assigned_row(fields: Node, columns: list[Column], scope: Scope) -> dict[str, str]:
+    """Return what a subquery's one row gives to each of several columns; a second row is refused."""
     link = fields["source"]["SubLink"]
     if link["subLinkType"] != "EXPR_SUBLINK":
         raise refused(f"SET (...) = {link['subLinkType']}")
@@ -264,8 +278,10 @@ def _assigned_row(fields: Node, columns: list[Column], scope: Scope) -> str:
         raise DatabaseError("number of columns does not match number of values", sqlstate="42601")
     names = ", ".join(f"c{place}" for place in range(len(columns)))
     alone = "iif((SELECT count(*) FROM (SELECT 1 FROM q LIMIT 2)) < 2, 1, pg_too_many())"
-    targets = ", ".join(quote(column.name) for column in columns)
-    return f"({targets}) = (WITH q({names}) AS ({query.sql}) SELECT {names} FROM q WHERE {alone})"
+    return {
+        column.name: f"(WITH q({names}) AS ({query.sql}) SELECT c{place} FROM q WHERE {alone})"
+        for place, column in enumerate(columns)
+    }
 
 
 def _assigned(node: Node, column: Column, table: Table, scope: Scope) -> Expr:
@@ -305,19 +321,24 @@ def emit_update(fields: Node, scope: Scope) -> Plan:
     )
     with_sql = emit_with(fields["withClause"], scope) if "withClause" in fields else ""
     table = _target(fields["relation"], scope, "update")
-    target = emit_relation(fields["relation"], scope)
+    target = emit_target(fields["relation"], scope, "update")
     own = scope.items[0]
+    writing = guards.writing(table, own.alias, scope.rights, "update", own.access)
     from_sql = ""
     if "fromClause" in fields:
         from_sql = " FROM " + ", ".join(emit_from(item, scope) for item in fields["fromClause"])
     sets = _assignments(fields["targetList"], table, scope)
-    where = (
-        f" WHERE {expressions.condition(fields['whereClause'], scope, 'WHERE')}"
-        if "whereClause" in fields
-        else ""
-    )
-    returning = _returning(fields, table, own.alias, scope)
-    return Plan("write", f"{with_sql}UPDATE {target} SET {sets}{from_sql}{where}{returning}", "UPDATE")
+    writing.uses("update", sets)
+    test = _where(fields, scope)
+    returning = _returning(fields, writing, scope)
+    sql = f"UPDATE {target} SET {_listed(writing.changed(sets))}{from_sql}{writing.where(test)}{returning}"
+    return Plan("write", with_sql + sql, "UPDATE")
+
+
+def _where(fields: Node, scope: Scope) -> str | None:
+    if "whereClause" not in fields:
+        return None
+    return expressions.condition(fields["whereClause"], scope, "WHERE")
 
 
 def emit_delete(fields: Node, scope: Scope) -> Plan:
@@ -325,29 +346,27 @@ def emit_delete(fields: Node, scope: Scope) -> Plan:
     only(fields, "DELETE", "relation", "whereClause", "usingClause", "returningClause", "withClause")
     with_sql = emit_with(fields["withClause"], scope) if "withClause" in fields else ""
     table = _target(fields["relation"], scope, "delete from")
-    target = emit_relation(fields["relation"], scope)
+    target = emit_target(fields["relation"], scope, "delete")
     own = scope.items[0]
+    writing = guards.writing(table, own.alias, scope.rights, "delete", own.access)
     using = [emit_from(item, scope) for item in fields.get("usingClause", ())]
-    where = (
-        f" WHERE {expressions.condition(fields['whereClause'], scope, 'WHERE')}"
-        if "whereClause" in fields
-        else ""
-    )
+    test = _where(fields, scope)
+    returning = _returning(fields, writing, scope)
+    where = writing.where(test)
     if using:
         rowid = rowid_of(table.columns)
         inner = f"SELECT {quote(own.alias)}.{rowid} FROM {target}, {', '.join(using)}{where}"
         where = f" WHERE {rowid} IN ({inner})"
-    returning = _returning(fields, table, own.alias, scope)
     return Plan("write", f"{with_sql}DELETE FROM {target}{where}{returning}", "DELETE")
 
 
-def _returning(fields: Node, table: Table, alias: str, scope: Scope) -> str:
+def _returning(fields: Node, writing: guards.Writing, scope: Scope) -> str:
     if "returningClause" not in fields:
         return ""
     clause = fields["returningClause"]
     only(clause, "RETURNING", "exprs")
-    inner = scope.apart()
-    inner.add(Item(alias, _types(table), qualified=False, table=table))
+    inner, table = scope.apart(), writing.table
+    inner.add(Item(writing.alias, table_types(table), qualified=False, table=table, access=writing.access))
     outputs = emit_targets(clause["exprs"], inner, scope.returned)
     if scope.returned and len(outputs) != len(scope.returned):
         raise DatabaseError("return type mismatch in a function's RETURNING", sqlstate="42P13")

@@ -1,0 +1,46 @@
+"""Rights: what a compiler of statements writes into them, so that a role does no more than it may."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from kernel.contracts.catalogue import Command
+
+
+class Use(msgspec.Struct, frozen=True):
+    """What a statement does with a table: the command, and the columns it reads and writes.
+
+    `reads` counts what is filtered, ordered and returned by as well; with `merges`, an insert also updates those
+    columns of rows that are there.
+    """
+
+    command: Command
+    reads: frozenset[str] = frozenset()
+    writes: tuple[str, ...] = ()
+    merges: tuple[str, ...] = ()
+
+
+class Rights(Protocol):
+    """One role's rights on one table for one use, as engine SQL for a statement that calls the table by its name.
+
+    An engine that applies rights by itself leaves everything as it is.
+    """
+
+    @property
+    def source(self) -> str:
+        """What FROM reads in place of the table: the rows that are visible. It still needs the table's alias."""
+
+    def where(self, test: str | None) -> str:
+        """Return the WHERE of an update or a delete, so that it finds no rows but those it may."""
+
+    def rows(self, columns: Sequence[str], source: str) -> tuple[Sequence[str], str]:
+        """Return columns and source of an insert, whose rows are refused where they must not be."""
+
+    def changed(self, values: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the new values of an update, by column; refused where the new row must not be."""
+
+    def merged(self, values: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the new values of an upsert, by column; refused where either row must not be touched."""

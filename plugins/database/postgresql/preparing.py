@@ -1,0 +1,97 @@
+"""What a database needs before anyone's rights can be told: the standard roles, and functions that tell who asks."""
+
+from __future__ import annotations
+
+from plugins.database.postgresql.session import Session
+from plugins.database.postgresql.statements import Statement
+
+_IS_PREPARED = Statement(
+    b"""
+    select (select count(*) from pg_roles where rolname in ('anon', 'authenticated', 'service_role')) = 3
+        and to_regprocedure('auth.uid()') is not null and to_regprocedure('auth.role()') is not null
+        and to_regprocedure('auth.email()') is not null and to_regprocedure('auth.jwt()') is not null
+    """,
+    (),
+)
+
+# Roles belong to the whole server: another database's kernel may be making the same ones.
+_ROLES = b"""
+do $$ begin create role anon nologin noinherit; exception when duplicate_object or unique_violation then end $$;
+do $$ begin create role authenticated nologin noinherit;
+    exception when duplicate_object or unique_violation then end $$;
+do $$ begin create role service_role nologin noinherit bypassrls;
+    exception when duplicate_object or unique_violation then end $$;
+"""
+
+# A setting that was local to a transaction which has ended is empty, and not null.
+_FUNCTIONS = b"""
+create schema if not exists auth;
+grant usage on schema auth to public;
+do $$ begin grant usage on schema public to anon, authenticated, service_role;
+    exception when invalid_schema_name then end $$;
+create or replace function auth.jwt() returns jsonb language sql stable as $$
+    select nullif(current_setting('request.jwt.claims', true), '')::jsonb
+$$;
+create or replace function auth.uid() returns uuid language sql stable as $$
+    select (nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid
+$$;
+create or replace function auth.role() returns text language sql stable as $$
+    select nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'role'
+$$;
+create or replace function auth.email() returns text language sql stable as $$
+    select nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'email'
+$$;
+"""
+
+COMMANDS = _ROLES + _FUNCTIONS
+"""What makes everything that may be missing."""
+
+_LOGIN_MAY = Statement(b"select pg_has_role($1, 'service_role', 'member')", ("login",))
+
+# The runtime's login is nobody by itself: it takes on a caller's role, or service_role for the kernel's own work.
+_RUNTIME = b"""
+grant anon, authenticated, service_role to %(login)s;
+do $$ declare name text; begin
+    for name in select quote_ident(nspname) from pg_namespace
+        where nspname !~ '^pg_' and nspname <> 'information_schema' and pg_has_role(nspowner, 'member')
+    loop
+        execute format('grant usage, create on schema %s to service_role', name);
+        execute format('grant all on all tables in schema %s to service_role', name);
+        execute format('grant all on all sequences in schema %s to service_role', name);
+    end loop;
+end $$;
+alter default privileges grant all on tables to service_role;
+alter default privileges grant all on sequences to service_role;
+alter default privileges grant usage on schemas to service_role;
+"""
+
+
+def prepare(session: Session, turn: bytes) -> None:
+    """Make what is missing, once in a deployment; `turn` is the statement that waits for its turn.
+
+    Raises `DatabaseError` where the login may not.
+    """
+    ((done,),), _ = session.run(_IS_PREPARED, {})
+    if done:
+        return
+    _within(session, turn, COMMANDS)
+
+
+def let_in(session: Session, login: str, turn: bytes) -> None:
+    """Let the login of the runtime do the kernel's own work and take on its callers' roles; once in a deployment."""
+    ((done,),), _ = session.run(_LOGIN_MAY, {"login": login})
+    if not done:
+        quoted = '"' + login.replace('"', '""') + '"'
+        _within(session, turn, _RUNTIME.replace(b"%(login)s", quoted.encode()))
+
+
+def _within(session: Session, turn: bytes, commands: bytes) -> None:
+    session.command(b"BEGIN READ WRITE")
+    try:
+        session.command(turn)
+        session.command(commands)
+    except BaseException:
+        if not session.broken:
+            session.command(b"ROLLBACK")
+        raise
+    session.command(b"COMMIT")

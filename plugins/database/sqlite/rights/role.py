@@ -1,0 +1,174 @@
+"""One role's rights in one statement: which tables it may touch, and what of their rows is there for it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from kernel.contracts.catalogue import Catalogue, Command, Policy, Table
+from kernel.contracts.database import DatabaseError
+from plugins.database import parser
+from plugins.database.sqlite.names import quote, text_literal
+from plugins.database.sqlite.rights import access, leaks
+from plugins.database.sqlite.rights.access import Access
+from plugins.database.sqlite.translate import expressions
+from plugins.database.sqlite.translate.nodes import Node, kind_of
+from plugins.database.sqlite.translate.scope import Item, Scope, file_name, table_types
+
+UNRESTRICTED = "service_role"
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """What policies demand, over a row that goes by the table's own name; `columns` are those it looks at."""
+
+    sql: str
+    columns: frozenset[str] = frozenset()
+
+
+class RoleRights:
+    """Gathers what a statement does, and gives out tables as the role sees them.
+
+    Made anew for each statement; `barrier` tells that hidden rows must be gone before anything else is looked at.
+    """
+
+    def __init__(self, catalogue: Catalogue, role: str, *, barrier: bool = False) -> None:
+        """Raise `DatabaseError` (22023) for a role that does not exist."""
+        known = catalogue.roles.get(role)
+        if known is None:
+            raise DatabaseError(f'role "{role}" does not exist', sqlstate="22023")
+        self.catalogue = catalogue
+        self.role = role
+        self.acting = catalogue.acting_as(role)
+        self.barrier = barrier
+        self._bypasses = known.bypasses_row_security
+        self.noted: list[Access] = []
+        self._path: list[tuple[str, str]] = []
+
+    def access(self, table: Table, *privileges: str) -> Access:
+        """Note that the statement touches a table, and return what notes how."""
+        found = Access(table, *privileges)
+        self.noted.append(found)
+        return found
+
+    def enter(self, schema: str) -> None:
+        """Raise `DatabaseError` (42501) where the role may not use a schema that the statement names."""
+        if not self._path:
+            access.check_schema(schema, self.catalogue, self.acting)
+
+    def check(self) -> None:
+        """Raise `DatabaseError` (42501) where a grant is missing for what was noted."""
+        for noted in self.noted:
+            access.check(noted, self.acting)
+
+    def source(self, table: Table) -> str:
+        """Return what FROM reads for a table: its visible rows. It still needs an alias."""
+        if table.kind == "view":
+            return self._view(table)
+        if not self.restricts(table):
+            return f"main.{file_name(table)}"
+        visible = self.visible(table, "select").sql
+        limit = (
+            " LIMIT -1" if self.barrier else ""
+        )  # which keeps SQLite from merging the query into the outer one
+        return f"(SELECT * FROM main.{file_name(table)} AS {quote(table.name)} WHERE {visible}{limit})"
+
+    def restricts(self, table: Table) -> bool:
+        """Tell whether policies concern the role on this table."""
+        return table.kind == "table" and table.row_security and not self._bypasses
+
+    def visible(self, table: Table, *commands: Command) -> Condition:
+        """Return what a row that is there must meet to be read or changed by commands."""
+        found: list[str] = []
+        seen: set[str] = set()
+        for command in commands:
+            policies = table.policies_for(command, self.acting)
+            with self._within(table, [policy.using for policy in policies]):
+                permissive = self._all(table, [one for one in policies if one.permissive], seen)
+                restrictive = self._all(table, [one for one in policies if not one.permissive], seen)
+            found += [*restrictive, f"({' OR '.join(permissive)})" if permissive else "0"]
+        return Condition(f"({' AND '.join(dict.fromkeys(found))})", frozenset(seen))
+
+    def demanded(
+        self, table: Table, command: Command, *, using: bool = False, old: bool = False
+    ) -> Condition:
+        """Return a call that raises 42501 for a new row which the policies of a command refuse.
+
+        With `using`, the conditions for rows that are there are meant; with `old`, the row is one that an upsert
+        found.
+        """
+        policies = table.policies_for(command, self.acting)
+        texts = [one.using if using else one.condition_for_new_rows() for one in policies]
+        seen: set[str] = set()
+        with self._within(table, texts):
+            tests = [
+                (policy, self._emit(table, text, seen))
+                for policy, text in zip(policies, texts, strict=True)
+                if text is not None
+            ]
+        suffix = ' (USING expression) for table "{}"' if old else ' for table "{}"'
+        start, end = "new row violates row-level security policy", suffix.format(table.name)
+        permissive = [sql for policy, sql in tests if policy.permissive]
+        pairs = [(f"({' OR '.join(permissive)})" if permissive else "0", start + end)]
+        if permissive:
+            named = sorted((policy.name, sql) for policy, sql in tests if not policy.permissive)
+            pairs += [(sql, f'{start} "{name}"{end}') for name, sql in named]
+        arguments = ", ".join(f"{sql}, {text_literal(message)}" for sql, message in pairs)
+        return Condition(f"pg_policy({arguments})", frozenset(seen))
+
+    def _all(self, table: Table, policies: list[Policy], seen: set[str]) -> list[str]:
+        return [self._emit(table, one.using, seen) for one in policies if one.using is not None]
+
+    def _emit(self, table: Table, text: str, seen: set[str]) -> str:
+        node = policy_tree(text)
+        scope = Scope(self.catalogue, (), rights=self)
+        noted = Access(table)
+        scope.add(Item(table.name, table_types(table), table=table, access=noted))
+        with self._behind_barrier(leaks.expression_leaks(node)):
+            sql = expressions.condition(node, scope, "POLICY")
+        seen |= noted.needs.get("select", set())
+        return sql
+
+    def _view(self, view: Table) -> str:
+        if not view.security_invoker or view.definition is None:
+            return f"main.{file_name(view)}"
+        from plugins.database.sqlite.translate.queries.select import emit_query
+
+        _, fields = kind_of(parser.parse(view.definition).statements[0])
+        with self._behind_barrier(leaks.leaks(fields["query"])):
+            query = emit_query(kind_of(fields["query"])[1], Scope(self.catalogue, (), rights=self))
+        listed = ", ".join(map(quote, view.columns))
+        return f"(WITH q({listed}) AS ({query.sql}) SELECT * FROM q)"
+
+    @contextmanager
+    def _within(self, table: Table, texts: list[str | None]) -> Iterator[None]:
+        """Note whose policies are being written down; raises 42P17 where that never ends."""
+        key = (table.schema, table.name)
+        asks = any(leaks.has_subquery(policy_tree(text)) for text in texts if text is not None)
+        if asks and key in self._path:
+            raise DatabaseError(
+                f'infinite recursion detected in policy for relation "{table.name}"', sqlstate="42P17"
+            )
+        self._path.append(key)
+        try:
+            yield
+        finally:
+            self._path.pop()
+
+    @contextmanager
+    def _behind_barrier(self, needed: bool) -> Iterator[None]:
+        before, self.barrier = self.barrier, self.barrier or needed
+        try:
+            yield
+        finally:
+            self.barrier = before
+
+
+@functools.lru_cache(maxsize=1000)
+def policy_tree(text: str) -> Node:
+    """Return the tree of a policy's expression."""
+    statement = parser.parse(f"SELECT ({text}\n)").statements[0]
+    node: Node = kind_of(statement)[1]["targetList"][0]["ResTarget"]["val"]
+    return node
