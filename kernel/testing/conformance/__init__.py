@@ -12,6 +12,14 @@ from kernel.testing.conformance.changes import ChangesContract
 from kernel.testing.conformance.database import DatabaseContract
 from kernel.testing.conformance.keys import KeysContract
 from kernel.testing.conformance.records import RecordsContract
+from kernel.testing.conformance.schema import SchemaWorkContract
 from kernel.testing.conformance.signals import SignalsContract
 
-__all__ = ["ChangesContract", "DatabaseContract", "KeysContract", "RecordsContract", "SignalsContract"]
+__all__ = [
+    "ChangesContract",
+    "DatabaseContract",
+    "KeysContract",
+    "RecordsContract",
+    "SchemaWorkContract",
+    "SignalsContract",
+]

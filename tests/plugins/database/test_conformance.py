@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kernel.testing.conformance import DatabaseContract, SignalsContract
+from kernel.testing.conformance import DatabaseContract, SchemaWorkContract, SignalsContract
 
 
 class TestDatabaseInMemory(DatabaseContract):
@@ -33,6 +33,18 @@ class TestPostgreSQL(DatabaseContract):
 
 
 class TestSignalsOnPostgreSQL(SignalsContract):
+    @pytest.fixture
+    def kernel_options(self, postgresql_url: str) -> dict[str, Any]:
+        return {"plugins": ["database"], "settings": {"database": {"url": postgresql_url}}}
+
+
+class TestSchemaWork(SchemaWorkContract):
+    @pytest.fixture
+    def kernel_options(self, tmp_path: Path) -> dict[str, Any]:
+        return {"plugins": ["database"], "settings": {"database": {"url": f"sqlite:///{tmp_path}/it.db"}}}
+
+
+class TestSchemaWorkOnPostgreSQL(SchemaWorkContract):
     @pytest.fixture
     def kernel_options(self, postgresql_url: str) -> dict[str, Any]:
         return {"plugins": ["database"], "settings": {"database": {"url": postgresql_url}}}

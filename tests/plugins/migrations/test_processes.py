@@ -124,7 +124,8 @@ def rows(project: Any, sql: str) -> list[tuple[Any, ...]]:
 def wait_until_at_work(project: Any, process: subprocess.Popen[str]) -> None:
     """Return once a process has applied the first file and is within the transaction of the second."""
     assert process.stdout is not None
-    assert process.stdout.readline() == "migration applied first\n"
+    line = process.stdout.readline()
+    assert line == "migration applied first\n", line + process.stdout.read()
     end = monotonic() + 30
     while not at_work(project):
         assert monotonic() < end
@@ -189,7 +190,7 @@ def test_one_that_is_killed_within_a_file_leaves_nothing_and_the_others_go_on(
 def test_a_process_waits_for_another_one_longer_than_for_any_lock(project: Any, starter: Starter) -> None:
     project.write("1_first.sql", "create table first (id int primary key);")
     project.write("2_slow.sql", "create table slow (id int primary key);\n" + SLOW[project.engine])
-    settings = {"busy_timeout": 0.1, "statement_timeout": 0.1}
+    settings = {"busy_timeout": 0.5}
     data = "shared" if project.engine == "sqlite" else None
     first, second = [starter(data, settings) for _ in range(2)]
     go(first)
@@ -333,3 +334,21 @@ def test_a_file_may_wait_longer_than_the_settings_say(project: Any) -> None:
         booting.join(30)
 
     assert "n" in project.boot().catalogue.tables["public", "notes"].columns
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_statements_have_no_time_out(project: Any) -> None:
+    project.settings = {"statement_timeout": 20.0}
+    project.write(
+        "1_told.sql", "create table told as select current_setting('statement_timeout') as seconds;"
+    )
+
+    assert project.boot().query("select seconds from told") == [("0",)]
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_a_statement_may_take_longer_than_others_may(project: Any) -> None:
+    project.settings = {"statement_timeout": 0.3}
+    project.write("1_slow.sql", "create table slow (id int primary key);\n" + SLOW["sqlite"])
+
+    assert project.boot().query("select id from slow") == [(4_000_000,)]
