@@ -142,8 +142,9 @@ def plain(catalogue: Catalogue) -> dict[Any, Any]:
 
 
 def default(text: str | None) -> str | None:
-    """Take off the casts and parentheses that PostgreSQL writes."""
-    return text and (re.sub(r"::[a-z ]+(\([0-9,]+\))?|[()']", "", text) or None)
+    """Take off the casts and parentheses that PostgreSQL writes; it keeps a NULL that it had to cast."""
+    plain_text = re.sub(r"::[a-z ]+(\([0-9,]+\))?|[()']", "", text or "")
+    return None if plain_text.lower() in ("", "null") else plain_text
 
 
 def rows(database: Any) -> dict[Any, Any]:

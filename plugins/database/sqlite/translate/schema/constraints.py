@@ -31,6 +31,7 @@ class Names:
     def __init__(self, catalogue: Catalogue, table: Definition) -> None:
         self._table = table
         neighbours = [other for other in definitions(catalogue) if other.schema == table.schema]
+        neighbours.append(table)  # as it is now: the catalogue has it as it was
         self._relations = {
             name for other in neighbours for name in (other.name, *(index.name for index in other.indexes))
         }
