@@ -369,6 +369,9 @@ def empty(url: str) -> None:
         schemas = connection.execute(
             "select quote_ident(nspname) from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema'"
         ).fetchall()
+        publications = connection.execute("select quote_ident(pubname) from pg_publication").fetchall()
+        for (publication,) in publications:
+            connection.execute(f"drop publication {publication}".encode())
         names = ", ".join(name for (name,) in schemas)
         connection.execute(f"drop schema {names} cascade; create schema public".encode())
         connection.execute(f"alter database {connection.info.dbname} reset all".encode())

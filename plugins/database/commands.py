@@ -13,7 +13,8 @@ import msgspec
 
 from kernel.cli import output
 from kernel.cli.base import Command, Group, json_option
-from plugins.database.archive import Manifest, Progress
+from kernel.contracts.database import DatabaseError
+from plugins.database.archive import BackupError, Manifest, Progress
 
 if TYPE_CHECKING:
     from plugins.database.plugin import DatabasePlugin
@@ -129,7 +130,16 @@ def db_group(plugin: DatabasePlugin) -> click.Group:
 
 @contextmanager
 def bar(what: str, *, in_bytes: bool = True) -> Iterator[Progress]:
-    """Show on a terminal's stderr how far it is, in bytes or in rows; nowhere else."""
+    """Show on a terminal's stderr how far it is, in bytes or in rows; an error of the database is one line."""
+    try:
+        with _shown(what, in_bytes=in_bytes) as progress:
+            yield progress
+    except DatabaseError as error:
+        raise BackupError(str(error)) from error
+
+
+@contextmanager
+def _shown(what: str, *, in_bytes: bool) -> Iterator[Progress]:
     if not output.on_terminal(sys.stderr):
         yield lambda done, total: None
         return

@@ -240,6 +240,8 @@ def between(
     with _elsewhere(kernel, source) as reading, _elsewhere(kernel, target) as writing:
         if reading.config.tables["database"]["url"] == target:
             raise CopyError("the source and the target are the same database")
+        if not in_order(reading.services[Database].catalogue):
+            raise CopyError("there are no tables in the source")
         begin(writing.services[Database], confirmed=confirmed)
         writing.prepare()
         return copy(_side(reading), _side(writing), progress)

@@ -65,12 +65,25 @@ _DIFFERENCES = f"""
     using (schemaname, tablename)
     where p.tablename is null or t.tablename is null
 """  # noqa: S608 - a constant
-DIFFER = Compiled(f"select exists ({_DIFFERENCES})")
+# The log holds whole rows and all commands: who may not see some of them must not find them in it unawares. The
+# columns that say so came with PostgreSQL 15.
+_NARROWED = f"""
+    select from pg_publication p left join pg_publication_rel r on r.prpubid = p.oid
+    where p.pubname = '{PUBLICATION}' and (
+        to_jsonb(r) ->> 'prqual' is not null or to_jsonb(r) ->> 'prattrs' is not null
+        or not (p.pubinsert and p.pubupdate and p.pubdelete)
+    )
+"""
+DIFFER = Compiled(f"select exists ({_DIFFERENCES}) or exists ({_NARROWED})")
 
 RECONCILE = f"""
 do $reconcile$
 declare item record;
 begin
+    if exists ({_NARROWED}) then
+        raise exception 'the publication {PUBLICATION} has row filters, column lists or a choice of commands'
+            using errcode = '0A000', hint = 'Publish whole tables; policies say who sees which rows.';
+    end if;
     for item in {_DIFFERENCES} loop
         if item.wanted then
             {_CREATE}

@@ -389,6 +389,28 @@ def test_what_sqlite_cannot_publish_is_refused(start: Any, statement: str) -> No
     assert caught.value.sqlstate == "0A000"
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "alter publication supabase_realtime set table t (n)",
+        "alter publication supabase_realtime set table t where (n > 1)",
+        "alter publication supabase_realtime set (publish = 'insert')",
+    ],
+)
+def test_what_would_narrow_the_log_on_postgresql_is_refused(
+    start: Any, postgresql_url: str, connect: Any, statement: str
+) -> None:
+    database = start(postgresql_url).services[Database]
+    with pytest.raises(DatabaseError) as caught, database.schema_transaction() as transaction:
+        transaction.script(statement)
+    assert caught.value.sqlstate == "0A000"
+    connection = connect()
+    connection.execute(statement.encode())
+    connection.commit()
+    with pytest.raises(KernelError, match="the publication supabase_realtime has row filters"):
+        start(postgresql_url)
+
+
 def test_a_view_cannot_be_published(start: Any, url: str) -> None:
     database = start(url).services[Database]
     with pytest.raises(DatabaseError) as caught, database.schema_transaction() as transaction:

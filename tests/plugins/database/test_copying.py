@@ -212,6 +212,13 @@ def test_a_target_that_holds_tables_is_replaced_only_when_told_so(copies: Copies
     assert everything(copies.database(target)) == everything(copies.database(source))
 
 
+def test_a_source_without_tables_leaves_the_target_alone(copies: Copies) -> None:
+    target = copies.url("sqlite", "target")
+    with pytest.raises(CopyError, match="no tables in the source"):
+        copies.copy(copies.url("sqlite", "source"), target)
+    assert not copies.database(target).catalogue.tables
+
+
 def test_a_database_is_not_copied_onto_itself(copies: Copies) -> None:
     source = copies.url("sqlite", "source")
     copies.fill(source)
