@@ -163,9 +163,8 @@ def _values(connection: apsw.Connection, table: Table, rowid: int | None, key: F
         return None
     columns = ", ".join(quote(column) for column in key.columns)
     name = quote(engine_name(table.schema, table.name))
-    row = connection.execute(
-        f"SELECT {columns} FROM {name} WHERE {rowid_of(table.columns)} = ?", (rowid,)
-    ).fetchone()  # noqa: S608
+    sql = f"SELECT {columns} FROM {name} WHERE {rowid_of(table.columns)} = ?"  # noqa: S608 - names are quoted
+    row = connection.execute(sql, (rowid,)).fetchone()
     return None if row is None else ", ".join("null" if value is None else str(value) for value in row)
 
 

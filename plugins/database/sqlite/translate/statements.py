@@ -20,7 +20,12 @@ from plugins.database.sqlite.translate.schema.alterations import alter_table
 from plugins.database.sqlite.translate.schema.copies import create_table_as
 from plugins.database.sqlite.translate.schema.drops import drop
 from plugins.database.sqlite.translate.schema.followers import follow
-from plugins.database.sqlite.translate.schema.functions import PLPGSQL, create_function, drop_function
+from plugins.database.sqlite.translate.schema.functions import (
+    PLPGSQL,
+    comment_on_function,
+    create_function,
+    drop_function,
+)
 from plugins.database.sqlite.translate.schema.indexes import create_index
 from plugins.database.sqlite.translate.schema.publications import (
     alter_publication,
@@ -106,6 +111,12 @@ _DATA: dict[str, Callable[[Node, Scope], Plan]] = {
     "TruncateStmt": emit_truncate,
 }
 
+
+def _comment(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
+    function = comment_on_function if fields["objtype"] == "OBJECT_FUNCTION" else comment
+    return function(fields, parsed, catalogue)
+
+
 _DROPS = {
     "OBJECT_FUNCTION": drop_function,
     "OBJECT_POLICY": policies.drop_policy,
@@ -127,7 +138,7 @@ _SCHEMA: dict[str, Callable[[Node, Parsed, Catalogue], Plan]] = {
     "AlterPublicationStmt": alter_publication,
     "AlterRoleStmt": grants.alter_role,
     "AlterTableStmt": _alter,
-    "CommentStmt": comment,
+    "CommentStmt": _comment,
     "CreateFunctionStmt": create_function,
     "CreateExtensionStmt": create_extension,
     "CreatePolicyStmt": policies.create_policy,

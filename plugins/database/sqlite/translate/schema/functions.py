@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from kernel.contracts.catalogue import Argument, Catalogue, Function
 from kernel.contracts.database import DatabaseError
 from plugins.database import parser
@@ -65,6 +67,8 @@ def create_function(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     )
     _check_new(function, before, replacing=bool(fields.get("replace")))
     _check_body(function, catalogue)
+    if before is not None:
+        function = msgspec.structs.replace(function, comment=before.comment)
     return Plan("schema", "", "CREATE FUNCTION", (Change(schema, function.signature, function=function),))
 
 
@@ -205,6 +209,16 @@ def drop_function(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
         elif not fields.get("missing_ok"):
             raise _missing(item["ObjectWithArgs"])
     return Plan("schema", "", "DROP FUNCTION", tuple(changes))
+
+
+def comment_on_function(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
+    """Return the plan of a COMMENT ON FUNCTION."""
+    named = fields["object"]["ObjectWithArgs"]
+    found = _named(named, catalogue)
+    if found is None:
+        raise _missing(named)
+    after = msgspec.structs.replace(found, comment=fields.get("comment"))
+    return Plan("schema", "", "COMMENT", (Change(found.schema, found.signature, function=after),))
 
 
 def _named(fields: Node, catalogue: Catalogue) -> Function | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from kernel.contracts.catalogue import Catalogue, Column
 from kernel.contracts.database import DatabaseError
 from plugins.database.parser import Parsed
@@ -34,7 +36,10 @@ def create_view(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     if replacing:
         _check_replaceable(defined(catalogue.tables[schema, name]), columns)
         sql = f"DROP VIEW {file}; {sql}"
-    view = Definition(schema, name, "view", columns, reads=tuple(sorted(scope.reads)))
+    view = Definition(schema, name, "view", {})
+    if replacing:
+        view = defined(catalogue.tables[schema, name])  # with its comment and rights
+    view = msgspec.structs.replace(view, columns=columns, reads=tuple(sorted(scope.reads)))
     return Plan("schema", sql, "CREATE VIEW", (Change(schema, name, view),))
 
 
@@ -55,5 +60,15 @@ def named_columns(query: Query, names: list[str]) -> dict[str, Column]:
 def _check_replaceable(before: Definition, columns: dict[str, Column]) -> None:
     if before.kind != "view":
         raise DatabaseError(f'"{before.name}" is not a view', sqlstate="42809")
-    if list(columns)[: len(before.columns)] != list(before.columns):
+    if len(columns) < len(before.columns):
         raise DatabaseError("cannot drop columns from view", sqlstate="42P16")
+    for old, new in zip(before.columns.values(), columns.values(), strict=False):
+        if old.name != new.name:
+            raise DatabaseError(
+                f'cannot change name of view column "{old.name}" to "{new.name}"', sqlstate="42P16"
+            )
+        if old.type != new.type:
+            raise DatabaseError(
+                f'cannot change data type of view column "{old.name}" from {old.type} to {new.type}',
+                sqlstate="42P16",
+            )

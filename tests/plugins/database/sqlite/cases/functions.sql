@@ -49,3 +49,4 @@ create function f(i int) returns int language sql begin atomic select i * 2; sel
 create function f(i int) returns int language sql security definer set search_path = '' as $$ select i $$; select f(4);
 create function f(k int) returns bigint language sql stable as $$ select count(*) from b where a_id = k and label in (select label from b where a_id = k) $$; select id, f(id) from a order by 1;
 create function f(k int) returns setof b language sql stable as $$ select * from b order by label limit k $$; select label from f(2);
+create function f(i int) returns int language sql as $$ select i $$; comment on function f(int) is 'x'; comment on function f is 'y'; select f(1);

@@ -131,3 +131,8 @@ alter index b_pkey rename to renamed;
 alter index nope rename to renamed;
 alter table a set schema nowhere;
 alter table a validate constraint a_pkey;
+create or replace view av as select id, name, 5::bigint as n, now() as more from a;
+create or replace view av as select id, name as title, 5::bigint as n from a;
+create or replace view av as select id, name, 5 as n from a;
+create or replace view av as select id, name, n::bigint from av;
+comment on function nope(int) is 'x';
