@@ -187,8 +187,16 @@ STANDARD_ROLES: Mapping[str, Role] = MappingProxyType({
 """The roles that every database has."""
 
 
+class Enum(msgspec.Struct, frozen=True):
+    """An enumeration that a migration made: its labels, in their order."""
+
+    schema: str
+    name: str
+    labels: tuple[str, ...]
+
+
 class Catalogue(msgspec.Struct, frozen=True):
-    """All tables, views and functions at one moment; `version` grows with every change of the schema.
+    """All tables, views, functions and enumerations at one moment; `version` grows with every change of the schema.
 
     `usage` names, by schema, the roles that may use what is in it.
     """
@@ -200,6 +208,7 @@ class Catalogue(msgspec.Struct, frozen=True):
     usage: Mapping[str, frozenset[str]] = MappingProxyType({"public": frozenset({PUBLIC})})
     default_grants: tuple[DefaultGrant, ...] = ()
     functions: Mapping[tuple[str, str], tuple[Function, ...]] = MappingProxyType({})
+    enums: Mapping[tuple[str, str], Enum] = MappingProxyType({})
 
     def table(self, name: str, schema: str = "public") -> Table | None:
         """Return the table or view of that name, or None."""

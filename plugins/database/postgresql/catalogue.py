@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from kernel.contracts.catalogue import Catalogue, Function, Role, Table
+from kernel.contracts.catalogue import Catalogue, Enum, Function, Role, Table
 from plugins.database.postgresql.session import Session
 from plugins.database.postgresql.statements import Statement
 
@@ -198,6 +198,21 @@ _FUNCTIONS = Statement(
 )
 
 
+_ENUMS = Statement(
+    b"""
+    select coalesce(json_agg(json_build_object(
+        'schema', n.nspname,
+        'name', t.typname,
+        'labels', (select json_agg(e.enumlabel order by e.enumsortorder) from pg_enum e where e.enumtypid = t.oid)
+    ) order by n.nspname, t.typname), '[]')
+    from pg_type t join pg_namespace n on n.oid = t.typnamespace
+    where t.typtype = 'e' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+      and exists (select from pg_enum e where e.enumtypid = t.oid)
+    """,
+    (),
+)
+
+
 def read(session: Session) -> Catalogue:
     """Read the catalogue.
 
@@ -214,11 +229,14 @@ def read(session: Session) -> Catalogue:
     for function in msgspec.json.decode(text, type=list[Function]):
         key = (function.schema, function.name)
         functions[key] = (*functions.get(key, ()), function)
+    ((text,),), _ = session.run(_ENUMS, {})
+    enums = msgspec.json.decode(text, type=list[Enum])
     return Catalogue(
         version=version,
         tables=MappingProxyType({(table.schema, table.name): table for table in tables}),
         schemas=frozenset(name for name, _ in schemas),
         functions=MappingProxyType(functions),
+        enums=MappingProxyType({(enum.schema, enum.name): enum for enum in enums}),
         roles=MappingProxyType({role.name: role for role in msgspec.json.decode(roles, type=list[Role])}),
         usage=MappingProxyType(
             {name: msgspec.json.decode(who, type=frozenset[str]) for name, who in schemas}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
 import apsw
 import msgspec
 
-from kernel.contracts.catalogue import PUBLIC, STANDARD_ROLES, Catalogue, Function, Role
+from kernel.contracts.catalogue import PUBLIC, STANDARD_ROLES, Catalogue, Enum, Function, Role
 from plugins.database.sqlite.definitions import Definition, Routine
 from plugins.database.sqlite.statements import Change, Defaults, Usage
 
@@ -81,7 +81,9 @@ def _read_change(schema: str, name: str, kind: str, text: str | None) -> Change:
     return Change(schema, name, is_schema=kind == "schema", value=value)
 
 
-_VALUES: dict[str, type[Role | Usage | Defaults]] = {"schema": Usage, "role": Role, "defaults": Defaults}
+_VALUES: dict[str, type[Role | Usage | Defaults | Enum]] = {
+    "schema": Usage, "role": Role, "defaults": Defaults, "enum": Enum,
+}  # fmt: skip
 
 
 def _by_name(functions: Iterable[Function]) -> Mapping[tuple[str, str], tuple[Function, ...]]:
@@ -99,7 +101,8 @@ def apply(catalogue: Catalogue, changes: Iterable[Change]) -> Catalogue:
     functions = {
         (one.schema, one.signature): one for overloads in catalogue.functions.values() for one in overloads
     }
-    for change in changes:
+    enums = dict(catalogue.enums)
+    for change in _without_enums(changes, enums):
         if change.function is not None:
             functions.pop((change.schema, change.name), None)
             if not change.is_gone:
@@ -129,7 +132,19 @@ def apply(catalogue: Catalogue, changes: Iterable[Change]) -> Catalogue:
         roles=MappingProxyType({**STANDARD_ROLES, **roles}),
         usage=MappingProxyType(usage),
         default_grants=defaults,
+        enums=MappingProxyType(enums),
     )
+
+
+def _without_enums(changes: Iterable[Change], enums: dict[tuple[str, str], Enum]) -> Iterator[Change]:
+    """Apply what is about enumerations, and yield the rest."""
+    for change in changes:
+        if not isinstance(change.value, Enum):
+            yield change
+        elif change.is_gone:
+            enums.pop((change.schema, change.name), None)
+        else:
+            enums[change.schema, change.name] = change.value
 
 
 def write(connection: apsw.Connection, changes: Iterable[Change]) -> None:

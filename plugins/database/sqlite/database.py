@@ -21,6 +21,7 @@ from plugins.database import rights
 from plugins.database.sqlite import catalogue as catalogues
 from plugins.database.sqlite import errors, stored
 from plugins.database.sqlite.connections import Connections, Limits, run
+from plugins.database.sqlite.kinds import resolve
 from plugins.database.sqlite.statements import Plan, Plans
 from plugins.database.sqlite.transaction import SqliteSchemaTransaction, SqliteTransaction
 from plugins.database.sqlite.values.moments import write_timestamptz
@@ -114,7 +115,8 @@ class SqliteDatabase:
 
     def stored(self, type: str) -> StoredType:  # noqa: A002 - what PostgreSQL calls it
         """Return how a declared type is kept."""
-        return self._describe(type)
+        known = self.catalogue
+        return self._describe(resolve(type, known) if known.enums else type)
 
     def operator(self, name: str) -> str:
         """Return engine SQL for an operator on text."""

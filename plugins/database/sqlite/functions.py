@@ -9,11 +9,14 @@ from typing import Any
 import apsw
 
 from kernel.contracts.database import DatabaseError
+from plugins.database.sqlite.kinds import labels_of
 from plugins.database.sqlite.values import (
     arithmetic,
     arrays,
     documents,
     encodings,
+    enums,
+    extremes,
     fields,
     formatting,
     intervals,
@@ -89,10 +92,10 @@ FUNCTIONS: tuple[tuple[str, int, Callable[..., Any]], ...] = (
     ("pg_split_part", 3, strings.split_part),
     ("pg_md5", 1, encodings.md5),
     ("pg_json_path", 1, strings.json_path),
-    ("pg_greatest", -1, strings.greatest),
-    ("pg_least", -1, strings.least),
-    ("pg_greatest_numeric", -1, strings.greatest_numeric),
-    ("pg_least_numeric", -1, strings.least_numeric),
+    ("pg_greatest", -1, extremes.greatest),
+    ("pg_least", -1, extremes.least),
+    ("pg_greatest_by", -1, extremes.greatest_by),
+    ("pg_least_by", -1, extremes.least_by),
     ("pg_count", 2, strings.row_count),
     ("pg_given", 3, strings.given),
     ("pg_too_many", 0, strings.too_many_rows),
@@ -133,6 +136,8 @@ FUNCTIONS: tuple[tuple[str, int, Callable[..., Any]], ...] = (
     ("pg_array", 2, readers.read_array),
     ("pg_array_fit", -1, readers.fit_array),
     ("pg_array_cut", 2, readers.cut_array),
+    ("pg_enum", 3, enums.read),
+    ("pg_enum_array", 3, enums.read_array),
     ("pg_array_text", 2, arrays.to_text),
     ("pg_array_append", 2, sequences.append),
     ("pg_array_concat", 2, sequences.concatenate),
@@ -241,6 +246,13 @@ def _demand(*tests: Any) -> int:
     return 1
 
 
+def _collation(connection: apsw.Connection, name: str) -> None:
+    """Make the collation of an enumeration, whose name says its order."""
+    labels = labels_of(name)
+    if labels is not None:
+        connection.create_collation(name, enums.comparison(labels))
+
+
 def register(
     connection: apsw.Connection,
     now: Callable[[], str],
@@ -263,6 +275,7 @@ def register(
     connection.create_scalar_function("pg_random", lambda *_: random(), 0)  # noqa: S311 - SQL's random() is no secret
     for name, state, value in _AGGREGATES:
         connection.create_window_function(name, _window(state, value), 1)
+    connection.collation_needed(_collation)
     connection.create_collation("pg_numeric", numbers.compare_numeric)
     connection.create_collation("pg_interval", intervals.compare)
     connection.create_collation("pg_jsonb", members.compare)

@@ -9,6 +9,8 @@ import msgspec
 
 from kernel.contracts.database import DatabaseError
 from kernel.contracts.stored import StoredType
+from plugins.database.sqlite.kinds import EnumArray, EnumType
+from plugins.database.sqlite.names import text_literal
 
 Affinity = Literal["TEXT", "INT", "REAL", "BLOB"]
 
@@ -90,6 +92,8 @@ FORMS: dict[str, TypeForm] = {
 
 def split_type(name: str) -> tuple[str, tuple[int, ...]]:
     """Return a type's base name and modifiers: ``numeric(10,2)[]`` is ``("numeric[]", (10, 2))``."""
+    if isinstance(name, (EnumType, EnumArray)):
+        return name, ()
     match = _NAME.fullmatch(name.strip().lower())
     if match is None:
         return name, ()
@@ -104,11 +108,13 @@ def base_type(name: str) -> str:
 
 def array_of(element: str) -> str:
     """Return the name of the type of arrays of a base type."""
-    return f"{element}[]"
+    return EnumArray.of(element) if isinstance(element, EnumType) else f"{element}[]"
 
 
 def element_of(name: str) -> str | None:
     """Return the base type that an array type holds, None for a type that is no array."""
+    if isinstance(name, EnumArray):
+        return name.element
     return name[:-2] if name.endswith("[]") else None
 
 
@@ -116,6 +122,8 @@ def form_of(name: str) -> TypeForm:
     """Return how a type is kept; raises `DatabaseError` (0A000) for one that is refused."""
     base = base_type(name)
     element = element_of(base)
+    if isinstance(base, EnumType):
+        return TypeForm("TEXT", f"pg_enum({{}}, {_enum_arguments(base)})", collation=base.collation)
     form = FORMS.get(base) if element is None else _array_form(element)
     if form is None:
         raise DatabaseError(
@@ -128,6 +136,11 @@ def form_of(name: str) -> TypeForm:
 
 def _array_form(element: str) -> TypeForm | None:
     """Return how arrays are kept: as JSON's array of what their elements are in JSON, in one normal form."""
+    if isinstance(element, EnumType):
+        # Its order is by the labels' texts, which tells nothing of their places.
+        reader = f"pg_enum_array({{}}, {_enum_arguments(element)})"
+        text = "pg_array_text({}, 'text')"
+        return TypeForm("TEXT", reader, json="json({})", text=text, collation="pg_array", ordered=False)
     held = FORMS.get(element)
     # An array's elements are compared as they are written, which tells nothing of an interval's length.
     if held is None or not held.comparable or element == "interval":
@@ -140,6 +153,11 @@ def _array_form(element: str) -> TypeForm | None:
         collation="pg_array",
         ordered=held.ordered,
     )
+
+
+def _enum_arguments(name: EnumType) -> str:
+    labels = msgspec.json.encode(name.labels).decode()
+    return f"{text_literal(name)}, {text_literal(labels)}"
 
 
 def fit(name: str, value: str) -> str:

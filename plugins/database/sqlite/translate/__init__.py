@@ -7,9 +7,12 @@ PostgreSQL type, and literals and parameters take the stored form of what they a
 
 from __future__ import annotations
 
+import msgspec
+
 from kernel.contracts.catalogue import Catalogue
 from kernel.contracts.database import DatabaseError
 from plugins.database import parser
+from plugins.database.sqlite.kinds import as_kept, with_types
 from plugins.database.sqlite.statements import Plan
 from plugins.database.sqlite.translate.statements import emit_statement
 
@@ -25,6 +28,9 @@ def translate(text: str, catalogue: Catalogue, role: str | None = None) -> Plan:
         message = "an empty statement" if not count else f"{count} statements where one is expected"
         raise DatabaseError(message, sqlstate="42601", hint="Use Transaction.script for several statements.")
     try:
-        return emit_statement(parsed.statements[0], parsed, catalogue, role)
+        plan = emit_statement(parsed.statements[0], parsed, with_types(catalogue), role)
     except RecursionError:
         raise DatabaseError("stack depth limit exceeded", sqlstate="54001") from None
+    if not plan.changes:
+        return plan
+    return msgspec.structs.replace(plan, changes=tuple(map(as_kept, plan.changes)))

@@ -212,7 +212,7 @@ def _boolean_test(fields: Node, scope: Scope) -> Expr:
 
 def _cast(fields: Node, scope: Scope) -> Expr:
     only(fields, "a cast", "arg", "typeName")
-    target = types.type_name(fields["typeName"])
+    target = types.type_name(fields["typeName"], scope.catalogue)
     expr = arrays.emit_cast(fields["arg"], target, scope) or emit(fields["arg"], scope)
     name = expr.name if expr.name != "?column?" else type_label(target)
     return types.cast(expr, target)._replace(name=name, literal=None, is_null=expr.is_null)
@@ -263,7 +263,9 @@ def _extreme(fields: Node, scope: Scope) -> Expr:
     values = ", ".join(types.coerce(item, target).sql for item in items)
     types.ordered(Expr("", target), word)
     collation = form_of(target).collation
-    return Expr(f"pg_{word}{'_numeric' if collation else ''}({values})", target, name=word)
+    if collation is None:
+        return Expr(f"pg_{word}({values})", target, name=word)
+    return Expr(f"pg_{word}_by('{collation}', {values})", target, name=word)
 
 
 def _value_function(fields: Node, scope: Scope) -> Expr:

@@ -27,6 +27,7 @@ from plugins.database.sqlite.translate.schema.functions import (
     drop_function,
 )
 from plugins.database.sqlite.translate.schema.indexes import create_index
+from plugins.database.sqlite.translate.schema.kinds import alter_enum, create_enum, drop_type
 from plugins.database.sqlite.translate.schema.publications import (
     alter_publication,
     create_publication,
@@ -121,8 +122,11 @@ _DROPS = {
     "OBJECT_FUNCTION": drop_function,
     "OBJECT_POLICY": policies.drop_policy,
     "OBJECT_PUBLICATION": drop_publication,
+    "OBJECT_TYPE": drop_type,
 }
 _REFUSED = {
+    "CompositeTypeStmt": ("a composite type", "Write its fields as columns, or keep it as jsonb."),
+    "CreateDomainStmt": ("CREATE DOMAIN", "Write its checks with the columns that have it."),
     "CreateSeqStmt": ("CREATE SEQUENCE", "Number rows with an identity column."),
     "CreateTrigStmt": ("CREATE TRIGGER", PLPGSQL),
     "DoStmt": ("DO", PLPGSQL),
@@ -132,6 +136,8 @@ _REFUSED = {
 }
 
 _SCHEMA: dict[str, Callable[[Node, Parsed, Catalogue], Plan]] = {
+    "AlterEnumStmt": alter_enum,
+    "CreateEnumStmt": create_enum,
     "AlterDefaultPrivilegesStmt": grants.default_privileges,
     "AlterObjectSchemaStmt": set_schema,
     "AlterPolicyStmt": policies.alter_policy,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from kernel.contracts.catalogue import Catalogue
 from kernel.contracts.database import DatabaseError
+from plugins.database.sqlite.kinds import EnumArray, EnumType, resolve
 from plugins.database.sqlite.names import text_literal
-from plugins.database.sqlite.stored import base_type, element_of, fit, form_of, split_type
+from plugins.database.sqlite.stored import FORMS, base_type, element_of, fit, form_of, split_type
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
 from plugins.database.sqlite.translate.scope import Expr
 from plugins.database.sqlite.values.readers import reader_of
@@ -45,7 +47,7 @@ _ASSIGNABLE = {
 }
 
 
-def type_name(node: Node) -> str:
+def type_name(node: Node, catalogue: Catalogue) -> str:
     """Return the declared name of a TypeName, with its modifier; raises 0A000 for a type that is refused."""
     only(node, "a type", "names", "typemod", "typmods", "arrayBounds")
     names = [name for name in strings(node["names"]) if name != "pg_catalog"]
@@ -54,6 +56,9 @@ def type_name(node: Node) -> str:
     if len(bounds) > 1:
         raise refused("an array of several dimensions")
     many = "[]" if bounds else ""
+    made = resolve(name + many, catalogue) if base_type(name) not in FORMS else name
+    if isinstance(made, (EnumType, EnumArray)):
+        return made
     base = base_type(name)
     if many or base not in SERIALS:
         form_of(name + many)

@@ -6,8 +6,11 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from plugins.database.literals import malformed
-from plugins.database.sqlite.values import arrays, documents, intervals, moments, numbers, texts
+from plugins.database.sqlite.kinds import EnumArray, EnumType
+from plugins.database.sqlite.values import arrays, documents, enums, intervals, moments, numbers, texts
 
 Reader = Callable[[Any], Any]
 
@@ -33,9 +36,17 @@ READERS: dict[str, Reader] = {
 
 def reader_of(base: str) -> Reader | None:
     """Return what reads a base type, None for text, which is read as it is."""
+    if isinstance(base, EnumType):
+        return functools.partial(enums.read, name=base, labels=_written(base))
+    if isinstance(base, EnumArray):
+        return functools.partial(enums.read_array, name=base.element, labels=_written(base.element))
     if base.endswith("[]"):
         return functools.partial(_read_array_literal, element=base[:-2])
     return READERS.get(base)
+
+
+def _written(name: EnumType) -> str:
+    return msgspec.json.encode(name.labels).decode()
 
 
 def read_array(value: Any, element: str) -> str | None:

@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 from kernel.contracts.database import DatabaseError
-from plugins.database.sqlite.values.numbers import compare_numeric
 
 _LONGEST = 64 * 1024 * 1024
 _WORD = re.compile(r"[^\W_]+")
@@ -158,34 +157,6 @@ def json_path(key: Any) -> str | None:
         return None
     text = str(key).replace("\\", "\\\\").replace('"', '\\"')
     return f'$."{text}"'
-
-
-def greatest(*values: Any) -> Any:
-    """Return the greatest value that is not NULL."""
-    return max((value for value in values if value is not None), default=None)
-
-
-def least(*values: Any) -> Any:
-    """Return the least value that is not NULL."""
-    return min((value for value in values if value is not None), default=None)
-
-
-def greatest_numeric(*values: Any) -> Any:
-    """Return the greatest exact numeric that is not NULL."""
-    return _extreme(values, 1)
-
-
-def least_numeric(*values: Any) -> Any:
-    """Return the least exact numeric that is not NULL."""
-    return _extreme(values, -1)
-
-
-def _extreme(values: tuple[Any, ...], sign: int) -> Any:
-    best = None
-    for value in values:
-        if value is not None and (best is None or compare_numeric(str(value), str(best)) == sign):
-            best = value
-    return best
 
 
 def row_count(value: int | None, clause: str) -> int | None:

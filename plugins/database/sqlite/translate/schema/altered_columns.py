@@ -198,7 +198,12 @@ def prepare_type(command: Node, alteration: Alteration) -> None:
     column = alteration.column(command["name"])
     fields = command["def"]["ColumnDef"]
     if column.name not in alteration.table.generated:
-        _converted(column, types.type_name(fields["typeName"]), fields.get("raw_default"), alteration)
+        _converted(
+            column,
+            types.type_name(fields["typeName"], alteration.catalogue),
+            fields.get("raw_default"),
+            alteration,
+        )
 
 
 def set_type(command: Node, alteration: Alteration) -> None:
@@ -210,7 +215,7 @@ def set_type(command: Node, alteration: Alteration) -> None:
     alteration.retyped.add(column.name)
     only(fields, "ALTER COLUMN TYPE", "typeName", "raw_default", "collClause")
     check_collation(fields)
-    target = types.type_name(fields["typeName"])
+    target = types.type_name(fields["typeName"], alteration.catalogue)
     if target in types.SERIALS:
         raise DatabaseError(f'type "{target}" does not exist', sqlstate="42704")
     _check_alterable(column, alteration)

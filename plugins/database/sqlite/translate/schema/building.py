@@ -50,7 +50,7 @@ class TableBuilder:
         check_name(name)
         self.check_new_column(name)
         check_collation(fields)
-        declared = types.type_name(fields["typeName"])
+        declared = types.type_name(fields["typeName"], self._catalogue)
         column = Column(name=name, type=types.SERIALS.get(declared, declared))
         if declared in types.SERIALS:
             self.check_first_number()

@@ -49,11 +49,12 @@ def create_function(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     function = Routine(
         schema=schema,
         name=name,
-        arguments=tuple(_argument(one, parsed) for one in inputs),
+        arguments=tuple(_argument(one, parsed, catalogue) for one in inputs),
         returns=returns,
         returns_set=returns_set,
         columns=tuple(
-            Argument(one.get("name"), base_type(types.type_name(one["argType"]))) for one in columns
+            Argument(one.get("name"), base_type(types.type_name(one["argType"], catalogue)))
+            for one in columns
         ),
         volatility=options.get("volatility", "volatile"),
         security_definer=options.get("security", False),
@@ -104,10 +105,10 @@ def _options(nodes: list[Node]) -> dict[str, Any]:
     return found
 
 
-def _argument(fields: Node, parsed: Parsed) -> Argument:
+def _argument(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Argument:
     only(fields, "an argument", "name", "argType", "mode", "defexpr")
     default = altered_default_text(parsed, fields["defexpr"]) if "defexpr" in fields else None
-    return Argument(fields.get("name"), base_type(types.type_name(fields["argType"])), default)
+    return Argument(fields.get("name"), base_type(types.type_name(fields["argType"], catalogue)), default)
 
 
 def _returns(node: Node | None, columns: list[Node], catalogue: Catalogue) -> tuple[str, bool]:
@@ -124,7 +125,7 @@ def _returns(node: Node | None, columns: list[Node], catalogue: Catalogue) -> tu
         return "void", False
     if names == ["trigger"]:
         raise refused("a trigger", hint=PLPGSQL)
-    return base_type(types.type_name(plain)), bool(node.get("setof"))
+    return base_type(types.type_name(plain, catalogue)), bool(node.get("setof"))
 
 
 def _statements(fields: Node, options: dict[str, Any]) -> tuple[Node, ...]:
@@ -207,7 +208,7 @@ def drop_function(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
         if found is not None:
             changes.append(Change(found.schema, found.signature, function=found, is_gone=True))
         elif not fields.get("missing_ok"):
-            raise _missing(item["ObjectWithArgs"])
+            raise _missing(item["ObjectWithArgs"], catalogue)
     return Plan("schema", "", "DROP FUNCTION", tuple(changes))
 
 
@@ -228,16 +229,18 @@ def _named(fields: Node, catalogue: Catalogue) -> Function | None:
         if len(overloads) > 1:
             raise DatabaseError(f'function name "{name}" is not unique', sqlstate="42725")
         return overloads[0] if overloads else None
-    wanted = _types(fields)
+    wanted = _types(fields, catalogue)
     return next((one for one in overloads if [argument.type for argument in one.arguments] == wanted), None)
 
 
-def _types(fields: Node) -> list[str]:
-    return [base_type(types.type_name(item["TypeName"])) for item in fields.get("objargs", ())]
+def _types(fields: Node, catalogue: Catalogue) -> list[str]:
+    return [base_type(types.type_name(item["TypeName"], catalogue)) for item in fields.get("objargs", ())]
 
 
-def _missing(fields: Node) -> DatabaseError:
+def _missing(fields: Node, catalogue: Catalogue) -> DatabaseError:
     name = ".".join(strings(fields["objname"]))
     if fields.get("args_unspecified"):
         return DatabaseError(f'could not find a function named "{name}"', sqlstate="42883")
-    return DatabaseError(f"function {name}({', '.join(_types(fields))}) does not exist", sqlstate="42883")
+    return DatabaseError(
+        f"function {name}({', '.join(_types(fields, catalogue))}) does not exist", sqlstate="42883"
+    )

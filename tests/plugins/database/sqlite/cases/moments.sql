@@ -5,7 +5,7 @@ select '1 foo'::interval;
 select ''::interval;
 select '1 day foo'::interval;
 select '1:99'::interval;
-select '1 day'::interval = '24 hours', '1 mon'::interval = '30 days', '1 mon'::interval < '31 days', '1 day'::interval > '23:59', greatest('1 day'::interval, '2 hours'), '1 year'::interval = '360 days', '1 day'::interval in ('24:00'::interval), '1 day'::interval is distinct from '24 hours';
+select '1 day'::interval = '24 hours', '1 mon'::interval = '30 days', '1 mon'::interval < '31 days', '1 day'::interval > '23:59', greatest('1 day'::interval, '30 hours'), least('1 mon'::interval, '9 days', null), '1 year'::interval = '360 days', '1 day'::interval in ('24:00'::interval), '1 day'::interval is distinct from '24 hours';
 select '1 day'::interval + '2 hours', '1 day'::interval - '1 mon', -'1 day 2 hours'::interval, '1 day'::interval * 2, 1.5 * '1 month'::interval, '1 mon'::interval / 4, '1 day'::interval / 3, '1 year'::interval * 0.3, '10 days 5 hours'::interval * -1.5, '1 mon 1 day'::interval / 7;
 select '1 day'::interval / 0;
 select '2024-01-31'::date + '1 month'::interval, '2024-03-31 10:00'::timestamp - '1 month'::interval, '2024-02-29 12:00+00'::timestamptz + '1 year'::interval, '2024-01-01'::date + 5, 5 + '2024-01-01'::date, '2024-01-01'::date - 1, '2024-03-01'::date - '2024-02-01'::date, '2024-01-01'::date + '10:30'::time, '10:00'::time + '15 hours'::interval, '10:00'::time - '11 hours'::interval, '10:00'::time - '12:30'::time, '1 day'::interval + '2024-01-01'::date, '2024-01-01'::timestamptz + '1 day';

@@ -1,0 +1,142 @@
+"""Types that a migration made: names of types that know what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import MappingProxyType
+
+import msgspec
+
+from kernel.contracts.catalogue import Argument, Catalogue, Enum, Function, Table
+from plugins.database.sqlite.statements import Change
+
+_COLLATION = "pg_enum_"
+
+
+class EnumType(str):
+    """The name of an enumeration, as a column's type has it (``mood``, ``auth.level``), with its labels in order."""
+
+    __slots__ = ("labels",)
+
+    labels: tuple[str, ...]
+
+    @classmethod
+    def of(cls, enum: Enum) -> EnumType:
+        """Return the type's name."""
+        name = cls(enum.name if enum.schema == "public" else f"{enum.schema}.{enum.name}")
+        name.labels = enum.labels
+        return name
+
+    @property
+    def collation(self) -> str:
+        """The collation of its columns, whose name says the order: every connection can make it from that."""
+        return _COLLATION + msgspec.json.encode(self.labels).hex()
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether it is the same name and, of another enumeration, the same labels."""
+        return str.__eq__(self, other) is True and (
+            not isinstance(other, EnumType) or self.labels == other.labels
+        )
+
+    def __ne__(self, other: object) -> bool:
+        """Tell the opposite of equality."""
+        return not self == other
+
+    __hash__ = str.__hash__
+
+
+class EnumArray(str):
+    """The name of a type of arrays of an enumeration (``mood[]``)."""
+
+    __slots__ = ("element",)
+
+    element: EnumType
+
+    @classmethod
+    def of(cls, element: EnumType) -> EnumArray:
+        """Return the type's name."""
+        name = cls(f"{element}[]")
+        name.element = element
+        return name
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether it is the same name and, of another enumeration, the same labels."""
+        return str.__eq__(self, other) is True and (
+            not isinstance(other, EnumArray) or self.element == other.element
+        )
+
+    def __ne__(self, other: object) -> bool:
+        """Tell the opposite of equality."""
+        return not self == other
+
+    __hash__ = str.__hash__
+
+
+def labels_of(collation: str) -> tuple[str, ...] | None:
+    """Return the labels in the name of an enumeration's collation, None for another collation's."""
+    if not collation.startswith(_COLLATION):
+        return None
+    return msgspec.json.decode(bytes.fromhex(collation.removeprefix(_COLLATION)), type=tuple[str, ...])
+
+
+def named(schema: str, name: str, catalogue: Catalogue) -> EnumType | None:
+    """Return the enumeration of that name."""
+    enum = catalogue.enums.get((schema, name))
+    return EnumType.of(enum) if enum is not None else None
+
+
+def resolve(name: str, catalogue: Catalogue) -> str:
+    """Return a declared type's name as one that knows what it means; one that no migration made is left as it is."""
+    many = name.endswith("[]")
+    schema, dot, plain = name.removesuffix("[]").rpartition(".")
+    enum = named(schema if dot else "public", plain, catalogue)
+    if enum is None:
+        return name
+    return EnumArray.of(enum) if many else enum
+
+
+def with_types(catalogue: Catalogue) -> Catalogue:
+    """Return a catalogue whose columns' and arguments' types know what they mean."""
+    if not catalogue.enums:
+        return catalogue
+
+    def known(name: str) -> str:
+        return resolve(name, catalogue)
+
+    tables = {key: _typed(table, known) for key, table in catalogue.tables.items()}
+    functions = {
+        key: tuple(_typed_function(one, known) for one in overloads)
+        for key, overloads in catalogue.functions.items()
+    }
+    return msgspec.structs.replace(
+        catalogue, tables=MappingProxyType(tables), functions=MappingProxyType(functions)
+    )
+
+
+def as_kept(change: Change) -> Change:
+    """Return a change of the catalogue in which types are just names again, as the catalogue holds them."""
+    return msgspec.structs.replace(
+        change,
+        table=_typed(change.table, str) if change.table is not None else None,
+        function=_typed_function(change.function, str) if change.function is not None else None,
+    )
+
+
+def _typed(table: Table, named: Callable[[str], str]) -> Table:
+    columns = {
+        name: msgspec.structs.replace(column, type=named(column.type))
+        for name, column in table.columns.items()
+    }
+    return msgspec.structs.replace(table, columns=columns)
+
+
+def _typed_function(function: Function, named: Callable[[str], str]) -> Function:
+    def typed(arguments: tuple[Argument, ...]) -> tuple[Argument, ...]:
+        return tuple(msgspec.structs.replace(one, type=named(one.type)) for one in arguments)
+
+    return msgspec.structs.replace(
+        function,
+        arguments=typed(function.arguments),
+        columns=typed(function.columns),
+        returns=named(function.returns),
+    )
