@@ -12,7 +12,7 @@ from plugins.database.sqlite.translate.nodes import refused
 from plugins.database.sqlite.translate.scope import Expr
 from plugins.database.sqlite.translate.signatures import Table, apply, merged
 from plugins.database.sqlite.translate.types import INTEGERS, NUMBERS, TEXTS
-from plugins.database.sqlite.values import numbers
+from plugins.database.sqlite.values import numbers, patterns
 
 # What the operators of the language itself take; everything else has signatures.
 _PLAIN = {None, *NUMBERS, *TEXTS}
@@ -40,6 +40,9 @@ def binary(name: str, left: Expr, right: Expr) -> Expr:
         raise refused(f"the operator {name}")
     if emit is not None and (not signatures or {left.type, right.type} <= _PLAIN):
         return emit(name, left, right)
+    if name in texts.PATTERNS and right.literal is not None:
+        # A pattern that cannot run is refused before there is a row to match it with.
+        patterns.compiled(right.literal)
     found = apply("?column?", signatures, [left, right])
     if found is not None:
         return found

@@ -102,6 +102,7 @@ FUNCTIONS: Table = {
     ),
 }
 
+PATTERNS = frozenset({"~", "~*", "!~", "!~*"})
 OPERATORS: Table = {
     "~": (Sig(("text", "text"), "pg_regexp_like({0}, {1})", "boolean"),),
     "~*": (Sig(("text", "text"), "pg_regexp_like({0}, {1}, 'i')", "boolean"),),
