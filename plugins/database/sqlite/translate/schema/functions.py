@@ -217,7 +217,7 @@ def comment_on_function(fields: Node, parsed: Parsed, catalogue: Catalogue) -> P
     named = fields["object"]["ObjectWithArgs"]
     found = _named(named, catalogue)
     if found is None:
-        raise _missing(named)
+        raise _missing(named, catalogue)
     after = msgspec.structs.replace(found, comment=fields.get("comment"))
     return Plan("schema", "", "COMMENT", (Change(found.schema, found.signature, function=after),))
 
