@@ -11,6 +11,9 @@ from kernel.contracts.catalogue import Catalogue, Function, Table
 
 Node = dict[str, Any]
 
+CALLED = "()"
+"""What stands for the column where a view does not read one, but calls a function (by its signature)."""
+
 
 class Check(msgspec.Struct, frozen=True):
     """A check constraint: its name, and its expression as PostgreSQL's grammar reads it."""
@@ -42,7 +45,8 @@ class Definition(Table, frozen=True):
     `generated` holds the expressions of generated columns, `primary` the name of the primary key's constraint,
     `unique` those of unique constraints, `deferred` those of foreign keys that are checked at the commit,
     `indexed` what the other indexes were made from. A view `reads` columns: schema, relation and name of each
-    (the name is empty for the relation itself).
+    (the name is empty for the relation itself,
+    and `CALLED` for a function).
     """
 
     checks: tuple[Check, ...] = ()

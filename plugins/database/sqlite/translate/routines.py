@@ -6,12 +6,13 @@ themselves; others are bound by a subquery around it, so that the body's own nam
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from kernel.contracts.catalogue import Catalogue, Function
 from kernel.contracts.database import DatabaseError
-from plugins.database.sqlite.definitions import Routine
+from plugins.database.sqlite.definitions import CALLED, Routine
 from plugins.database.sqlite.names import quote
 from plugins.database.sqlite.statements import Plan
 from plugins.database.sqlite.stored import base_type
@@ -20,6 +21,7 @@ from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused
 from plugins.database.sqlite.translate.queries.select import Query, emit_query
 from plugins.database.sqlite.translate.scope import Expr, Scope
 
+_TEXTS = re.compile(r"'(?:[^']|'')*'")
 _CHANGING = ("pg_new_uuid", "pg_random")
 
 
@@ -130,6 +132,9 @@ def emit_value(call: Call, scope: Scope) -> Expr:
         )
     if function.columns or len(result_types(function, scope.catalogue)) != 1:
         raise refused(f"the result of {function.name}() in an expression", hint="Put it into FROM.")
+    if is_expression(function):
+        _check_callable(function, scope)
+        return _strictly(call, _expression(function, call.arguments, scope))
     label = quote(f"kernel.{function.name}")
     bound = [place for place, argument in enumerate(call.arguments) if not _stands(argument)]
     values = [
@@ -141,6 +146,33 @@ def emit_value(call: Call, scope: Scope) -> Expr:
     if bound:
         given = ", ".join(f"{call.arguments[place].sql} AS p{place}" for place in bound)
         sql = f"(SELECT {sql} FROM (SELECT {given}) AS {label})"
+    return _strictly(call, sql)
+
+
+def is_expression(function: Routine) -> bool:
+    """Tell whether a body is one expression, which can stand in constraints and indexes too."""
+    fields = function.statements[-1].get("SelectStmt", {})
+    if len(function.statements) > 1 or set(fields) - {"targetList", "limitOption", "op"}:
+        return False
+    tree = fields["targetList"]
+    return len(tree) == 1 and not _holds(tree, "SubLink") and not _holds(tree, "A_Star")
+
+
+def _holds(tree: object, kind: str) -> bool:
+    if isinstance(tree, list):
+        return any(_holds(item, kind) for item in tree)
+    return isinstance(tree, dict) and (kind in tree or any(_holds(value, kind) for value in tree.values()))
+
+
+def _expression(function: Routine, arguments: Sequence[Expr], scope: Scope) -> str:
+    inner = body_scope(function, arguments, scope)
+    target = function.statements[-1]["SelectStmt"]["targetList"][0]["ResTarget"]
+    value = types.coerce(expressions.emit(target["val"], inner), function.returns, assign=True)
+    return f"({value.sql})"
+
+
+def _strictly(call: Call, sql: str) -> Expr:
+    function = call.function
     if function.strict and call.arguments:
         tests = " OR ".join(f"{argument.sql} IS NULL" for argument in call.arguments)
         sql = f"CASE WHEN {tests} THEN NULL ELSE {sql} END"
@@ -149,7 +181,8 @@ def emit_value(call: Call, scope: Scope) -> Expr:
 
 def _stands(argument: Expr) -> bool:
     """Tell whether an argument may stand wherever the body names it: it holds no column and is always the same."""
-    return '"' not in argument.sql and not any(word in argument.sql for word in _CHANGING)
+    sql = _TEXTS.sub("", argument.sql)
+    return '"' not in sql and not any(word in sql for word in _CHANGING)
 
 
 def _check_stands(call: Call) -> None:
@@ -179,6 +212,12 @@ def emit_rows(call: Call, scope: Scope) -> Query:
 
 
 def _body(function: Routine, arguments: Sequence[Expr], scope: Scope) -> Query:
+    _check_callable(function, scope)
+    return emit_body(function, arguments, scope)
+
+
+def _check_callable(function: Routine, scope: Scope) -> None:
+    scope.reads.add((function.schema, function.signature, CALLED))
     if writes(function, scope.catalogue):
         raise refused(
             f"the function {function.name}(), which writes, within a query",
@@ -186,7 +225,6 @@ def _body(function: Routine, arguments: Sequence[Expr], scope: Scope) -> Query:
         )
     if (function.schema, function.signature) in scope.inlined:
         raise refused(f"the function {function.name}(), which calls itself,")
-    return emit_body(function, arguments, scope)
 
 
 def body_scope(function: Routine, arguments: Sequence[Expr], scope: Scope) -> Scope:

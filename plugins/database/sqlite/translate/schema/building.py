@@ -85,9 +85,7 @@ class TableBuilder:
         if kind == "CONSTR_NOTNULL":
             self._change(name, nullable=False)
         elif kind == "CONSTR_DEFAULT":
-            self._check_first_value(name)
-            if not is_null(fields["raw_expr"]):
-                self._change(name, default=default_text(self._parsed, fields["location"]))
+            self._default(name, fields)
         elif kind == "CONSTR_IDENTITY":
             self.add_identity(name, fields)
             self._change(name, nullable=False)
@@ -110,6 +108,14 @@ class TableBuilder:
             self._attribute(kind)
         elif kind != "CONSTR_NULL":
             raise refused(f"a column with {kind.removeprefix('CONSTR_').lower()}")
+
+    def _default(self, name: str, fields: Node) -> None:
+        self._check_first_value(name)
+        if is_null(fields["raw_expr"]):
+            return
+        self._change(name, default=default_text(self._parsed, fields["location"]))
+        if makes_own_value(self.table.columns[name]):
+            raise refused("a default of nextval()", hint="Number rows with an identity column.")
 
     def _attribute(self, kind: str) -> None:
         """Read DEFERRABLE and its kin, which stand behind the column's foreign key as nodes of their own."""

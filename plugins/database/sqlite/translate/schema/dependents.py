@@ -9,7 +9,7 @@ import msgspec
 
 from kernel.contracts.catalogue import Catalogue, ForeignKey, Function
 from kernel.contracts.database import DatabaseError
-from plugins.database.sqlite.definitions import Definition, defined, definitions
+from plugins.database.sqlite.definitions import CALLED, Definition, defined, definitions
 from plugins.database.sqlite.statements import Change, Rebuild
 from plugins.database.sqlite.translate.schema.rebuilding import rebuild
 from plugins.database.sqlite.translate.scope import file_name
@@ -81,15 +81,24 @@ class Dropped:
                 kept = tuple(own for own in current.foreign_keys if own.name != key.name)
                 self._tables[key_of(other)] = msgspec.structs.replace(current, foreign_keys=kept)
 
+    def function(self, function: Function, reason: Reason) -> None:
+        """Drop the views that call a function."""
+        for view in callers(self._catalogue, function):
+            if key_of(view) not in self._gone:
+                self._view(view, reason)
+
     def _readers(self, table: Definition, needs: Callable[[str], bool], reason: Reason) -> None:
         for view in definitions(self._catalogue):
             if view.kind != "view" or key_of(view) in self._gone:
                 continue
             if any((schema, name) == key_of(table) and needs(column) for schema, name, column in view.reads):
-                reason.check(f"view {view.name}")
-                self._gone.add(key_of(view))
-                self.relation(view, reason)
-                self._views.append(view)
+                self._view(view, reason)
+
+    def _view(self, view: Definition, reason: Reason) -> None:
+        reason.check(f"view {view.name}")
+        self._gone.add(key_of(view))
+        self.relation(view, reason)
+        self._views.append(view)
 
     @property
     def sql(self) -> list[str]:
@@ -128,6 +137,12 @@ def pointing_at(catalogue: Catalogue, table: Definition) -> list[tuple[Definitio
         for key in other.foreign_keys
         if (key.referenced_schema, key.referenced_table) == key_of(table) and key_of(other) != key_of(table)
     ]
+
+
+def callers(catalogue: Catalogue, function: Function) -> list[Definition]:
+    """Return the views that call a function."""
+    wanted = (function.schema, function.signature, CALLED)
+    return [view for view in definitions(catalogue) if wanted in view.reads]
 
 
 def readers(catalogue: Catalogue, table: Definition, column: str) -> list[Definition]:

@@ -17,6 +17,7 @@ from plugins.database.sqlite.translate import types
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, placeless, refused, strings
 from plugins.database.sqlite.translate.routines import body_scope, emit_body, mismatch, result_types, writes
 from plugins.database.sqlite.translate.schema.defaults import altered_default_text
+from plugins.database.sqlite.translate.schema.dependents import Dropped, Reason, callers
 from plugins.database.sqlite.translate.scope import Expr, Scope, check_name
 
 PLPGSQL = (
@@ -68,6 +69,10 @@ def create_function(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     )
     _check_new(function, before, replacing=bool(fields.get("replace")))
     _check_body(function, catalogue)
+    if before is not None and callers(catalogue, before):
+        raise refused(
+            f"replacing the function {before.name}(), which views call", hint="Drop the views first."
+        )
     if before is not None:
         function = msgspec.structs.replace(function, comment=before.comment)
     return Plan("schema", "", "CREATE FUNCTION", (Change(schema, function.signature, function=function),))
@@ -177,6 +182,8 @@ def _check_body(function: Routine, catalogue: Catalogue) -> None:
     from plugins.database.sqlite.translate.statements import emit_data
 
     scope = Scope(catalogue, ())
+    if function.strict and function.statements and writes(function, catalogue):
+        raise refused("a STRICT function that writes")
     values = [Expr("NULL") for _ in function.arguments]
     if not function.statements:
         if function.returns == "void":
@@ -203,13 +210,22 @@ def _check_body(function: Routine, catalogue: Catalogue) -> None:
 def drop_function(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     """Return the plan of a DROP FUNCTION."""
     changes = []
+    dropped = Dropped(catalogue)
+    cascade = fields["behavior"] == "DROP_CASCADE"
     for item in fields["objects"]:
         found = _named(item["ObjectWithArgs"], catalogue)
         if found is not None:
+            dropped.function(found, Reason(f"function {found.signature}", cascade))
             changes.append(Change(found.schema, found.signature, function=found, is_gone=True))
         elif not fields.get("missing_ok"):
             raise _missing(item["ObjectWithArgs"], catalogue)
-    return Plan("schema", "", "DROP FUNCTION", tuple(changes))
+    return Plan(
+        "schema",
+        "; ".join(dropped.sql),
+        "DROP FUNCTION",
+        (*dropped.changes, *changes),
+        rebuilds=tuple(dropped.rebuilds),
+    )
 
 
 def comment_on_function(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:

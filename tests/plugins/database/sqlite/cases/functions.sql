@@ -50,3 +50,14 @@ create function f(i int) returns int language sql security definer set search_pa
 create function f(k int) returns bigint language sql stable as $$ select count(*) from b where a_id = k and label in (select label from b where a_id = k) $$; select id, f(id) from a order by 1;
 create function f(k int) returns setof b language sql stable as $$ select * from b order by label limit k $$; select label from f(2);
 create function f(i int) returns int language sql as $$ select i $$; comment on function f(int) is 'x'; comment on function f is 'y'; select f(1);
+create function f(t text) returns text language sql immutable as $$ select lower(t) || '!' $$; create table x (a text check (f(a) <> 'no!'), b text generated always as (f(a)) stored); create index on x (f(a)); insert into x values ('YES') returning b;
+create function f(t text) returns text language sql immutable as $$ select lower(t) || '!' $$; create table x (a text check (f(a) <> 'no!')); insert into x values ('NO');
+create function f(t jsonb) returns text language sql immutable as $$ select t ->> 'a' $$; select f('{"a": "it''s"}'), (select f(j) from a where id = 1) is null;
+create function f(t jsonb) returns table (k text) language sql immutable as $$ select t ->> 'a' $$; select * from f('{"a": "\"b"}');
+create function f(i int) returns int language sql stable as $$ select i + 1 $$; create view x as select f(id) as next from a; select next from x order by 1;
+create function f(i int) returns int language sql stable as $$ select i + 1 $$; create view x as select f(id) as next from a; drop function f(int);
+create function f(i int) returns int language sql stable as $$ select i + 1 $$; create view x as select f(id) as next from a; drop function f(int) cascade; select * from x;
+create function f() returns bigint language sql stable as $$ select count(*) from b $$; create view x as select id, f() as n from a where f() > 1; select * from x order by id;
+create function f(i int) returns int language sql as $$ select i + 1 $$; select a_id, f(a_id), sum(f(id)) from b group by a_id order by a_id nulls last;
+create function f(i int) returns int language sql as $$ select max(id) + i from b $$; select f(1), f(n) from a where id = 1;
+create function f(a_id int) returns bigint language sql as $$ select count(*) from b where a_id = $1 $$; select f(1);
