@@ -16,7 +16,8 @@ from plugins.database.sqlite.translate.queries.truncation import emit_truncate
 from plugins.database.sqlite.translate.queries.writes import emit_delete, emit_insert, emit_update
 from plugins.database.sqlite.translate.routines import emit_writing_call
 from plugins.database.sqlite.translate.schema import grants, policies
-from plugins.database.sqlite.translate.schema.alterations import alter_table
+from plugins.database.sqlite.translate.schema.altering.renaming import rename, set_schema
+from plugins.database.sqlite.translate.schema.altering.tables import alter_table
 from plugins.database.sqlite.translate.schema.copies import create_table_as
 from plugins.database.sqlite.translate.schema.drops import drop
 from plugins.database.sqlite.translate.schema.followers import follow
@@ -34,7 +35,6 @@ from plugins.database.sqlite.translate.schema.publications import (
     drop_publication,
 )
 from plugins.database.sqlite.translate.schema.relations import comment, create_extension, create_schema
-from plugins.database.sqlite.translate.schema.renaming import rename, set_schema
 from plugins.database.sqlite.translate.schema.settings import set_variable
 from plugins.database.sqlite.translate.schema.tables import create_table
 from plugins.database.sqlite.translate.schema.views import create_view

@@ -10,7 +10,7 @@ from plugins.database.sqlite.names import quote
 from plugins.database.sqlite.stored import base_type, fit, split_type
 from plugins.database.sqlite.translate import expressions, types
 from plugins.database.sqlite.translate.nodes import Node, only, refused
-from plugins.database.sqlite.translate.schema.alteration import Alteration
+from plugins.database.sqlite.translate.schema.altering.alteration import Alteration
 from plugins.database.sqlite.translate.schema.building import check_collation
 from plugins.database.sqlite.translate.schema.constraints import check_comparable, columns_in
 from plugins.database.sqlite.translate.schema.defaults import (

@@ -8,25 +8,25 @@ from kernel.contracts.catalogue import Catalogue
 from plugins.database.parser import Parsed
 from plugins.database.sqlite.statements import Plan
 from plugins.database.sqlite.translate.nodes import Node, only, refused
-from plugins.database.sqlite.translate.schema import altered_columns, altered_constraints
-from plugins.database.sqlite.translate.schema.alteration import Alteration
+from plugins.database.sqlite.translate.schema.altering import columns, constraints
+from plugins.database.sqlite.translate.schema.altering.alteration import Alteration
 from plugins.database.sqlite.translate.schema.relations import existing, is_missing
 
 # Each with the pass that PostgreSQL takes it in, whatever the order in which they are written.
 _COMMANDS: dict[str, tuple[int, Callable[[Node, Alteration], None]]] = {
-    "AT_DropColumn": (0, altered_columns.drop_column),
-    "AT_DropConstraint": (0, altered_constraints.drop_constraint),
-    "AT_DropNotNull": (0, altered_columns.set_not_null),
-    "AT_DropIdentity": (0, altered_columns.drop_identity),
-    "AT_DropExpression": (0, altered_columns.drop_expression),
-    "AT_AlterColumnType": (1, altered_columns.set_type),
-    "AT_AddColumn": (4, altered_columns.add_column),
-    "AT_SetIdentity": (6, altered_columns.set_identity),
-    "AT_SetNotNull": (6, altered_columns.set_not_null),
-    "AT_AddConstraint": (8, altered_constraints.add_constraint),
-    "AT_AddIdentity": (9, altered_columns.add_identity),
-    "AT_ColumnDefault": (9, altered_columns.set_default),
-    "AT_ValidateConstraint": (10, altered_constraints.validate_constraint),
+    "AT_DropColumn": (0, columns.drop_column),
+    "AT_DropConstraint": (0, constraints.drop_constraint),
+    "AT_DropNotNull": (0, columns.set_not_null),
+    "AT_DropIdentity": (0, columns.drop_identity),
+    "AT_DropExpression": (0, columns.drop_expression),
+    "AT_AlterColumnType": (1, columns.set_type),
+    "AT_AddColumn": (4, columns.add_column),
+    "AT_SetIdentity": (6, columns.set_identity),
+    "AT_SetNotNull": (6, columns.set_not_null),
+    "AT_AddConstraint": (8, constraints.add_constraint),
+    "AT_AddIdentity": (9, columns.add_identity),
+    "AT_ColumnDefault": (9, columns.set_default),
+    "AT_ValidateConstraint": (10, constraints.validate_constraint),
 }
 _DROP_DEFAULT = 0
 
@@ -43,7 +43,7 @@ def alter_table(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     commands = [item["AlterTableCmd"] for item in fields["cmds"]]
     for command in commands:
         if command["subtype"] == "AT_AlterColumnType":
-            altered_columns.prepare_type(command, alteration)
+            columns.prepare_type(command, alteration)
     for command in sorted(commands, key=_pass):
         _COMMANDS[command["subtype"]][1](command, alteration)
     return alteration.plan()

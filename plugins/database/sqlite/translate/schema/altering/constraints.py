@@ -5,8 +5,8 @@ from __future__ import annotations
 from kernel.contracts.catalogue import ForeignKey, Index
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.translate.nodes import Node, only
-from plugins.database.sqlite.translate.schema.alteration import Alteration
-from plugins.database.sqlite.translate.schema.altered_columns import check_violation
+from plugins.database.sqlite.translate.schema.altering.alteration import Alteration
+from plugins.database.sqlite.translate.schema.altering.columns import check_violation
 from plugins.database.sqlite.translate.schema.constraints import constraint_names
 from plugins.database.sqlite.translate.schema.dependents import Reason
 from plugins.database.sqlite.translate.schema.emission import (

@@ -1,0 +1,1 @@
+"""ALTER: what changes tables that are there."""
