@@ -11,7 +11,8 @@ from plugins.database.sqlite.translate.nodes import refused
 from plugins.database.sqlite.translate.schema.grants import first_grants
 from plugins.database.sqlite.translate.schema.policies import reads_of
 
-_OF_TABLES = ("AlterTableStmt", "CreateStmt", "DropStmt", "RenameStmt", "ViewStmt")
+_MOVES = ("AlterObjectSchemaStmt", "RenameStmt")
+_OF_TABLES = (*_MOVES, "AlterTableStmt", "CreateStmt", "CreateTableAsStmt", "DropStmt", "ViewStmt")
 
 
 def follow(kind: str, plan: Plan, catalogue: Catalogue) -> Plan:
@@ -25,7 +26,7 @@ def follow(kind: str, plan: Plan, catalogue: Catalogue) -> Plan:
 
 def _followed(change: Change, kind: str, catalogue: Catalogue) -> Change:
     table = change.table
-    if table is None or kind == "RenameStmt":
+    if table is None or kind in _MOVES:
         return change
     before = catalogue.tables.get((change.schema, change.name))
     grants = first_grants(table, catalogue) if before is None else table.grants
@@ -62,7 +63,7 @@ def _gone(change: Change, catalogue: Catalogue) -> list[tuple[tuple[str, str], f
 
 def _in_use(kind: str, table: str, column: str | None, policy: str, owner: Table) -> DatabaseError:
     what = f"table {table}" if column is None else f"column {column} of table {table}"
-    if kind == "RenameStmt":
+    if kind in _MOVES:
         return refused(f'RENAME of {what}, which the policy "{policy}" reads,', hint="Drop the policy first.")
     return DatabaseError(
         f"cannot drop {what} because other objects depend on it",
