@@ -181,6 +181,7 @@ FUNCTIONS: tuple[tuple[str, int, Callable[..., Any]], ...] = (
     ("pg_json_without_path", 2, members.without_path),
     ("pg_json_elements", 1, members.elements),
     ("pg_json_element_texts", 1, members.element_texts),
+    ("pg_json_object", 1, members.as_elements),
     ("pg_json_keys", 1, members.keys),
     ("pg_json_members", 2, members.members),
     ("pg_json_member_texts", 2, members.member_texts),

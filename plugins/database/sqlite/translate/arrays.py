@@ -6,6 +6,7 @@ from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.names import quote
 from plugins.database.sqlite.stored import array_of, base_type, element_of, form_of
 from plugins.database.sqlite.translate import expressions, operators, types
+from plugins.database.sqlite.translate.comparisons import decided
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
 from plugins.database.sqlite.translate.queries.rows import element_source, element_value
 from plugins.database.sqlite.translate.scope import Expr, Scope
@@ -120,10 +121,8 @@ def emit_quantified(fields: Node, scope: Scope) -> Expr:
     test = operators.binary(name, left, value)
     if test.type != "boolean":
         raise DatabaseError("op ANY/ALL (array) requires operator to yield boolean", sqlstate="42809")
-    decided, default = ("min(t) = 0", "1") if every else ("max(t) = 1", "0")
-    known = f"SELECT {test.sql} AS t FROM {source} AS {alias}"
-    sql = f"(SELECT CASE WHEN {decided} THEN {1 - int(default)} WHEN count(*) > count(t) THEN NULL ELSE {default} END"
-    return Expr(f"{sql} FROM ({known}))", "boolean")
+    tests = f"SELECT {test.sql} AS t FROM {source} AS {alias}"
+    return Expr(decided(tests, every=every), "boolean")
 
 
 def _listed(left: Expr, fields: Node, scope: Scope, *, every: bool) -> Expr:

@@ -13,6 +13,7 @@ from plugins.database.sqlite.names import text_literal
 from plugins.database.sqlite.stored import base_type, form_of
 from plugins.database.sqlite.translate import operators, types
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, placeless, refused, strings
+from plugins.database.sqlite.translate.operators import COMPARISONS
 from plugins.database.sqlite.translate.scope import Expr, Scope
 
 if TYPE_CHECKING:
@@ -115,34 +116,19 @@ def _plain(fields: Node, scope: Scope) -> Expr:
     if "lexpr" not in fields:
         return operators.prefix(name, emit(fields["rexpr"], scope))
     if "RowExpr" in fields["lexpr"]:
-        return _rows(name, fields, scope)
+        left, right = (comparisons.row_items(fields[side], scope) for side in ("lexpr", "rexpr"))
+        return comparisons.compare_rows(COMPARISONS.get(name, name), left, right)
     return operators.binary(name, emit(fields["lexpr"], scope), emit(fields["rexpr"], scope))
-
-
-def _rows(name: str, fields: Node, scope: Scope) -> Expr:
-    left, right = (_row_items(fields[side]) for side in ("lexpr", "rexpr"))
-    if name not in ("=", "<>") or len(left) != len(right):
-        raise refused(f"a comparison of rows by {name}")
-    pairs = [
-        operators.compare("=", emit(one, scope), emit(other, scope)).sql
-        for one, other in zip(left, right, strict=True)
-    ]
-    sql = f"({' AND '.join(pairs)})"
-    return Expr(sql if name == "=" else f"(NOT {sql})", "boolean")
-
-
-def _row_items(node: Node) -> list[Node]:
-    kind, fields = kind_of(node)
-    if kind != "RowExpr":
-        raise refused(f"a comparison of a row with {kind}")
-    only(fields, "a row", "args", "row_format")
-    return list(fields.get("args", ()))
 
 
 def _in(fields: Node, scope: Scope) -> Expr:
     kind, listed = kind_of(fields["rexpr"])
     if kind != "List":
         raise refused(f"IN with {kind}")
+    if "RowExpr" in fields["lexpr"]:
+        rows = [comparisons.row_items(item, scope) for item in listed["items"]]
+        negated = _name_of(fields) != "="
+        return comparisons.rows_in(comparisons.row_items(fields["lexpr"], scope), rows, negated=negated)
     left = emit(fields["lexpr"], scope)
     items = [emit(item, scope) for item in listed["items"]]
     try:
@@ -170,8 +156,11 @@ def _between(fields: Node, scope: Scope) -> Expr:
 
 
 def _distinct(fields: Node, scope: Scope) -> Expr:
-    left, right = emit(fields["lexpr"], scope), emit(fields["rexpr"], scope)
-    return operators.distinct(left, right, negated=fields["kind"] == "AEXPR_NOT_DISTINCT")
+    negated = fields["kind"] == "AEXPR_NOT_DISTINCT"
+    if "RowExpr" in fields["lexpr"]:
+        left, right = (comparisons.row_items(fields[side], scope) for side in ("lexpr", "rexpr"))
+        return comparisons.distinct_rows(left, right, negated=negated)
+    return operators.distinct(emit(fields["lexpr"], scope), emit(fields["rexpr"], scope), negated=negated)
 
 
 def _nullif(fields: Node, scope: Scope) -> Expr:
@@ -282,6 +271,10 @@ def _sublink(fields: Node, scope: Scope) -> Expr:
     query = _query(fields["subselect"], scope)
     if kind == "EXISTS_SUBLINK":
         return Expr(f"EXISTS ({query.sql})", "boolean", name="exists")
+    if kind in ("ANY_SUBLINK", "ALL_SUBLINK") and "RowExpr" in fields["testexpr"]:
+        if kind != "ANY_SUBLINK" or strings(fields.get("operName", [])) not in ([], ["="]):
+            raise refused("a comparison of a row with all rows of a subquery")
+        return comparisons.in_query(fields["testexpr"], query, scope)
     if len(query.columns) != 1:
         raise DatabaseError("subquery must return only one column", sqlstate="42601")
     if kind == "EXPR_SUBLINK":
@@ -289,11 +282,11 @@ def _sublink(fields: Node, scope: Scope) -> Expr:
         return Expr(_single(query), base_type(declared), name=name)
     if kind == "ARRAY_SUBLINK":
         return arrays.emit_subquery(query.sql, query.columns[0][1])
-    if kind == "ANY_SUBLINK" and strings(fields.get("operName", [])) in ([], ["="]):
-        left = emit(fields["testexpr"], scope)
-        ((_, declared),) = query.columns
-        left, _ = operators.matched("=", left, Expr("", base_type(declared)))
-        return Expr(f"({types.collated(left)} IN ({query.sql}))", "boolean")
+    if kind in ("ANY_SUBLINK", "ALL_SUBLINK"):
+        operator = (strings(fields.get("operName", [])) or ["="])[-1]
+        every = kind == "ALL_SUBLINK"
+        name = COMPARISONS.get(operator, operator)
+        return comparisons.quantified(name, fields["testexpr"], query, scope, every=every)
     raise refused(f"a subquery as {kind}")
 
 
@@ -357,7 +350,7 @@ _OPERATORS: dict[str, Callable[[Node, Scope], Expr]] = {
 }
 
 # These modules emit expressions too, by the functions above.
-from plugins.database.sqlite.translate import arrays  # noqa: E402
+from plugins.database.sqlite.translate import arrays, comparisons  # noqa: E402
 
 _OPERATORS |= {"AEXPR_OP_ANY": arrays.emit_quantified, "AEXPR_OP_ALL": arrays.emit_quantified}
 

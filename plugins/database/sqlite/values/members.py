@@ -339,6 +339,13 @@ def _object(document: str, message: str) -> dict[str, Any]:
     return value
 
 
+def as_elements(document: str | None) -> str | None:
+    """Return an object's text as the one element of an array; raises 22023 for what is no object."""
+    if document is None:
+        return None
+    return _encode([compact(_object(document, "cannot call populate_composite on {}"))]).decode()
+
+
 def keys(document: str | None) -> str | None:
     """Return the names of an object's members."""
     if document is None:

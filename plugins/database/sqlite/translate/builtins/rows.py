@@ -56,3 +56,11 @@ for _kind in ("jsonb", "json"):
         f"{_kind}_each": _each("pg_json_members", f"{_kind}_each", _kind, _kind),
         f"{_kind}_each_text": _each("pg_json_member_texts", f"{_kind}_each_text", _kind, "text"),
     }
+
+# Functions whose columns the statement names: what gives their objects' texts as a JSON array.
+RECORDS = {
+    "jsonb_to_record": "pg_json_object({0})",
+    "json_to_record": "pg_json_object({0})",
+    "jsonb_to_recordset": "pg_json_elements({0})",
+    "json_to_recordset": "pg_json_elements({0})",
+}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from kernel.contracts.database import DatabaseError
-from plugins.database.sqlite.names import quote
-from plugins.database.sqlite.translate import expressions
-from plugins.database.sqlite.translate.builtins.rows import FUNCTIONS
+from plugins.database.sqlite.names import quote, text_literal
+from plugins.database.sqlite.stored import describe
+from plugins.database.sqlite.translate import expressions, types
+from plugins.database.sqlite.translate.builtins.rows import FUNCTIONS, RECORDS
 from plugins.database.sqlite.translate.nodes import Node, only, refused, strings
 from plugins.database.sqlite.translate.scope import Expr, Item, Scope
-from plugins.database.sqlite.translate.signatures import call, missing, resolve
+from plugins.database.sqlite.translate.signatures import Signature, call, missing, resolve
+from plugins.database.sqlite.values.strings import json_path
 
 # An array's elements of these types lose digits in SQLite's own numbers, or are documents of their own.
 _BY_TEXT = frozenset({"numeric", "real", "double precision", "jsonb"})
@@ -27,7 +29,16 @@ def element_value(value: str, element: str) -> str:
 
 def emit_function(fields: Node, scope: Scope) -> str:
     """Emit a function in FROM and make its columns visible; its arguments may name what stands before it."""
-    only(fields, "a function in FROM", "lateral", "functions", "alias", "ordinality", "is_rowsfrom")
+    only(
+        fields,
+        "a function in FROM",
+        "lateral",
+        "functions",
+        "alias",
+        "ordinality",
+        "is_rowsfrom",
+        "coldeflist",
+    )
     if fields.get("is_rowsfrom"):
         raise refused("ROWS FROM")
     node = fields["functions"][0]["List"]["items"][0]
@@ -38,6 +49,8 @@ def emit_function(fields: Node, scope: Scope) -> str:
     alias_fields = fields.get("alias", {})
     only(alias_fields, "an alias of a function", "aliasname", "colnames")
     alias = alias_fields.get("aliasname", name)
+    if "coldeflist" in fields or name in RECORDS:
+        return _records(name, function, fields.get("coldeflist"), scope, alias)
     source, columns, item_name = _spread(function, scope, alias)
     if item_name is None and "aliasname" in alias_fields:
         columns = [(alias, *columns[0][1:])]
@@ -56,6 +69,35 @@ def emit_function(fields: Node, scope: Scope) -> str:
         )
     )
     return f"json_each({source}) AS {quote(alias)}"
+
+
+def _records(name: str, function: Node, listed: list[Node] | None, scope: Scope, alias: str) -> str:
+    """Emit ``jsonb_to_recordset(...) as x(a int, b text)`` and its like: members of objects as columns."""
+    source = RECORDS.get(name)
+    if source is None:
+        raise DatabaseError(
+            'a column definition list is only allowed for functions returning "record"', sqlstate="42601"
+        )
+    if listed is None:
+        message = 'a column definition list is required for functions returning "record"'
+        raise DatabaseError(message, sqlstate="42601")
+    kind, _, _ = name.partition("_")
+    arguments = [expressions.emit(item, scope) for item in function.get("args", ())]
+    found = resolve((Signature((kind,), source, "record"),), arguments)
+    if found is None:
+        raise missing(name, arguments)
+    columns: dict[str, str] = {}
+    computed: dict[str, str] = {}
+    for item in listed:
+        column = item["ColumnDef"]
+        only(column, "a column of a record", "colname", "typeName", "is_local")
+        declared = types.type_name(column["typeName"], scope.catalogue)
+        path = text_literal(json_path(column["colname"]) or "")
+        member = f'({quote(alias)}."value" -> {path})'
+        columns[column["colname"]] = declared
+        computed[column["colname"]] = describe(declared).assign_json.replace("{}", member)
+    scope.add(Item(alias, columns, computed=computed))
+    return f"json_each({call(source, found[1])}) AS {quote(alias)}"
 
 
 def emit_in_list(name: str, function: Node, scope: Scope) -> Expr:
