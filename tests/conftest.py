@@ -373,5 +373,7 @@ def empty(url: str) -> None:
         for (publication,) in publications:
             connection.execute(f"drop publication {publication}".encode())
         names = ", ".join(name for (name,) in schemas)
-        connection.execute(f"drop schema {names} cascade; create schema public".encode())
+        connection.execute(f"drop schema {names} cascade".encode())
+        # As a new database has it.
+        connection.execute("create schema public; grant usage on schema public to public")
         connection.execute(f"alter database {connection.info.dbname} reset all".encode())

@@ -149,7 +149,7 @@ class DatabasePlugin(Plugin):
         self.schema_work = PostgresSchemaWork(
             self.database,
             lambda name: PostgresDatabase(
-                make_conninfo(settings.url.reveal(), dbname=name), limits, lambda _: None
+                make_conninfo(owner or settings.url.reveal(), dbname=name), limits, lambda _: None
             ),
         )
 

@@ -25,7 +25,10 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 def differences(expected: Catalogue, found: Catalogue) -> list[Difference]:
-    """Return how `found` differs from `expected`, apart from the kernel's own schema and the version."""
+    """Return how `found` differs from `expected`, apart from the kernel's own schema, the version and the roles.
+
+    Roles belong to PostgreSQL's whole server: others make and drop them meanwhile.
+    """
     return [*_tables(expected, found), *_rest(_without_own(expected), _without_own(found))]
 
 
@@ -59,7 +62,9 @@ def _table(name: str, expected: Table, found: Table) -> Iterator[Difference]:
 
 
 def _rest(expected: Catalogue, found: Catalogue) -> Iterator[Difference]:
-    yield from (Difference(None, None, text) for text in _fields(expected, found, "version", "tables"))
+    yield from (
+        Difference(None, None, text) for text in _fields(expected, found, "version", "tables", "roles")
+    )
 
 
 def _fields(expected: msgspec.Struct, found: msgspec.Struct, *apart: str) -> Iterator[str]:

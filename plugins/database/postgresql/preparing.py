@@ -14,13 +14,18 @@ _IS_PREPARED = Statement(
     (),
 )
 
-# Roles belong to the whole server: another database's kernel may be making the same ones.
+# Roles belong to the whole server: another database's kernel may be making the same ones. Who may not make any is
+# refused even where they are there, so they are looked for first.
 _ROLES = b"""
-do $$ begin create role anon nologin noinherit; exception when duplicate_object or unique_violation then end $$;
-do $$ begin create role authenticated nologin noinherit;
-    exception when duplicate_object or unique_violation then end $$;
-do $$ begin create role service_role nologin noinherit bypassrls;
-    exception when duplicate_object or unique_violation then end $$;
+do $$ declare role record; begin
+    for role in values ('anon', 'nobypassrls'), ('authenticated', 'nobypassrls'), ('service_role', 'bypassrls') loop
+        if not exists (select from pg_roles where rolname = role.column1) then
+            begin
+                execute format('create role %I nologin noinherit %s', role.column1, role.column2);
+            exception when duplicate_object or unique_violation then end;
+        end if;
+    end loop;
+end $$;
 """
 
 # A setting that was local to a transaction which has ended is empty, and not null.

@@ -41,7 +41,7 @@ class PostgresSchemaWork:
         It is tried again and again: who waits for a lock in the server holds a snapshot, which an index that
         another process makes concurrently would wait for in its turn.
         """
-        session = self._database.connections.separate()
+        session = self._database.owners.separate()
         try:
             if not _taken(session):
                 waiting()
@@ -57,7 +57,7 @@ class PostgresSchemaWork:
 
     def alone(self, sql: str, lock_timeout: float | None = None) -> None:
         """Run statements one by one, each of which commits by itself."""
-        session = self._database.connections.separate()
+        session = self._database.owners.separate()
         try:
             session.command(b"SET default_transaction_read_only = off; SET statement_timeout = 0")
             if lock_timeout is not None:
@@ -87,7 +87,7 @@ class PostgresSchemaWork:
     def scratch(self) -> Iterator[PostgresScratch]:
         """Make a database, or, where the login may not, make room in this one until a rollback."""
         name = f"kernel_scratch_{uuid.uuid4().hex}"
-        session = self._database.connections.separate()
+        session = self._database.owners.separate()
         try:
             session.command(b"SET default_transaction_read_only = off; SET statement_timeout = 0")
             try:

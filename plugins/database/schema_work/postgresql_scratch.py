@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 
@@ -154,9 +155,8 @@ class SharedScratch(PostgresScratch):
     def catalogue(self) -> Catalogue:
         """The tables and views that were made here."""
         found = catalogues.read(self._session)
-        tables = {key: table for key, table in found.tables.items() if not key[0].startswith(_AWAY)}
-        schemas = frozenset(name for name in found.schemas if not name.startswith(_AWAY))
-        return msgspec.structs.replace(found, tables=MappingProxyType(tables), schemas=schemas)
+        here = {field: _here(getattr(found, field)) for field in found.__struct_fields__}
+        return msgspec.structs.replace(found, **here)
 
     def clear(self) -> None:
         """Undo everything, and make room again."""
@@ -178,6 +178,20 @@ class SharedScratch(PostgresScratch):
             sqlstate="42501",
             hint="Let it: alter role ... createdb",
         )
+
+
+def _here(value: Any) -> Any:
+    """Return what a collection of the catalogue holds of schemas that have not stepped aside."""
+    if isinstance(value, frozenset):
+        return frozenset(filter(_is_here, value))
+    if isinstance(value, Mapping):
+        return MappingProxyType({key: member for key, member in value.items() if _is_here(key)})
+    return value
+
+
+def _is_here(key: Any) -> bool:
+    """Tell whether a schema, or what begins with the name of one, is that of the scratch place."""
+    return not (key[0] if isinstance(key, tuple) else key).startswith(_AWAY)
 
 
 def make_room(session: Session) -> None:

@@ -126,7 +126,8 @@ def deploy(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Deplo
     def emptied() -> Deployment:
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(
-                "drop schema if exists kernel cascade; drop schema public cascade; create schema public"
+                "drop schema if exists kernel, auth cascade; drop schema public cascade; create schema public; "
+                "grant usage on schema public to public"
             )
         return Deployment(url, tmp_path / str(next(numbers)))
 

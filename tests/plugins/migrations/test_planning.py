@@ -138,6 +138,40 @@ def test_what_clients_can_no_longer_do_is_breaking(
 
 
 @pytest.mark.parametrize(
+    ("before", "sql", "what"),
+    [
+        (
+            "grant select on notes to anon;",
+            "revoke all on notes from anon;",
+            "the role anon may no longer select",
+        ),
+        (
+            "grant update on notes to anon;",
+            "revoke update on notes from anon; grant update (body) on notes to anon;",
+            "the role anon may no longer update",
+        ),
+        ("", "alter table notes enable row level security;", "row security is on now"),
+        (
+            "alter table notes enable row level security; create policy mine on notes using (id = 1);",
+            "drop policy mine on notes;",
+            "the policy mine is gone or says something else",
+        ),
+    ],
+)
+def test_less_rights_are_breaking(project: Any, before: str, sql: str, what: str) -> None:
+    project.write("1_notes.sql", NOTES + before)
+    project.migrate("up")
+    project.write("2_change.sql", sql)
+
+    code, (migration,) = plan(project)
+
+    assert code == 3
+    ((table, column, told),) = broken(migration)
+    assert (table, column) == ("public.notes", None)
+    assert told.startswith(what)
+
+
+@pytest.mark.parametrize(
     "sql",
     [
         "alter table notes add column n int;",
@@ -146,6 +180,7 @@ def test_what_clients_can_no_longer_do_is_breaking(
         "create view brief as select id from notes;",
         "alter table notes rename body to text; alter table notes rename text to body;",
         "create table more (id int); drop table more;",
+        "grant select on notes to anon;",
     ],
 )
 def test_what_clients_need_not_notice_is_not_breaking(project: Any, sql: str) -> None:

@@ -100,6 +100,25 @@ def test_what_is_not_the_same_when_it_is_applied_again_is_named(project: Any) ->
     assert ("from scratch", "", "public.notes", "body", "is missing") in problems(found)
 
 
+def test_rights_that_down_leaves_behind_are_named(project: Any) -> None:
+    project.write("1_notes.sql", NOTES)
+    project.migrate("up")
+    project.write(
+        "2_rights.sql",
+        "-- up\ngrant select, insert on notes to anon;\nalter table notes enable row level security;\n"
+        "create policy mine on notes using (body = auth.uid()::text);\n"
+        "-- down\ndrop policy mine on notes;\nrevoke select on notes from anon;\n",
+    )
+
+    _, found = verify(project)
+
+    left = [problem for problem in problems(found) if problem[0] == "down"]
+    assert [(table, what.split(":")[0]) for _, _, table, _, what in left] == [
+        ("public.notes", "grants"),
+        ("public.notes", "row security should be no, not yes"),
+    ]
+
+
 def test_a_down_section_that_fails_is_named(project: Any) -> None:
     project.write("1_notes.sql", NOTES.replace("drop table notes", "drop table papers"))
     project.write("2_more.sql", NOTES.replace("notes", "more"))
