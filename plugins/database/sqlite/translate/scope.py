@@ -141,6 +141,7 @@ class Scope:
         scope: Scope | None = self
         while scope is not None:
             if name in scope.merged:
+                scope.note(next(item for item in scope.items if name in item.columns), name)
                 return scope.merged[name]
             found = [item for item in scope.items if item.bare and name in item.columns]
             if len(found) > 1:

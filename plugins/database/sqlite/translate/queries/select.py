@@ -112,9 +112,11 @@ def _select(fields: Node, scope: Scope, expected: Sequence[str | None]) -> tuple
         if ("fromClause" in fields)
         else ""
     )
+    _check_plain(scope, "JOIN conditions")
     where = ""
     if "whereClause" in fields:
         where = f" WHERE {expressions.condition(fields['whereClause'], scope, 'WHERE')}"
+        _check_plain(scope, "WHERE")
     watch_grouping(fields, scope)
     window_sql = _windows(fields.get("windowClause", ()), scope)
     scope.spread = []
@@ -131,7 +133,11 @@ def _select(fields: Node, scope: Scope, expected: Sequence[str | None]) -> tuple
     targets = ", ".join(f"{_output(item, distinct)} AS {quote(item.name)}" for item in outputs)
     group = emit_grouping(fields, scope, outputs)
     sql = f"SELECT {distinct}{targets}{from_sql}{where}{group}{window_sql}"
+    aggregated = scope.aggregated or "groupClause" in fields
     order = emit_order(fields["sortClause"], scope, outputs) if "sortClause" in fields else ""
+    if scope.aggregated and not aggregated:
+        check_grouping(fields, scope)
+        raise refused("an aggregate in ORDER BY and nowhere else")
     return Query(sql, _columns(outputs), scope.aggregated and "groupClause" not in fields), order
 
 
@@ -146,6 +152,11 @@ def _ranked(
     else:
         ranked = emit_distinct_on(fields, outputs, tail, scope)
     return Query(ranked.sql, _columns(outputs)), ranked.order
+
+
+def _check_plain(scope: Scope, clause: str) -> None:
+    if scope.aggregated:
+        raise DatabaseError(f"aggregate functions are not allowed in {clause}", sqlstate="42803")
 
 
 def _columns(outputs: list[Expr]) -> tuple[tuple[str, str], ...]:
