@@ -60,8 +60,8 @@ def _conflicting_row(
     connection.preupdate_hook(watch)
     try:
         connection.execute(replacing, params or None).fetchall()
-    except apsw.Error:
-        # A foreign key may forbid the replacing; the row has shown itself before that.
+    except (apsw.Error, DatabaseError):
+        # A foreign key or a policy may forbid the replacing; the row has shown itself before that.
         pass
     finally:
         connection.preupdate_hook(None)
@@ -133,7 +133,7 @@ def broken_reference(
         if values is not None and connection.changes() and _was_parent(sql, key):
             return _still_referenced(table, key, values)
         return _missing(table, key, values)
-    except (apsw.Error, LookupError):
+    except (apsw.Error, DatabaseError, LookupError):
         return unnamed
 
 

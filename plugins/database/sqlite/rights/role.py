@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +13,7 @@ from plugins.database import parser
 from plugins.database.sqlite.names import quote, text_literal
 from plugins.database.sqlite.rights import access, leaks
 from plugins.database.sqlite.rights.access import Access
+from plugins.database.sqlite.rights.trees import any_of, folded, policy_tree
 from plugins.database.sqlite.translate import expressions
 from plugins.database.sqlite.translate.nodes import Node, kind_of
 from plugins.database.sqlite.translate.scope import Item, Scope, file_name, table_types
@@ -85,10 +85,10 @@ class RoleRights:
         seen: set[str] = set()
         for command in commands:
             policies = table.policies_for(command, self.acting)
-            with self._within(table, [policy.using for policy in policies]):
-                permissive = self._all(table, [one for one in policies if one.permissive], seen)
-                restrictive = self._all(table, [one for one in policies if not one.permissive], seen)
-            found += [*restrictive, f"({' OR '.join(permissive)})" if permissive else "0"]
+            permissive, restrictive = _applied([(one, one.using) for one in policies])
+            with self._within(table, [*permissive, *restrictive.values()]):
+                found += [self._any(table, [text], seen) for text in restrictive.values()]
+                found.append(self._any(table, permissive, seen))
         return Condition(f"({' AND '.join(dict.fromkeys(found))})", frozenset(seen))
 
     def demanded(
@@ -100,29 +100,35 @@ class RoleRights:
         found.
         """
         policies = table.policies_for(command, self.acting)
-        texts = [one.using if using else one.condition_for_new_rows() for one in policies]
+        permissive, restrictive = _applied(
+            [(one, one.using if using else one.condition_for_new_rows()) for one in policies]
+        )
         seen: set[str] = set()
-        with self._within(table, texts):
-            tests = [
-                (policy, self._emit(table, text, seen))
-                for policy, text in zip(policies, texts, strict=True)
-                if text is not None
-            ]
+        with self._within(table, [*permissive, *restrictive.values()]):
+            allowed = self._any(table, permissive, seen)
+            named = [(name, self._any(table, [text], seen)) for name, text in restrictive.items()]
         suffix = ' (USING expression) for table "{}"' if old else ' for table "{}"'
         start, end = "new row violates row-level security policy", suffix.format(table.name)
-        permissive = [sql for policy, sql in tests if policy.permissive]
-        pairs = [(f"({' OR '.join(permissive)})" if permissive else "0", start + end)]
-        if permissive:
-            named = sorted((policy.name, sql) for policy, sql in tests if not policy.permissive)
-            pairs += [(sql, f'{start} "{name}"{end}') for name, sql in named]
+        pairs = [(allowed, start + end)] + [(sql, f'{start} "{name}"{end}') for name, sql in sorted(named)]
         arguments = ", ".join(f"{sql}, {text_literal(message)}" for sql, message in pairs)
         return Condition(f"pg_policy({arguments})", frozenset(seen))
 
-    def _all(self, table: Table, policies: list[Policy], seen: set[str]) -> list[str]:
-        return [self._emit(table, one.using, seen) for one in policies if one.using is not None]
+    def _any(self, table: Table, texts: list[str], seen: set[str]) -> str:
+        """Write down a condition that holds where one of `texts` does.
 
-    def _emit(self, table: Table, text: str, seen: set[str]) -> str:
-        node = policy_tree(text)
+        What a constant decides is left out, with the grants that it would have needed, as PostgreSQL's planner
+        leaves it out; but not before it was looked at.
+        """
+        whole = any_of([policy_tree(text) for text in texts])
+        mark = len(self.noted)
+        sql = self._emit(table, whole, seen)
+        part = folded(whole)
+        if part is not whole:
+            del self.noted[mark:]
+            sql = self._emit(table, part, seen)
+        return sql
+
+    def _emit(self, table: Table, node: Node, seen: set[str]) -> str:
         scope = Scope(self.catalogue, (), rights=self)
         noted = Access(table)
         scope.add(Item(table.name, table_types(table), table=table, access=noted))
@@ -133,7 +139,8 @@ class RoleRights:
 
     def _view(self, view: Table) -> str:
         if not view.security_invoker or view.definition is None:
-            return f"main.{file_name(view)}"
+            name = f"main.{file_name(view)}"
+            return f"(SELECT * FROM {name} LIMIT -1)" if self.barrier else name
         from plugins.database.sqlite.translate.queries.select import emit_query
 
         _, fields = kind_of(parser.parse(view.definition).statements[0])
@@ -143,10 +150,10 @@ class RoleRights:
         return f"(WITH q({listed}) AS ({query.sql}) SELECT * FROM q)"
 
     @contextmanager
-    def _within(self, table: Table, texts: list[str | None]) -> Iterator[None]:
+    def _within(self, table: Table, texts: list[str]) -> Iterator[None]:
         """Note whose policies are being written down; raises 42P17 where that never ends."""
         key = (table.schema, table.name)
-        asks = any(leaks.has_subquery(policy_tree(text)) for text in texts if text is not None)
+        asks = any(leaks.has_subquery(policy_tree(text)) for text in texts)
         if asks and key in self._path:
             raise DatabaseError(
                 f'infinite recursion detected in policy for relation "{table.name}"', sqlstate="42P17"
@@ -166,9 +173,11 @@ class RoleRights:
             self.barrier = before
 
 
-@functools.lru_cache(maxsize=1000)
-def policy_tree(text: str) -> Node:
-    """Return the tree of a policy's expression."""
-    statement = parser.parse(f"SELECT ({text}\n)").statements[0]
-    node: Node = kind_of(statement)[1]["targetList"][0]["ResTarget"]["val"]
-    return node
+def _applied(given: list[tuple[Policy, str | None]]) -> tuple[list[str], dict[str, str]]:
+    """Return the conditions of permissive policies, and of restrictive ones by name; those count beside others only."""
+    permissive = [text for policy, text in given if policy.permissive and text is not None]
+    if not permissive:
+        return [], {}
+    return permissive, {
+        policy.name: text for policy, text in given if not policy.permissive and text is not None
+    }

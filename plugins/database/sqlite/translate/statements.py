@@ -62,7 +62,7 @@ def emit_statement(node: Node, parsed: Parsed, catalogue: Catalogue, role: str |
             raise refused(*_REFUSED.get(kind, (f"the statement {_tag(kind)}",)))
         if parsed.parameters:
             raise DatabaseError(f"{_tag(kind)} takes no parameters", sqlstate="42P02")
-        return follow(kind, schema(fields, parsed, catalogue), catalogue)
+        return follow(kind, fields, schema(fields, parsed, catalogue), catalogue)
     except DatabaseError as error:
         if error.sqlstate == "0A000" and error.detail is None:
             statement = parsed.source.decode().strip()

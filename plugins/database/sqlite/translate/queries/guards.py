@@ -151,8 +151,8 @@ class GuardedWriting(Writing):
         new = f"SELECT {', '.join(values)}{f' FROM {_GIVEN}' if names else ''}"
         check = " AND ".join(test.sql for test in tests)
         return every, (
-            f"SELECT * FROM (WITH {given}{_NEW}({listed}) AS MATERIALIZED ({new}) "
-            f"SELECT * FROM {_NEW} AS {quote(self.table.name)} WHERE {check}) WHERE true"
+            f"WITH {given}{_NEW}({listed}) AS MATERIALIZED ({new}) "
+            f"SELECT * FROM {_NEW} AS {quote(self.table.name)} WHERE {check}"
         )
 
     def _given(self, name: str, wanted: set[str]) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from kernel.contracts.catalogue import Catalogue, Table
+from kernel.contracts.catalogue import Catalogue, Policy, Table
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.statements import Change, Plan
-from plugins.database.sqlite.translate.nodes import refused
+from plugins.database.sqlite.translate.nodes import Node, refused
 from plugins.database.sqlite.translate.schema.grants import first_grants
 from plugins.database.sqlite.translate.schema.policies import reads_of
 
@@ -15,13 +15,34 @@ _MOVES = ("AlterObjectSchemaStmt", "RenameStmt")
 _OF_TABLES = (*_MOVES, "AlterTableStmt", "CreateStmt", "CreateTableAsStmt", "DropStmt", "ViewStmt")
 
 
-def follow(kind: str, plan: Plan, catalogue: Catalogue) -> Plan:
+def follow(kind: str, fields: Node, plan: Plan, catalogue: Catalogue) -> Plan:
     """Return the plan of a statement with what it means for grants and policies."""
     if kind not in _OF_TABLES or not plan.changes:
         return plan
-    changes = tuple(_followed(change, kind, catalogue) for change in plan.changes)
-    _check_policies(changes, kind, catalogue)
-    return msgspec.structs.replace(plan, changes=changes)
+    changes = [_followed(change, kind, catalogue) for change in plan.changes]
+    if kind in _MOVES:
+        _check_own_policies(changes, kind, catalogue)
+    broken = _broken(changes, catalogue)
+    cascade = _is_cascade(fields)
+    for owner, policy, what in broken:
+        if not cascade:
+            raise _in_use(kind, what, policy, owner)
+    return msgspec.structs.replace(plan, changes=tuple(_without(broken, changes)))
+
+
+def _check_own_policies(changes: list[Change], kind: str, catalogue: Catalogue) -> None:
+    """Raise where a table's policy calls it by the name that it had."""
+    for table in (change.table for change in changes if change.table is not None):
+        for policy in table.policies:
+            try:
+                reads_of(policy, table, catalogue)
+            except DatabaseError as error:
+                raise _in_use(kind, f"table {table.name}", policy, table) from error
+
+
+def _is_cascade(fields: Node) -> bool:
+    commands = [item["AlterTableCmd"] for item in fields.get("cmds", ())]
+    return any(one.get("behavior") == "DROP_CASCADE" for one in (fields, *commands))
 
 
 def _followed(change: Change, kind: str, catalogue: Catalogue) -> Change:
@@ -34,19 +55,42 @@ def _followed(change: Change, kind: str, catalogue: Catalogue) -> Change:
     return msgspec.structs.replace(change, table=msgspec.structs.replace(table, grants=kept))
 
 
-def _check_policies(changes: tuple[Change, ...], kind: str, catalogue: Catalogue) -> None:
-    """Raise where a policy reads what is gone: its expression would not be understood any more."""
+def _broken(changes: list[Change], catalogue: Catalogue) -> list[tuple[Table, Policy, str]]:
+    """Return the policies that read what is gone, and what that is; those of a table that goes itself go with it."""
     gone = {key: columns for change in changes for key, columns in _gone(change, catalogue)}
-    if not gone:
-        return
+    found = []
     for owner in catalogue.tables.values():
-        if gone.get((owner.schema, owner.name), 0) is None and kind == "DropStmt":
+        if not gone or gone.get((owner.schema, owner.name), 0) is None:
             continue
         for policy in owner.policies:
-            for schema, table, column in reads_of(policy, owner, catalogue):
-                columns = gone.get((schema, table), frozenset())
-                if columns is None or column in columns:
-                    raise _in_use(kind, table, column if columns else None, policy.name, owner)
+            what = _missing(reads_of(policy, owner, catalogue), gone, catalogue)
+            if what is not None:
+                found.append((owner, policy, what))
+    return found
+
+
+def _missing(
+    reads: set[tuple[str, str, str]], gone: dict[tuple[str, str], frozenset[str] | None], catalogue: Catalogue
+) -> str | None:
+    for schema, name, column in sorted(reads):
+        columns = gone.get((schema, name), frozenset())
+        if columns is None or column in columns:
+            what = f"{catalogue.tables[schema, name].kind} {name}"
+            return what if columns is None else f"column {column} of {what}"
+    return None
+
+
+def _without(broken: list[tuple[Table, Policy, str]], changes: list[Change]) -> list[Change]:
+    """Return changes that also drop policies."""
+    result = {(change.schema, change.name): change for change in changes}
+    for owner, policy, _ in broken:
+        key = (owner.schema, owner.name)
+        table = result[key].table if key in result else owner
+        if table is not None:
+            kept = tuple(one for one in table.policies if one.name != policy.name)
+            changed = Change(*key, msgspec.structs.replace(table, policies=kept))
+            result[key] = msgspec.structs.replace(result.get(key, changed), table=changed.table)
+    return list(result.values())
 
 
 def _gone(change: Change, catalogue: Catalogue) -> list[tuple[tuple[str, str], frozenset[str] | None]]:
@@ -61,13 +105,14 @@ def _gone(change: Change, catalogue: Catalogue) -> list[tuple[tuple[str, str], f
     return [(key, missing)] if missing else []
 
 
-def _in_use(kind: str, table: str, column: str | None, policy: str, owner: Table) -> DatabaseError:
-    what = f"table {table}" if column is None else f"column {column} of table {table}"
+def _in_use(kind: str, what: str, policy: Policy, owner: Table) -> DatabaseError:
     if kind in _MOVES:
-        return refused(f'RENAME of {what}, which the policy "{policy}" reads,', hint="Drop the policy first.")
+        return refused(
+            f'RENAME of {what}, which the policy "{policy.name}" reads,', hint="Drop the policy first."
+        )
     return DatabaseError(
         f"cannot drop {what} because other objects depend on it",
         sqlstate="2BP01",
-        detail=f"policy {policy} on table {owner.name} depends on {what}",
+        detail=f"policy {policy.name} on table {owner.name} depends on {what}",
         hint="Use DROP ... CASCADE to drop the dependent objects too.",
     )

@@ -10,7 +10,7 @@ from kernel.contracts.catalogue import PUBLIC, Catalogue, Policy, Table
 from kernel.contracts.database import DatabaseError
 from plugins.database import parser
 from plugins.database.parser import Parsed
-from plugins.database.sqlite.rights.role import policy_tree
+from plugins.database.sqlite.rights.trees import policy_tree
 from plugins.database.sqlite.statements import Change, Plan
 from plugins.database.sqlite.translate import expressions
 from plugins.database.sqlite.translate.nodes import Node, only, strings

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from kernel.contracts.catalogue import Catalogue, Column
@@ -18,7 +20,7 @@ from plugins.database.sqlite.translate.scope import Scope, relation_name
 
 def create_view(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     """Return the plan of a CREATE VIEW; its columns' types come from its query."""
-    only(fields, "CREATE VIEW", "view", "aliases", "query", "replace", "withCheckOption")
+    only(fields, "CREATE VIEW", "view", "aliases", "query", "replace", "options", "withCheckOption")
     if fields.get("withCheckOption", "NO_CHECK_OPTION") != "NO_CHECK_OPTION":
         raise refused("CREATE VIEW ... WITH CHECK OPTION")
     schema, name = relation_name(fields["view"])
@@ -39,8 +41,29 @@ def create_view(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     view = Definition(schema, name, "view", {})
     if replacing:
         view = defined(catalogue.tables[schema, name])  # with its comment and rights
-    view = msgspec.structs.replace(view, columns=columns, reads=tuple(sorted(scope.reads)))
+    invoker = _is_invoker(fields.get("options", ()))
+    view = msgspec.structs.replace(
+        view,
+        columns=columns,
+        security_invoker=invoker,
+        definition=parsed.source.decode() if invoker else None,
+        reads=tuple(sorted(scope.reads)),
+    )
     return Plan("schema", sql, "CREATE VIEW", (Change(schema, name, view),))
+
+
+def _is_invoker(options: Iterable[Node]) -> bool:
+    """Tell whether the options of a view have it read with its reader's rights."""
+    invoker = False
+    for item in options:
+        option = item["DefElem"]
+        value = option.get("arg", {"String": {"sval": "true"}})
+        text = str(value.get("String", {}).get("sval", value.get("Boolean", {}).get("boolval", ""))).lower()
+        if option["defname"] == "security_invoker":
+            invoker = text in ("true", "on", "yes", "1")
+        elif option["defname"] != "security_barrier":
+            raise refused(f"CREATE VIEW with {option['defname']}")
+    return invoker
 
 
 def named_columns(query: Query, names: list[str]) -> dict[str, Column]:

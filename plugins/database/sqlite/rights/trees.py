@@ -1,0 +1,59 @@
+"""Policies' expressions as trees: read, joined, and freed of what a constant decides."""
+
+from __future__ import annotations
+
+import functools
+
+from plugins.database import parser
+from plugins.database.sqlite.translate.nodes import Node, kind_of
+
+
+@functools.lru_cache(maxsize=1000)
+def policy_tree(text: str) -> Node:
+    """Return the tree of a policy's expression."""
+    statement = parser.parse(f"SELECT ({text}\n)").statements[0]
+    node: Node = kind_of(statement)[1]["targetList"][0]["ResTarget"]["val"]
+    return node
+
+
+def any_of(trees: list[Node]) -> Node:
+    """Return the tree that holds where one of `trees` does."""
+    if len(trees) == 1:
+        return trees[0]
+    return {"BoolExpr": {"boolop": "OR_EXPR", "args": trees}} if trees else _constant(value=False)
+
+
+def folded(node: Node) -> Node:
+    """Return a tree without the sides of AND and OR that a constant makes idle; the same one where there are none."""
+    if "BoolExpr" not in node:
+        return node
+    word, given = node["BoolExpr"]["boolop"], node["BoolExpr"]["args"]
+    arguments = [folded(item) for item in given]
+    if word == "NOT_EXPR":
+        value = _value(arguments[0])
+        if value is not None:
+            return _constant(value=not value)
+    else:
+        decides = word == "OR_EXPR"
+        values = [_value(item) for item in arguments]
+        if decides in values:
+            return _constant(value=decides)
+        arguments = [item for item, value in zip(arguments, values, strict=True) if value is None]
+        if not arguments:
+            return _constant(value=not decides)
+        if len(arguments) == 1:
+            return arguments[0]
+    if len(arguments) == len(given) and all(
+        one is other for one, other in zip(arguments, given, strict=True)
+    ):
+        return node
+    return {"BoolExpr": {"boolop": word, "args": arguments}}
+
+
+def _value(node: Node) -> bool | None:
+    constant = node.get("A_Const", {})
+    return bool(constant["boolval"].get("boolval")) if "boolval" in constant else None
+
+
+def _constant(*, value: bool) -> Node:
+    return {"A_Const": {"boolval": {"boolval": value}}}

@@ -1,0 +1,35 @@
+"""The plugin's face: it provides `Policies` on whatever `Database` there is, and ``kernel policies``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from kernel.contracts.database import Database
+from kernel.contracts.policies import Policies
+from kernel.plugin import Plugin, hookimpl
+
+if TYPE_CHECKING:
+    import click
+
+
+class PermissionsPlugin(Plugin):
+    """What callers may do, and why."""
+
+    name = "permissions"
+    provides = (Policies,)
+    requires = (Database,)
+
+    @hookimpl
+    def kernel_services(self) -> Mapping[type, Any]:
+        """Provide `Policies`."""
+        from plugins.permissions.decisions import TablePolicies
+
+        return {Policies: TablePolicies(self.kernel.services[Database])}
+
+    @hookimpl
+    def kernel_commands(self) -> Iterable[click.Command]:
+        """Offer ``kernel policies``."""
+        from plugins.permissions.commands import policies_group
+
+        yield policies_group(self)

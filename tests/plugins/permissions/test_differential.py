@@ -1,0 +1,174 @@
+"""Row security on SQLite is PostgreSQL's: generated rights, rows and statements have the same outcome on both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kernel.contracts.database import DatabaseError
+from kernel.identity import Identity
+
+A, B = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222"
+CALLERS = (
+    Identity("authenticated", A, {"team": 1}),
+    Identity("authenticated", B, {"team": 2}),
+    Identity("authenticated"),
+    Identity("anon"),
+)
+
+SCHEMA = f"""
+drop table if exists posts, members cascade;
+create table posts (
+    id bigint primary key, author uuid default auth.uid(), team integer, title text unique, score integer default 0
+);
+create table members (team integer, who uuid);
+create view seen as select id, title, team from posts where team is not null;
+create view asked with (security_invoker = true) as select p.id, m.who from posts p join members m on m.team = p.team;
+insert into posts values (1, '{A}', 1, 'a', 5), (2, '{B}', 1, 'b', null), (3, '{A}', 2, 'ab', 0),
+    (4, null, null, 'c', -1);
+insert into members values (1, '{A}'), (1, '{B}'), (2, '{B}'), (3, null);
+"""
+
+ATOMS = [
+    "true", "false", "null", "author = auth.uid()", "team = 1", "score > 0", "title like 'a%'", "id > 2",
+    "score is null", "author is not distinct from auth.uid()", "auth.role() = 'authenticated'",
+    "current_user = 'anon'", "(auth.jwt() ->> 'team')::int = team", "team in (1, 2)",
+    "exists (select 1 from members m where m.team = posts.team and m.who = auth.uid())",
+    "team in (select team from members where who = auth.uid())", "(select count(*) from members) > 1",
+    "(current_setting('request.jwt.claims', true)::json ->> 'sub') = author::text", "coalesce(score, 0) >= 0",
+    "exists (select 1 from posts p where p.author = auth.uid())", "id = (select max(id) from seen)",
+]  # fmt: skip
+MEMBER_ATOMS = [
+    "true", "who = auth.uid()", "team = 1", "team < 3 or who is null",
+    "exists (select 1 from posts where posts.team = members.team and score > 0)",
+]  # fmt: skip
+PRIVILEGES = ["select", "insert", "update", "delete", "select (id, title)", "select (team), update (title)",
+              "insert (id, title)", "update (score, team)", "select (id, team), update (team), delete"]  # fmt: skip
+
+STATEMENTS = (Path(__file__).parent / "statements.sql").read_text().strip().removesuffix(";").split(";\n")
+
+
+@st.composite
+def expressions(draw: st.DrawFn, atoms: list[str]) -> str:
+    one = draw(st.sampled_from(atoms))
+    kind = draw(st.sampled_from(["plain", "plain", "and", "or", "not"]))
+    if kind == "plain":
+        return one
+    if kind == "not":
+        return f"not ({one})"
+    return f"({one}) {kind} ({draw(st.sampled_from(atoms))})"
+
+
+@st.composite
+def policies(draw: st.DrawFn, table: str, atoms: list[str]) -> list[str]:
+    found = []
+    for number in range(draw(st.integers(0, 4))):
+        command = draw(st.sampled_from(["all", "all", "select", "insert", "update", "delete"]))
+        kind = draw(st.sampled_from(["permissive", "permissive", "permissive", "restrictive"]))
+        role = draw(st.sampled_from(["public", "authenticated", "anon", "authenticated, anon"]))
+        using = f" using ({draw(expressions(atoms))})" if command != "insert" else ""
+        with_check = command not in ("select", "delete") and (command == "insert" or draw(st.booleans()))
+        check = f" with check ({draw(expressions(atoms))})" if with_check else ""
+        found.append(f"create policy p{number} on {table} as {kind} for {command} to {role}{using}{check};")
+    return found
+
+
+@st.composite
+def setups(draw: st.DrawFn) -> str:
+    lines = ["grant select on seen, asked to authenticated;"]
+    for role in ("authenticated", "anon"):
+        if draw(st.integers(0, 4)):
+            lines.append(f"grant select, insert, update, delete on posts, members to {role};")
+        else:
+            listed = draw(st.lists(st.sampled_from(PRIVILEGES), max_size=3))
+            lines += [f"grant {privilege} on posts to {role};" for privilege in listed]
+            lines += [f"grant select on members to {role};"] * draw(st.integers(0, 1))
+    lines += draw(policies("posts", ATOMS))
+    lines.append("alter table posts enable row level security;")
+    if draw(st.booleans()):
+        lines += draw(policies("members", MEMBER_ATOMS))
+        lines.append("alter table members enable row level security;")
+    return "\n".join(lines)
+
+
+class Undone(Exception):
+    """Rolls a transaction back."""
+
+
+def outcome(database: Any, caller: Identity, statement: str) -> Any:
+    """Return what a statement answers and leaves behind, or how it is refused; nothing of it stays."""
+    found: Any = None
+    try:
+        if statement.startswith(("select", "with")):
+            return sorted(map(repr, database.query(statement, identity=caller)))
+        with database.transaction(caller) as transaction:
+            found = sorted(map(repr, transaction.query(statement)))
+            raise Undone
+    except Undone:
+        return found
+    except DatabaseError as error:
+        if error.sqlstate in ("42501", "42P17"):
+            return error.sqlstate, error.message
+        return error.sqlstate
+
+
+def left_behind(database: Any, caller: Identity, statement: str) -> Any:
+    """Return the rows that are there after a statement of a caller's, and put the old ones back."""
+    try:
+        with database.transaction(caller) as transaction:
+            transaction.query(statement)
+    except DatabaseError as error:
+        return error.sqlstate
+    rows = sorted(map(repr, database.query("select * from posts")))
+    rows += sorted(map(repr, database.query("select * from members")))
+    with database.transaction() as transaction:
+        transaction.script(
+            "delete from posts; delete from members;" + SCHEMA[SCHEMA.index("insert into posts") :]
+        )
+    return rows
+
+
+def compare(engines: Any, setup: str, statements: list[str]) -> None:
+    for database in engines:
+        with database.schema_transaction() as transaction:
+            transaction.script(SCHEMA + setup)
+    for statement in statements:
+        for caller in CALLERS:
+            ours, theirs = (outcome(database, caller, statement) for database in engines)
+            assert ours == theirs, f"{caller}: {statement}\n{setup}"
+            if not statement.startswith(("select", "with")) and isinstance(theirs, list):
+                ours, theirs = (left_behind(database, caller, statement) for database in engines)
+                assert ours == theirs, f"{caller}: {statement}\n{setup}"
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@given(setup=setups(), statements=st.lists(st.sampled_from(STATEMENTS), min_size=4, max_size=6, unique=True))
+def test_generated_rights_have_the_same_outcome_on_both_engines(
+    engines: Any, setup: str, statements: list[str]
+) -> None:
+    compare(engines, setup, statements)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(setup=setups(), statements=st.lists(st.sampled_from(STATEMENTS), min_size=6, max_size=12, unique=True))
+def test_many_generated_rights_have_the_same_outcome(engines: Any, setup: str, statements: list[str]) -> None:
+    compare(engines, setup, statements)
+
+
+def test_every_statement_has_the_same_outcome_under_plain_policies(engines: Any) -> None:
+    setup = """
+        grant select, insert, update, delete on posts, members to authenticated;
+        grant select (id, title) on posts to anon;
+        alter table posts enable row level security;
+        create policy own on posts using (author = auth.uid());
+        create policy shared on posts for select to authenticated
+            using (exists (select 1 from members m where m.team = posts.team and m.who = auth.uid()));
+        create policy sane on posts as restrictive with check (score is null or score < 100);
+    """
+    compare(engines, setup, STATEMENTS)

@@ -1,0 +1,128 @@
+"""Whether a caller may do something, and why; the command and the test kit that say so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click.testing
+import pytest
+
+from kernel.contracts.database import Database, DatabaseError
+from kernel.contracts.policies import Policies
+from kernel.identity import Identity
+from kernel.testing.rights import as_anon, as_user
+from plugins.database import DatabasePlugin
+from plugins.permissions import PermissionsPlugin
+from plugins.permissions.commands import policies_group
+
+ANN_ID, BOB_ID = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222"
+ANN, BOB = Identity("authenticated", ANN_ID), Identity("authenticated", BOB_ID)
+
+SCHEMA = f"""
+create table posts (id bigint primary key, author uuid, title text);
+create table logs (id bigint primary key);
+create table open (id bigint primary key);
+grant select, update, delete, insert on posts to authenticated;
+grant select on open to anon;
+alter table posts enable row level security;
+alter table logs enable row level security;
+create policy own on posts using (author = auth.uid());
+create policy named on posts as restrictive for update using (title is not null);
+insert into posts values (1, '{ANN_ID}', 'a'), (2, '{ANN_ID}', null);
+"""
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def kernel(request: pytest.FixtureRequest, make_kernel: Any) -> Any:
+    settings = {}
+    if request.param == "postgresql":
+        settings["database"] = {"url": request.getfixturevalue("postgresql_url")}
+    kernel = make_kernel(plugins=[DatabasePlugin, PermissionsPlugin], settings=settings)
+    with kernel.services[Database].schema_transaction() as transaction:
+        transaction.script(SCHEMA)
+    return kernel
+
+
+@pytest.fixture
+def policies(kernel: Any) -> Policies:
+    provided: Policies = kernel.services[Policies]
+    return provided
+
+
+@pytest.mark.parametrize(
+    ("identity", "command", "table", "options", "allowed", "reason"),
+    [
+        (ANN, "select", "posts", {"key": {"id": 1}}, True, 'the policy "own" lets the row through'),
+        (BOB, "select", "posts", {"key": {"id": 1}}, False, "no policy lets the row through"),
+        (ANN, "update", "posts", {"key": {"id": 2}}, False, 'the restrictive policy "named" does not hold'),
+        (ANN, "insert", "posts", {"row": {"id": 9, "author": ANN_ID}}, True, 'the policy "own" lets the row through'),
+        (ANN, "insert", "posts", {"row": {"id": 9, "author": BOB_ID}}, False, "no policy lets the row through"),
+        (ANN, "select", "logs", {}, False, "nothing grants select on public.logs to authenticated"),
+        (None, "select", "open", {}, True, "select is granted to anon"),
+        (None, "delete", "open", {}, False, "nothing grants delete on public.open to anon"),
+        (Identity("service_role"), "delete", "logs", {}, True, "the role service_role is without bounds"),
+        (Identity("nobody"), "select", "open", {}, False, "the role nobody does not exist"),
+    ],
+)  # fmt: skip
+def test_a_decision_says_what_decided_it(
+    policies: Policies, identity: Any, command: Any, table: str, options: Any, allowed: bool, reason: str
+) -> None:
+    decision = policies.explain(identity, command, table, **options)
+    assert (decision.allowed, decision.reason) == (allowed, reason)
+    assert policies.allows(identity, command, table, **options) == allowed
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "sqlstate"),
+    [("nowhere", None, "42P01"), ("posts", {"id": 77}, "02000"), ("posts", {"x": 1}, "42703")],
+)
+def test_a_table_or_row_that_is_not_there(policies: Policies, table: str, key: Any, sqlstate: str) -> None:
+    with pytest.raises(DatabaseError) as caught:
+        policies.explain(ANN, "select", table, key=key)
+    assert caught.value.sqlstate == sqlstate
+
+
+def test_callers_try_things_and_nothing_of_it_stays(kernel: Any) -> None:
+    ann, anon = as_user(kernel, ANN_ID), as_anon(kernel)
+    ann.can_select("posts", id=1)
+    as_user(kernel, BOB_ID).cannot_select("posts", id=1)
+    ann.can_insert("posts", {"id": 9, "author": ANN_ID})
+    ann.cannot_insert("posts", {"id": 9, "author": BOB_ID})
+    anon.cannot_insert("posts", {"id": 9})
+    ann.can_update("posts", {"title": "b"}, id=1)
+    ann.cannot_update("posts", {"title": "b"}, id=2)
+    ann.can_delete("posts", id=2)
+    anon.cannot_delete("posts", id=2)
+    with pytest.raises(AssertionError):
+        anon.can_select("posts")
+    with pytest.raises(AssertionError):
+        ann.cannot_select("posts")
+    assert kernel.services[Database].query("select count(*) from posts") == [(2,)]
+
+
+def run(kernel: Any, *arguments: str) -> tuple[int, str]:
+    result = click.testing.CliRunner().invoke(policies_group(kernel.plugins["permissions"]), arguments)
+    return result.exit_code, result.output
+
+
+def test_the_command_lists_explains_and_lints(kernel: Any) -> None:
+    code, output = run(kernel, "lint")
+    assert code == 1
+    assert "public.open: open to anon without row security" in output
+    assert "public.logs: row security is on and there is no policy" in output
+    assert 'public.posts: policy "own": the column author has no index' in output
+
+
+def test_the_command_lists_grants_and_policies(kernel: Any) -> None:
+    code, output = run(kernel, "list")
+    assert code == 0
+    assert "public.posts (table, row security)" in output
+    assert "  grant select to authenticated" in output
+    assert "named: restrictive for update to public using" in output
+
+
+def test_the_command_explains(kernel: Any) -> None:
+    code, output = run(kernel, "explain", "select", "posts", "--user", BOB_ID, "--row", "id=1")
+    assert code == 1
+    assert output.startswith("refused: no policy lets the row through\n  own: for all to public using")
+    assert output.rstrip().endswith(": does not hold")
