@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -195,8 +196,10 @@ def read(value: Any) -> str | None:
     return write(parse(value))
 
 
-def _weight(interval: Interval) -> int:
-    return (interval.months * 30 + interval.days) * DAY + interval.microseconds
+@functools.lru_cache(maxsize=4096)
+def _weight(stored: str) -> int:
+    months, days, microseconds = parse(stored)
+    return (months * 30 + days) * DAY + microseconds
 
 
 def compare(left: str, right: str) -> int:
@@ -204,7 +207,7 @@ def compare(left: str, right: str) -> int:
     if left == right:
         return 0
     try:
-        one, other = _weight(parse(left)), _weight(parse(right))
+        one, other = _weight(left), _weight(right)
     except DatabaseError:  # no interval: only a file that another program wrote to holds such a text
         return -1 if left < right else 1
     return (one > other) - (one < other)
