@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kernel.cli import output
+from kernel.contracts.database import DatabaseError
+from plugins.migrations.errors import MigrationError
 
 if TYPE_CHECKING:
     from kernel import Kernel
@@ -17,9 +19,16 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opened(plugin: MigrationsPlugin) -> Iterator[Kernel]:
-    """Give the plugin's kernel, and stop it afterwards: a command opens the database without a start."""
+    """Give the plugin's kernel, and stop it afterwards: a command opens the database without a start.
+
+    Raises `MigrationError` for what the database refuses, which a command tells in one line.
+    """
     try:
         yield plugin.kernel
+    except DatabaseError as error:
+        reasons = [error.detail, *getattr(error, "__notes__", ()), error.hint]
+        more = "".join(f"; {' '.join(reason.split())}" for reason in reasons if reason)
+        raise MigrationError(f"the database: {error}{more}") from error
     finally:
         plugin.kernel.stop()
 

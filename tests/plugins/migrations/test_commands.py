@@ -150,3 +150,13 @@ def test_a_command_closes_the_database_it_opened(project: Any, command: str) -> 
 
     with pytest.raises(DatabaseError, match="the database is closed"):
         kernel.services[Database].query("select 1")
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("arguments", [("status",), ("up", "--to", "1"), ("down",), ("up", "--dry-run")])
+def test_a_server_that_is_not_there_is_told_in_one_line(project: Any, arguments: tuple[str, ...]) -> None:
+    project.url = "postgresql://nobody@127.0.0.1:1/nothing"
+    project.write("1_notes.sql", NOTES)
+
+    with pytest.raises(MigrationError, match=r"the database: the database cannot be reached.*port 1 failed"):
+        project.migrate(*arguments)
