@@ -149,7 +149,10 @@ class DatabasePlugin(Plugin):
         self.schema_work = PostgresSchemaWork(
             self.database,
             lambda name: PostgresDatabase(
-                make_conninfo(owner or settings.url.reveal(), dbname=name), limits, lambda _: None
+                make_conninfo(settings.url.reveal(), dbname=name),
+                limits,
+                lambda _: None,
+                make_conninfo(owner, dbname=name) if owner else None,
             ),
         )
 

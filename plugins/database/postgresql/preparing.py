@@ -51,7 +51,15 @@ $$;
 COMMANDS = _ROLES + _FUNCTIONS
 """What makes everything that may be missing."""
 
-_LOGIN_MAY = Statement(b"select pg_has_role($1, 'service_role', 'member')", ("login",))
+# Membership holds for the whole server, privileges for one database.
+_LOGIN_MAY = Statement(
+    b"""
+    select pg_has_role($1, 'service_role', 'member') and exists (
+        select from pg_default_acl, aclexplode(defaclacl) where grantee = 'service_role'::regrole
+    )
+    """,
+    ("login",),
+)
 
 # The runtime's login is nobody by itself: it takes on a caller's role, or service_role for the kernel's own work.
 _RUNTIME = b"""

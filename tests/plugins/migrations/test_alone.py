@@ -140,6 +140,34 @@ def test_a_login_that_may_not_make_databases_rehearses_in_a_transaction(project:
 
 
 @postgresql
+def test_a_login_that_owns_nothing_leaves_it_to_the_owners(
+    project: Any, postgresql_server: str, make_postgresql_database: Callable[[], str]
+) -> None:
+    import psycopg
+
+    owner, name = make_postgresql_database(), f"kernel_runtime_{uuid.uuid4().hex[:12]}"
+    project.settings = {"owner_url": owner}
+    project.url = (
+        re.sub(r"&?(user|password)=[^&]*", "", owner).replace("?&", "?") + f"&user={name}&password={name}"
+    )
+    project.write("1_notes.sql", NOTES)
+    project.write("2_index.sql", INDEX)
+    with psycopg.connect(postgresql_server, autocommit=True) as server:
+        server.execute(f"create role {name} login password '{name}'".encode())
+        try:
+            project.migrate("up")
+            result = project.migrate("verify", "--all")
+            assert project.migrate("down", "--to", "0").exit_code == 0
+        finally:
+            server.execute(f"drop role {name}".encode())
+
+    (rehearsal,) = json.loads(result.stdout)
+    assert rehearsal["where"] == "a database of its own"
+    assert rehearsal["problems"] == []
+    assert [one["again"] for one in rehearsal["migrations"]] == ["ok", "ok"]
+
+
+@postgresql
 def test_there_it_cannot_see_locks_nor_run_outside_a_transaction(project: Any, poor: str) -> None:
     project.url = poor
     project.write("1_notes.sql", NOTES)
