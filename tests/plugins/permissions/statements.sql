@@ -9,7 +9,6 @@ select * from seen;
 select * from asked;
 with posts as (select 9 as id) select id from posts;
 with members as (select 1 as team, 2 as who) select id from public.posts;
-select id from posts where id in (with m as (select team from members) select team from m);
 select (select max(title) from posts), (select count(*) from members);
 select id from posts union select team from members;
 select team, count(*) from posts group by team having count(*) > 0;
