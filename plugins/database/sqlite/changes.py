@@ -12,6 +12,7 @@ from kernel.contracts.changes import ChangeBatch, ChangesLost, RowChange
 from kernel.contracts.database import Compiled
 from kernel.contracts.signals import Signals
 from plugins.database.changes import LogFollowing
+from plugins.database.sqlite.kinds import resolve
 from plugins.database.sqlite.names import engine_name, quote, text_literal
 from plugins.database.sqlite.statements import Change
 from plugins.database.sqlite.stored import describe
@@ -143,7 +144,7 @@ def create_triggers(connection: apsw.Connection, catalogue: Catalogue, changes: 
             connection.execute(_CREATE)
             for command in _ROWS:
                 connection.execute(f"DROP TRIGGER IF EXISTS {_trigger(table, command)}")
-                connection.execute(_trigger_sql(table, command))
+                connection.execute(_trigger_sql(table, command, catalogue))
 
 
 _ROWS: Mapping[str, tuple[str, str]] = {
@@ -157,8 +158,8 @@ def _trigger(table: Table, command: str) -> str:
     return quote(f"kernel.changes/{engine_name(table.schema, table.name)}/{command.lower()}")
 
 
-def _trigger_sql(table: Table, command: str) -> str:
-    old, new = (_row(table, row) for row in _ROWS[command])
+def _trigger_sql(table: Table, command: str, catalogue: Catalogue) -> str:
+    old, new = (_row(table, row, catalogue) for row in _ROWS[command])
     names = ", ".join(map(text_literal, (table.schema, table.name, command)))
     return (
         f"CREATE TRIGGER {_trigger(table, command)} AFTER {command}"  # noqa: S608 - names are quoted
@@ -168,11 +169,12 @@ def _trigger_sql(table: Table, command: str) -> str:
     )
 
 
-def _row(table: Table, row: str) -> str:
+def _row(table: Table, row: str, catalogue: Catalogue) -> str:
     if row == "NULL":
         return row
     members = (
-        f"{text_literal(name)}, {describe(column.type).to_json.replace('{}', f'{row}.{quote(name)}')}"
+        f"{text_literal(name)}, "
+        + describe(resolve(column.type, catalogue)).to_json.replace("{}", f"{row}.{quote(name)}")
         for name, column in table.columns.items()
     )
     return f"json_object({', '.join(members)})"

@@ -411,6 +411,20 @@ def test_what_would_narrow_the_log_on_postgresql_is_refused(
         start(postgresql_url)
 
 
+def test_enums_arrays_and_intervals_are_logged(start: Any, url: str) -> None:
+    table = (
+        "create type mood as enum ('sad', 'happy');"
+        " create table t (n int primary key, feels mood, words text[], length interval);"
+        " alter publication supabase_realtime add table t;"
+    )
+    services = start(url, table).services
+    cursor = services[ChangeLog].now()
+    with services[Database].transaction() as transaction:
+        transaction.execute("insert into t values (1, 'sad', '{a,NULL}', '1 day 02:00')")
+    (change,) = services[ChangeLog].read(cursor).changes
+    assert change.new == '{"n":1,"feels":"sad","words":["a",null],"length":"1 day 02:00:00"}'
+
+
 def test_a_view_cannot_be_published(start: Any, url: str) -> None:
     database = start(url).services[Database]
     with pytest.raises(DatabaseError) as caught, database.schema_transaction() as transaction:
