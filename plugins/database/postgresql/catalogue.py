@@ -239,7 +239,7 @@ def read(session: Session) -> Catalogue:
         enums=MappingProxyType({(enum.schema, enum.name): enum for enum in enums}),
         roles=MappingProxyType({role.name: role for role in msgspec.json.decode(roles, type=list[Role])}),
         usage=MappingProxyType(
-            {name: msgspec.json.decode(who, type=frozenset[str]) for name, who in schemas}
+            {name: msgspec.json.decode(who, type=frozenset[str]) for name, who in schemas if who != "[]"}
         ),
     )
 

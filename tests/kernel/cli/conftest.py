@@ -100,7 +100,7 @@ def enable(project: Path) -> Callable[..., None]:
     """Return a function that writes a kernel.toml which enables these plugins, and no bundled one but `keep`."""
 
     def write(*plugins: str, keep: tuple[str, ...] = (), more: str = "") -> None:
-        bundled = ["database", "keys", "logs", "migrations", "records", "rest"]
+        bundled = ["database", "keys", "logs", "migrations", "permissions", "records", "rest"]
         disabled = [name for name in bundled if name not in keep]
         (project / "kernel.toml").write_text(
             f"[plugins]\nenable = {list(plugins)!r}\ndisable = {disabled!r}\n{more}".replace("'", '"')

@@ -23,19 +23,23 @@ def any_of(trees: list[Node]) -> Node:
     return {"BoolExpr": {"boolop": "OR_EXPR", "args": trees}} if trees else _constant(value=False)
 
 
-def folded(node: Node) -> Node:
-    """Return a tree without the sides of AND and OR that a constant makes idle; the same one where there are none."""
+def folded(node: Node, *, negated: bool = False) -> Node:
+    """Return a tree without the sides of AND and OR that a constant makes idle; the same one where there are none.
+
+    What is not `negated` need not be told apart where it is null or false.
+    """
     if "BoolExpr" not in node:
         return node
     word, given = node["BoolExpr"]["boolop"], node["BoolExpr"]["args"]
-    arguments = [folded(item) for item in given]
+    negated = negated or word == "NOT_EXPR"
+    arguments = [folded(item, negated=negated) for item in given]
     if word == "NOT_EXPR":
         value = _value(arguments[0])
         if value is not None:
             return _constant(value=not value)
     else:
         decides = word == "OR_EXPR"
-        values = [_value(item) for item in arguments]
+        values = [_value(item, or_null=not negated) for item in arguments]
         if decides in values:
             return _constant(value=decides)
         arguments = [item for item, value in zip(arguments, values, strict=True) if value is None]
@@ -50,8 +54,10 @@ def folded(node: Node) -> Node:
     return {"BoolExpr": {"boolop": word, "args": arguments}}
 
 
-def _value(node: Node) -> bool | None:
+def _value(node: Node, *, or_null: bool = False) -> bool | None:
     constant = node.get("A_Const", {})
+    if or_null and constant.get("isnull"):
+        return False
     return bool(constant["boolval"].get("boolval")) if "boolval" in constant else None
 
 
