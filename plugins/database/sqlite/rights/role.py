@@ -84,9 +84,9 @@ class RoleRights:
         found: list[str] = []
         seen: set[str] = set()
         for command in commands:
-            policies = table.policies_for(command, self.acting)
+            policies = tuple(one for one in table.policies_for(command, self.acting) if one.using is not None)
             permissive, restrictive = _applied([(one, one.using) for one in policies])
-            with self._within(table, [*permissive, *restrictive.values()]):
+            with self._within(table, policies if permissive else ()):
                 found += [self._any(table, [text], seen) for text in restrictive.values()]
                 found.append(self._any(table, permissive, seen))
         return Condition(f"({' AND '.join(dict.fromkeys(found))})", frozenset(seen))
@@ -104,7 +104,7 @@ class RoleRights:
             [(one, one.using if using else one.condition_for_new_rows()) for one in policies]
         )
         seen: set[str] = set()
-        with self._within(table, [*permissive, *restrictive.values()]):
+        with self._within(table, policies if permissive else ()):
             allowed = self._any(table, permissive, seen)
             named = [(name, self._any(table, [text], seen)) for name, text in restrictive.items()]
         suffix = ' (USING expression) for table "{}"' if old else ' for table "{}"'
@@ -150,9 +150,11 @@ class RoleRights:
         return f"(WITH q({listed}) AS ({query.sql}) SELECT * FROM q)"
 
     @contextmanager
-    def _within(self, table: Table, texts: list[str]) -> Iterator[None]:
+    def _within(self, table: Table, policies: tuple[Policy, ...]) -> Iterator[None]:
         """Note whose policies are being written down; raises 42P17 where that never ends."""
         key = (table.schema, table.name)
+        # As PostgreSQL has it, a policy asks others if either of its conditions does.
+        texts = [text for one in policies for text in (one.using, one.check) if text is not None]
         asks = any(leaks.has_subquery(policy_tree(text)) for text in texts)
         if asks and key in self._path:
             raise DatabaseError(
