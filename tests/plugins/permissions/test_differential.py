@@ -111,7 +111,8 @@ def outcome(database: Any, caller: Identity, statement: str) -> Any:
     except Undone:
         return found
     except DatabaseError as error:
-        if error.sqlstate in ("42501", "42P17"):
+        # Which of several missing grants is named first is another matter.
+        if error.sqlstate in ("42501", "42P17") and not error.message.startswith("permission denied"):
             return error.sqlstate, error.message
         return error.sqlstate
 
