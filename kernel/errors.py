@@ -49,10 +49,11 @@ class PhaseError(KernelError):
 
 
 def describe(error: BaseException) -> str:
-    """Name an exception for an operator (never for a client): its type and its text."""
+    """Name an exception for an operator (never for a client): its type, its text and its notes, in one line."""
     if isinstance(error, KernelError):
         return str(error)
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    text = "; ".join([str(error), *getattr(error, "__notes__", ())]).strip("; ")
+    return f"{type(error).__name__}: {' '.join(text.split())}" if text else type(error).__name__
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

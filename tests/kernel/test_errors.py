@@ -12,6 +12,9 @@ def test_our_own_errors_speak_for_themselves_and_others_are_named() -> None:
     assert describe(ConfigError("no such key")) == "no such key"
     assert describe(LookupError("x")) == "LookupError: x"
     assert describe(LookupError()) == "LookupError"
+    noted = LookupError("x")
+    noted.add_note("because\n\tof y")
+    assert describe(noted) == "LookupError: x; because of y"
 
 
 def test_a_failed_phase_names_plugin_phase_and_cause() -> None:
