@@ -146,9 +146,7 @@ def compare(engines: Any, setup: str, statements: list[str]) -> None:
                 assert ours == theirs, f"{caller}: {statement}\n{setup}"
 
 
-# The same examples on every run, so that a difference nobody knew of does not stop a change that has no part in it;
-# to look for more, take derandomize away.
-@settings(max_examples=20, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(setup=setups(), statements=st.lists(st.sampled_from(STATEMENTS), min_size=4, max_size=6, unique=True))
 def test_generated_rights_have_the_same_outcome_on_both_engines(
     engines: Any, setup: str, statements: list[str]
@@ -158,7 +156,7 @@ def test_generated_rights_have_the_same_outcome_on_both_engines(
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-@settings(max_examples=400, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(setup=setups(), statements=st.lists(st.sampled_from(STATEMENTS), min_size=6, max_size=12, unique=True))
 def test_many_generated_rights_have_the_same_outcome(engines: Any, setup: str, statements: list[str]) -> None:
     compare(engines, setup, statements)
