@@ -99,6 +99,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     def make(name: str) -> Project:
         if request.param == "sqlite":
             return Project(tmp_path / name, "sqlite:///kernel.db", kernels)
+        request.getfixturevalue("requires_tool")("pg_dump")
         return Project(tmp_path / name, request.getfixturevalue("make_postgresql_database")(), kernels)
 
     yield make
@@ -378,7 +379,8 @@ class TestPostgres:
     """What only a server has."""
 
     @pytest.fixture
-    def make(self, tmp_path: Path, make_postgresql_database: Any) -> Any:
+    def make(self, tmp_path: Path, make_postgresql_database: Any, requires_tool: Any) -> Any:
+        requires_tool("pg_dump")
         kernels: list[Kernel] = []
         yield lambda name: Project(tmp_path / name, make_postgresql_database(), kernels)
         for kernel in kernels:
