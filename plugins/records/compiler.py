@@ -30,7 +30,7 @@ from kernel.contracts.records import (
 from kernel.contracts.rights import Rights, Use
 from kernel.contracts.stored import StoredType
 from plugins.records.arrays import elements
-from plugins.records.dialect import Assignment, Dialect, Member, Upsert
+from plugins.records.dialect import Assignment, Dialect, Member, Upsert, fill
 from plugins.records.plans import Plan, Prepare
 
 MAX_MEMBERS = 1664
@@ -156,7 +156,7 @@ class Compiler:
 
     def _column_member(self, column: Column) -> Member:
         operand = self._operand(Field(column.name))
-        return Member(self._dialect.literal(column.name), _fill(operand.stored.to_json, operand.sql))
+        return Member(self._dialect.literal(column.name), fill(operand.stored.to_json, operand.sql))
 
     def _member(self, item: Item, field: Field) -> Member:
         operand = self._operand(field)
@@ -167,13 +167,13 @@ class Compiler:
         known = name in self._table.columns
         return Member(
             self._dialect.literal(name) if known else self._constant(name),
-            _fill(operand.stored.to_json, operand.sql),
+            fill(operand.stored.to_json, operand.sql),
         )
 
     def _cast(self, operand: Operand, type_name: str) -> Operand:
         target = self._database.stored(type_name)
-        text = _fill(operand.stored.to_text, operand.sql)
-        return Operand(_fill(target.assign_text, f"({text})"), target)
+        text = fill(operand.stored.to_text, operand.sql)
+        return Operand(fill(target.assign_text, f"({text})"), target)
 
     # Fields
 
@@ -190,7 +190,7 @@ class Compiler:
         if any(step.as_text for step in inner):
             raise _no_operator("text ->", "unknown")
         path = self._constant(self._dialect.json_path(field.path))
-        json = _fill(operand.stored.to_json, operand.sql)
+        json = fill(operand.stored.to_json, operand.sql)
         jsonb = self._database.stored("jsonb")
         if not last.as_text:
             return Operand(self._dialect.json_at(json, path), jsonb)
@@ -231,7 +231,7 @@ class Compiler:
         operand = self._comparable(comparison.field, comparison.operator)
         read = operand.stored.from_text
         if comparison.operator in _PATTERNS:
-            left, read = _fill(operand.stored.to_text, operand.sql), "{}"
+            left, read = fill(operand.stored.to_text, operand.sql), "{}"
             template = self._database.operator(_PATTERNS[comparison.operator])
             test = template.replace("{left}", left).replace("{right}", "{}")
         else:
@@ -239,8 +239,8 @@ class Compiler:
             test = f"{left} {_SYMBOLS[comparison.operator]} {read}"
         if comparison.quantifier is None:
             value = self._slot()
-            self._check(read, _fill(read, value))
-            return _fill(test, value)
+            self._check(read, fill(read, value))
+            return fill(test, value)
         values = self._slot(_array)
         self._check(read, self._dialect.read_all(read, values))
         quantify = self._dialect.any_of if comparison.quantifier == "any" else self._dialect.all_of
@@ -257,7 +257,7 @@ class Compiler:
         operand = self._operand(field)
         stored = operand.stored
         if field.path and not field.path[-1].as_text:
-            operand = Operand(_fill(stored.from_text, operand.sql), stored)
+            operand = Operand(fill(stored.from_text, operand.sql), stored)
         if operator in _PATTERNS:
             fits = stored.type.startswith(_TEXTS)
         else:
@@ -360,10 +360,6 @@ def _balanced(tests: list[str], operator: str) -> str:
         pairs = [tests[i : i + 2] for i in range(0, len(tests), 2)]
         tests = [f"({pair[0]} {operator} {pair[1]})" if len(pair) == 2 else pair[0] for pair in pairs]
     return tests[0]
-
-
-def _fill(template: str, expression: str) -> str:
-    return template.replace("{}", expression)
 
 
 def _list(values: Any) -> str:

@@ -37,9 +37,11 @@ class Dialect(Protocol):
 
     def name(self, name: str) -> str:
         """Quote a name."""
+        return '"' + name.replace('"', '""') + '"'
 
     def literal(self, text: str) -> str:
         """Quote a text that comes from the catalogue."""
+        return "'" + text.replace("'", "''") + "'"
 
     def column(self, table: Table, name: str) -> str:
         """Name a column of the statement's table."""
@@ -76,6 +78,7 @@ class Dialect(Protocol):
 
     def order(self, value: str, *, descending: bool, nulls: Literal["first", "last"] | None) -> str:
         """Write one term of an order; `nulls` is None where there are none."""
+        return f"{value} {'DESC' if descending else 'ASC'}{f' NULLS {nulls.upper()}' if nulls else ''}"
 
     def object(self, members: list[Member]) -> str:
         """Build a JSON object."""
@@ -123,3 +126,8 @@ class Dialect(Protocol):
 
     def delete(self, table: Table, rights: Rights, where: str | None, row: str | None) -> str:
         """Delete rows, and return their JSON, if `row` makes it."""
+
+
+def fill(template: str, expression: str) -> str:
+    """Put an expression into a template of `StoredType`, wherever it has ``{}``."""
+    return template.replace("{}", expression)

@@ -3,27 +3,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from kernel.contracts.catalogue import Table
 from kernel.contracts.records import Step
 from kernel.contracts.rights import Rights
-from plugins.records.dialect import Assignment, Member, Upsert
+from plugins.records.dialect import Assignment, Dialect, Member, Upsert, fill
 
 # What a body is read into; a table with this name could still be told from it by its schema.
 _GIVEN = '".given"'
 
 
-class PostgreSQL:
+class PostgreSQL(Dialect):
     """The dialect of PostgreSQL; see `Dialect`."""
-
-    def name(self, name: str) -> str:
-        """Quote a name."""
-        return '"' + name.replace('"', '""') + '"'
-
-    def literal(self, text: str) -> str:
-        """Quote a text that comes from the catalogue."""
-        return "'" + text.replace("'", "''") + "'"
 
     def column(self, table: Table, name: str) -> str:
         """Name a column of the statement's table."""
@@ -43,11 +33,11 @@ class PostgreSQL:
 
     def member_of(self, left: str, template: str, values: str) -> str:
         """Test whether `left` equals one of `values`; an array lets an index find them."""
-        return f"{left} = ANY (ARRAY(SELECT {_fill(template, 'e')} FROM {_elements(values)}))"
+        return f"{left} = ANY (ARRAY(SELECT {fill(template, 'e')} FROM {_elements(values)}))"
 
     def read_all(self, template: str, values: str) -> str:
         """Read every one of `values`, for the errors' sake."""
-        return f"(SELECT count({_fill(template, 'e')}) FROM {_elements(values)})"
+        return f"(SELECT count({fill(template, 'e')}) FROM {_elements(values)})"
 
     def any_of(self, test: str, values: str) -> str:
         """Test whether `test` holds for any element of `values`."""
@@ -58,10 +48,6 @@ class PostgreSQL:
         """Test whether `test` holds for all elements of `values`."""
         found = "CASE WHEN NOT bool_and(t) THEN false WHEN bool_or(t IS NULL) THEN NULL ELSE true END"
         return self._quantified(found, test, values)
-
-    def order(self, value: str, *, descending: bool, nulls: Literal["first", "last"] | None) -> str:
-        """Write one term of an order."""
-        return f"{value} {'DESC' if descending else 'ASC'}{f' NULLS {nulls.upper()}' if nulls else ''}"
 
     def object(self, members: list[Member]) -> str:
         """Build a JSON object's text; ``json_build_object`` takes no more than 50 members."""
@@ -144,7 +130,7 @@ class PostgreSQL:
         return f"{_GIVEN}({', '.join(typed)})"
 
     def _quantified(self, found: str, test: str, values: str) -> str:
-        return f"(SELECT {found} FROM (SELECT {_fill(test, 'e')} AS t FROM {_elements(values)}) _)"
+        return f"(SELECT {found} FROM (SELECT {fill(test, 'e')} AS t FROM {_elements(values)}) _)"
 
     def _conflict(self, upsert: Upsert) -> str:
         target = ", ".join(self.name(name) for name in upsert.target)
@@ -167,7 +153,3 @@ def _step(key: str | int) -> str:
         return str(key)
     escaped = key.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
-
-
-def _fill(template: str, expression: str) -> str:
-    return template.replace("{}", expression)

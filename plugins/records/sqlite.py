@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 from kernel.contracts.catalogue import Table
 from kernel.contracts.records import Step
 from kernel.contracts.rights import Rights
-from plugins.records.dialect import Assignment, Member, Upsert
+from plugins.records.dialect import Assignment, Dialect, Member, Upsert, fill
 
 # The elements of a JSON array; no table has a name that begins with a dot. (RETURNING knows a table only by its
 # own name, so that every statement uses that and not an alias.)
@@ -17,19 +16,11 @@ _EACH = '".each"'
 _VALUE = f"{_EACH}.value"
 
 
-class SQLite:
+class SQLite(Dialect):
     """The dialect of SQLite; see `Dialect`."""
 
     # json_object takes at most 1,000 arguments, two for each member.
     _MEMBERS_AT_ONCE = 400
-
-    def name(self, name: str) -> str:
-        """Quote a name."""
-        return '"' + name.replace('"', '""') + '"'
-
-    def literal(self, text: str) -> str:
-        """Quote a text that comes from the catalogue."""
-        return "'" + text.replace("'", "''") + "'"
 
     def column(self, table: Table, name: str) -> str:
         """Name a column of the statement's table."""
@@ -50,17 +41,17 @@ class SQLite:
         # concatenation takes the mark away that would have json_object paste the text in as JSON.
         return (
             f"(CASE json_type(json_quote({json}), {path}) WHEN 'text' THEN json_quote({json}) ->> {path} "
-            f"WHEN 'null' THEN NULL WHEN 'object' THEN {_fill(template, f'({value})')} "
-            f"WHEN 'array' THEN {_fill(template, f'({value})')} ELSE ({value}) || '' END)"
+            f"WHEN 'null' THEN NULL WHEN 'object' THEN {fill(template, f'({value})')} "
+            f"WHEN 'array' THEN {fill(template, f'({value})')} ELSE ({value}) || '' END)"
         )
 
     def member_of(self, left: str, template: str, values: str) -> str:
         """Test whether `left` equals one of `values`."""
-        return f"{left} IN (SELECT {_fill(template, _VALUE)} FROM json_each({values}) AS {_EACH})"
+        return f"{left} IN (SELECT {fill(template, _VALUE)} FROM json_each({values}) AS {_EACH})"
 
     def read_all(self, template: str, values: str) -> str:
         """Read every one of `values`, for the errors' sake."""
-        return f"(SELECT max({_fill(template, _VALUE)}) FROM json_each({values}) AS {_EACH})"
+        return f"(SELECT max({fill(template, _VALUE)}) FROM json_each({values}) AS {_EACH})"
 
     def any_of(self, test: str, values: str) -> str:
         """Test whether `test` holds for any element of `values`."""
@@ -69,10 +60,6 @@ class SQLite:
     def all_of(self, test: str, values: str) -> str:
         """Test whether `test` holds for all elements of `values`."""
         return self._quantified("min", test, values, none=1)
-
-    def order(self, value: str, *, descending: bool, nulls: Literal["first", "last"] | None) -> str:
-        """Write one term of an order."""
-        return f"{value} {'DESC' if descending else 'ASC'}{f' NULLS {nulls.upper()}' if nulls else ''}"
 
     def object(self, members: list[Member]) -> str:
         """Build a JSON object; a wide one is joined from several."""
@@ -158,11 +145,11 @@ class SQLite:
 
     def _read(self, column: Assignment, source: str) -> str:
         path = self.literal("$" + _step(column.column))
-        return _fill(column.template, f"({source} -> {path})")
+        return fill(column.template, f"({source} -> {path})")
 
     def _quantified(self, extreme: str, test: str, values: str, *, none: int) -> str:
         # The three truth values are 0, 0.5 and 1, so that one pass over the elements finds the least or greatest.
-        found = f"SELECT {extreme}(coalesce({_fill(test, _VALUE)}, 0.5)) FROM json_each({values}) AS {_EACH}"
+        found = f"SELECT {extreme}(coalesce({fill(test, _VALUE)}, 0.5)) FROM json_each({values}) AS {_EACH}"
         return f"nullif(coalesce(({found}), {none}), 0.5)"
 
     def _sets(self, values: Mapping[str, str]) -> str:
@@ -184,7 +171,3 @@ def _step(key: str | int) -> str:
         return f"[{key}]" if key >= 0 else f"[#{key}]"
     escaped = key.replace("\\", "\\\\").replace('"', '\\"')
     return f'."{escaped}"'
-
-
-def _fill(template: str, expression: str) -> str:
-    return template.replace("{}", expression)
