@@ -14,7 +14,7 @@ import msgspec
 from kernel.cli import output
 from kernel.cli.base import Command, Group, json_option
 from kernel.contracts.database import DatabaseError
-from plugins.database.archive import BackupError, Manifest, Progress
+from plugins.database.backup.archive import BackupError, Manifest, Progress
 
 if TYPE_CHECKING:
     from plugins.database.plugin import DatabasePlugin
@@ -33,7 +33,7 @@ def backup_command(plugin: DatabasePlugin) -> click.Command:
 
         The project may be served meanwhile. FILE holds secrets: it is readable by its owner alone.
         """
-        from plugins.database.backup import back_up
+        from plugins.database.backup.project import back_up
 
         try:
             with bar("Copying") as progress:
@@ -66,7 +66,7 @@ def restore_command(plugin: DatabasePlugin) -> click.Command:
 
         It is checked first. Either all of it is put back or nothing is changed; the server must not be running.
         """
-        from plugins.database import backup
+        from plugins.database.backup import project as backup
 
         try:
             with bar("Checking" if verify else "Restoring") as progress:
@@ -110,7 +110,7 @@ def db_group(plugin: DatabasePlugin) -> click.Group:
         by checksum. What is interrupted is begun again by the next try. Stop the server before: what is written to
         the source meanwhile is not copied.
         """
-        from plugins.database.copying import between
+        from plugins.database.copying.copying import between
 
         try:
             with bar("Copying", in_bytes=False) as progress:

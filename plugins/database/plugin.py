@@ -18,15 +18,15 @@ from kernel.plugin import Plugin, hookimpl
 if TYPE_CHECKING:
     import click
 
-    from plugins.database.backup import Place
-    from plugins.database.changes import Pruning
-    from plugins.database.copying import Side
-    from plugins.database.postgresql.changes import PostgresChangeLog
+    from plugins.database.backup.project import Place
+    from plugins.database.changes.following import Pruning
+    from plugins.database.changes.postgresql import PostgresChangeLog
+    from plugins.database.changes.sqlite import SqliteChangeLog
+    from plugins.database.copying.copying import Side
     from plugins.database.postgresql.database import PostgresDatabase
-    from plugins.database.postgresql.signals import PostgresSignals
-    from plugins.database.sqlite.changes import SqliteChangeLog
+    from plugins.database.signals.postgresql import PostgresSignals
+    from plugins.database.signals.sqlite import SqliteSignals
     from plugins.database.sqlite.database import SqliteDatabase
-    from plugins.database.sqlite.signals import SqliteSignals
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True):
@@ -110,11 +110,11 @@ class DatabasePlugin(Plugin):
         }
 
     def _use_sqlite(self, settings: DatabaseSettings) -> None:
+        from plugins.database.changes.sqlite import SqliteChangeLog
         from plugins.database.schema_work.sqlite import SqliteSchemaWork
-        from plugins.database.sqlite.changes import SqliteChangeLog
+        from plugins.database.signals.sqlite import SqliteSignals
         from plugins.database.sqlite.connections import Limits
         from plugins.database.sqlite.database import SqliteDatabase, path_of
-        from plugins.database.sqlite.signals import SqliteSignals
 
         limits = Limits(settings.statement_timeout, settings.busy_timeout, settings.inline_steps)
         kernel = self.kernel
@@ -131,11 +131,11 @@ class DatabasePlugin(Plugin):
         try:
             from psycopg.conninfo import make_conninfo
 
-            from plugins.database.postgresql.changes import PostgresChangeLog
+            from plugins.database.changes.postgresql import PostgresChangeLog
             from plugins.database.postgresql.connections import Limits
             from plugins.database.postgresql.database import PostgresDatabase
-            from plugins.database.postgresql.signals import PostgresSignals
             from plugins.database.schema_work.postgresql import PostgresSchemaWork
+            from plugins.database.signals.postgresql import PostgresSignals
         except ImportError as error:
             raise ConfigError(
                 "[database] url names PostgreSQL, whose driver is not installed: pip install 'backend-kernel[postgres]'"
@@ -166,7 +166,7 @@ class DatabasePlugin(Plugin):
     def kernel_start(self) -> None:
         """Keep the change log as long as the settings say."""
         if self.kernel.role == "http":
-            from plugins.database.changes import Pruning
+            from plugins.database.changes.following import Pruning
 
             self.pruning = Pruning(self.changes, self.settings.change_retention)
 
@@ -183,10 +183,10 @@ class DatabasePlugin(Plugin):
         """Return where the database is, for backups; raises `ConfigError` for one that goes with its process."""
         url = self.settings.url.reveal()
         if self.database.engine == "postgresql":
-            from plugins.database.postgresql.backup import PostgresPlace
+            from plugins.database.backup.postgresql import PostgresPlace
 
             return PostgresPlace(url, self.database)
-        from plugins.database.sqlite.backup import SqlitePlace
+        from plugins.database.backup.sqlite import SqlitePlace
         from plugins.database.sqlite.database import path_of
 
         path = path_of(url, lambda: self.kernel.data)
@@ -196,13 +196,13 @@ class DatabasePlugin(Plugin):
 
     def side(self) -> Side:
         """Return the database as one that rows are copied from or to."""
-        from plugins.database.sqlite.copying import SqliteSide
+        from plugins.database.copying.sqlite import SqliteSide
         from plugins.database.sqlite.database import SqliteDatabase
 
         database = self.database
         if isinstance(database, SqliteDatabase):
             return SqliteSide(database)
-        from plugins.database.postgresql.copying import PostgresSide
+        from plugins.database.copying.postgresql import PostgresSide
 
         return PostgresSide(self.settings.url.reveal(), database)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from plugins.database.literals import BOUNDS, read_array, write_array
+from plugins.database.postgresql.literals import BOUNDS, read_array, write_array
 
 _encode = msgspec.json.Encoder().encode
 _SPECIAL = frozenset({"NaN", "Infinity", "-Infinity"})

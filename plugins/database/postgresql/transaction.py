@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from kernel.contracts.database import Compiled, DatabaseError, DatabaseUnavailable, Params, Row
 from kernel.identity import Identity
 from plugins.database import rights
+from plugins.database.changes import postgresql as changes
 from plugins.database.postgresql import catalogue as catalogues
-from plugins.database.postgresql import changes
 from plugins.database.postgresql.callers import caller_of
 from plugins.database.postgresql.connections import Connections
 from plugins.database.postgresql.session import Session
-from plugins.database.postgresql.signals import SCHEMA_CHANGED
+from plugins.database.signals.postgresql import SCHEMA_CHANGED
 from plugins.database.transaction import EngineTransaction
 
 if TYPE_CHECKING:

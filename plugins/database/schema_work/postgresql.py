@@ -14,11 +14,11 @@ from plugins.database import parser
 from plugins.database.postgresql import catalogue as catalogues
 from plugins.database.postgresql.database import PostgresDatabase
 from plugins.database.postgresql.session import Session
-from plugins.database.postgresql.signals import SCHEMA_CHANGED
 from plugins.database.postgresql.statements import Statement
 from plugins.database.schema_work.drops import drops
 from plugins.database.schema_work.postgresql_scratch import PostgresScratch, SharedScratch, make_room
 from plugins.database.schema_work.postgresql_transactions import Migrating
+from plugins.database.signals.postgresql import SCHEMA_CHANGED
 
 # The number is ours alone: "migrate" in ASCII.
 _TRY = Statement(b"SELECT pg_try_advisory_lock(30795738321024101)", ())

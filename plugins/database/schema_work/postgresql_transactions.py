@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from kernel.contracts.catalogue import Catalogue
+from plugins.database.changes import postgresql as changes
 from plugins.database.postgresql import catalogue as catalogues
-from plugins.database.postgresql import changes
 from plugins.database.postgresql.database import PostgresDatabase
 from plugins.database.postgresql.session import Session
 from plugins.database.postgresql.transaction import PostgresSchemaTransaction

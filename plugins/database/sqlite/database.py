@@ -18,13 +18,13 @@ from kernel.http import TooLong
 from kernel.identity import Identity
 from kernel.sources import Clock, Ids
 from plugins.database import rights
-from plugins.database.sqlite import catalogue as catalogues
 from plugins.database.sqlite import errors, stored
+from plugins.database.sqlite.catalogue import catalogue as catalogues
+from plugins.database.sqlite.catalogue.kinds import resolve
 from plugins.database.sqlite.connections import Connections, Limits, run
-from plugins.database.sqlite.kinds import resolve
 from plugins.database.sqlite.statements import Plan, Plans
 from plugins.database.sqlite.transaction import SqliteSchemaTransaction, SqliteTransaction
-from plugins.database.sqlite.values.moments import write_timestamptz
+from plugins.database.sqlite.values.temporal.moments import write_timestamptz
 
 _OPERATORS = {
     "like": "({left} LIKE {right} ESCAPE '\\')",

@@ -9,32 +9,14 @@ from typing import Any
 import apsw
 
 from kernel.contracts.database import DatabaseError
-from plugins.database.sqlite.kinds import labels_of
-from plugins.database.sqlite.values import (
-    arithmetic,
-    arrays,
-    documents,
-    encodings,
-    enums,
-    extremes,
-    fields,
-    formatting,
-    intervals,
-    members,
-    moments,
-    numbers,
-    patterns,
-    powers,
-    readers,
-    sequences,
-    series,
-    spans,
-    strings,
-    templates,
-    texts,
-)
-from plugins.database.sqlite.values.arithmetic import NumericSum
-from plugins.database.sqlite.values.intervals import IntervalSum
+from plugins.database.sqlite.catalogue.kinds import labels_of
+from plugins.database.sqlite.values import enums, extremes, readers, series
+from plugins.database.sqlite.values.nested import arrays, documents, members, sequences
+from plugins.database.sqlite.values.numeric import arithmetic, numbers, powers
+from plugins.database.sqlite.values.numeric.arithmetic import NumericSum
+from plugins.database.sqlite.values.temporal import fields, intervals, moments, spans, templates
+from plugins.database.sqlite.values.temporal.intervals import IntervalSum
+from plugins.database.sqlite.values.textual import encodings, formatting, patterns, strings, texts
 
 
 def _round_half_even(value: float | None) -> float | None:

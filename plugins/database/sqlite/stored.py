@@ -9,7 +9,7 @@ import msgspec
 
 from kernel.contracts.database import DatabaseError
 from kernel.contracts.stored import StoredType
-from plugins.database.sqlite.kinds import EnumArray, EnumType
+from plugins.database.sqlite.catalogue.kinds import EnumArray, EnumType
 from plugins.database.sqlite.names import text_literal
 
 Affinity = Literal["TEXT", "INT", "REAL", "BLOB"]

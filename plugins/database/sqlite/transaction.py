@@ -10,8 +10,9 @@ from kernel.contracts.catalogue import Catalogue
 from kernel.contracts.database import Compiled, DatabaseError, DatabaseUnavailable, Params, Row
 from kernel.identity import Identity
 from plugins.database import rights
-from plugins.database.sqlite import catalogue as catalogues
-from plugins.database.sqlite import changes, errors, rebuilding, violations
+from plugins.database.changes import sqlite as changes
+from plugins.database.sqlite import errors, rebuilding, violations
+from plugins.database.sqlite.catalogue import catalogue as catalogues
 from plugins.database.sqlite.connections import Guarded, run
 from plugins.database.sqlite.statements import Plan
 from plugins.database.transaction import EngineTransaction

@@ -22,7 +22,7 @@ from kernel.config import Config
 from kernel.contracts import ChangeLog, Database
 from kernel.contracts.changes import ChangesLost
 from plugins.database import DatabasePlugin
-from plugins.database.archive import MANIFEST, BackupError
+from plugins.database.backup.archive import MANIFEST, BackupError
 from plugins.keys import KeysPlugin
 
 SCHEMA = """
@@ -332,7 +332,7 @@ except KernelError as error:
 
 
 def test_the_password_is_not_among_a_programs_arguments() -> None:
-    from plugins.database.postgresql.backup import _connection
+    from plugins.database.backup.postgresql import _connection
 
     arguments, environment = _connection("postgresql://ann:secret@localhost/db")
     assert "secret" not in " ".join(arguments)
@@ -389,7 +389,7 @@ class TestPostgres:
     def test_a_failure_in_the_middle_changes_nothing(
         self, source: Project, file: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from plugins.database.postgresql import backup
+        from plugins.database.backup import postgresql as backup
 
         before = source.rows()
         monkeypatch.setattr(backup, "_RESTART", "select 1 / 0;")

@@ -18,8 +18,8 @@ from click.testing import CliRunner
 from kernel import Kernel
 from kernel.config import Config
 from kernel.contracts import ChangeLog, Database
-from plugins.database import DatabasePlugin, copying
-from plugins.database.copying import CopyError
+from plugins.database import DatabasePlugin
+from plugins.database.copying.copying import CopyError, copying
 from plugins.migrations import MigrationsPlugin
 
 TYPES = {
@@ -286,7 +286,8 @@ import os, signal, sys
 from pathlib import Path
 from kernel import Kernel
 from kernel.config import Config
-from plugins.database import DatabasePlugin, copying
+from plugins.database import DatabasePlugin
+from plugins.database.copying import copying
 from plugins.migrations import MigrationsPlugin
 
 folder, source, target, point = sys.argv[1:]

@@ -15,7 +15,7 @@ from kernel.contracts.database import Compiled, DatabaseError, DatabaseUnavailab
 from kernel.events import Event
 from plugins.database.postgresql.connections import Connections, Limits
 from plugins.database.postgresql.database import PostgresDatabase
-from plugins.database.postgresql.signals import PostgresSignals
+from plugins.database.signals.postgresql import PostgresSignals
 
 LIMITS = Limits(connections=3, statement_timeout=10.0, lock_timeout=5.0)
 KILL_OTHERS = """

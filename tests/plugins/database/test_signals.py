@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kernel.contracts.database import Compiled
-from plugins.database.sqlite.signals import SqliteSignals
+from plugins.database.signals.sqlite import SqliteSignals
 
 
 def test_a_signal_reaches_the_listeners_of_its_topic_in_other_processes(

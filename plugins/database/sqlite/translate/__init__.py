@@ -12,7 +12,7 @@ import msgspec
 from kernel.contracts.catalogue import Catalogue
 from kernel.contracts.database import DatabaseError
 from plugins.database import parser
-from plugins.database.sqlite.kinds import as_kept, with_types
+from plugins.database.sqlite.catalogue.kinds import as_kept, with_types
 from plugins.database.sqlite.statements import Plan
 from plugins.database.sqlite.translate.statements import emit_statement
 

@@ -12,7 +12,8 @@ from plugins.database.sqlite.translate.nodes import refused
 from plugins.database.sqlite.translate.scope import Expr
 from plugins.database.sqlite.translate.signatures import Table, apply, merged
 from plugins.database.sqlite.translate.types import INTEGERS, NUMBERS, TEXTS
-from plugins.database.sqlite.values import numbers, patterns
+from plugins.database.sqlite.values.numeric import numbers
+from plugins.database.sqlite.values.textual import patterns
 
 # What the operators of the language itself take; everything else has signatures.
 _PLAIN = {None, *NUMBERS, *TEXTS}

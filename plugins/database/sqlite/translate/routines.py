@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from kernel.contracts.catalogue import Catalogue, Function
 from kernel.contracts.database import DatabaseError
-from plugins.database.sqlite.definitions import CALLED, Routine
+from plugins.database.sqlite.catalogue.definitions import CALLED, Routine
 from plugins.database.sqlite.names import quote
 from plugins.database.sqlite.statements import Plan
 from plugins.database.sqlite.stored import base_type

@@ -15,19 +15,15 @@ from plugins.database.sqlite.translate.queries.select import emit_query
 from plugins.database.sqlite.translate.queries.truncation import emit_truncate
 from plugins.database.sqlite.translate.queries.writes import emit_delete, emit_insert, emit_update
 from plugins.database.sqlite.translate.routines import emit_writing_call
-from plugins.database.sqlite.translate.schema import grants, policies
 from plugins.database.sqlite.translate.schema.altering.renaming import rename, set_schema
 from plugins.database.sqlite.translate.schema.altering.tables import alter_table
-from plugins.database.sqlite.translate.schema.copies import create_table_as
 from plugins.database.sqlite.translate.schema.drops import drop
-from plugins.database.sqlite.translate.schema.followers import follow
 from plugins.database.sqlite.translate.schema.functions import (
     PLPGSQL,
     comment_on_function,
     create_function,
     drop_function,
 )
-from plugins.database.sqlite.translate.schema.indexes import create_index
 from plugins.database.sqlite.translate.schema.kinds import alter_enum, create_enum, drop_type
 from plugins.database.sqlite.translate.schema.publications import (
     alter_publication,
@@ -35,8 +31,12 @@ from plugins.database.sqlite.translate.schema.publications import (
     drop_publication,
 )
 from plugins.database.sqlite.translate.schema.relations import comment, create_extension, create_schema
+from plugins.database.sqlite.translate.schema.rights import grants, policies
+from plugins.database.sqlite.translate.schema.rights.followers import follow
 from plugins.database.sqlite.translate.schema.settings import set_variable
-from plugins.database.sqlite.translate.schema.tables import create_table
+from plugins.database.sqlite.translate.schema.tables.copies import create_table_as
+from plugins.database.sqlite.translate.schema.tables.indexes import create_index
+from plugins.database.sqlite.translate.schema.tables.tables import create_table
 from plugins.database.sqlite.translate.schema.views import create_view
 from plugins.database.sqlite.translate.scope import Scope
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kernel.contracts.catalogue import Catalogue
 from kernel.contracts.database import DatabaseError
-from plugins.database.sqlite.kinds import EnumArray, EnumType, resolve
+from plugins.database.sqlite.catalogue.kinds import EnumArray, EnumType, resolve
 from plugins.database.sqlite.names import text_literal
 from plugins.database.sqlite.stored import FORMS, base_type, element_of, fit, form_of, split_type
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings

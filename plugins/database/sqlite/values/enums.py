@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from kernel.contracts.database import DatabaseError
-from plugins.database.sqlite.values import arrays
+from plugins.database.sqlite.values.nested import arrays
 
 
 @functools.lru_cache(maxsize=256)

@@ -6,8 +6,11 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from plugins.database.sqlite.kinds import labels_of
-from plugins.database.sqlite.values import enums, intervals, numbers, sequences
+from plugins.database.sqlite.catalogue.kinds import labels_of
+from plugins.database.sqlite.values import enums
+from plugins.database.sqlite.values.nested import sequences
+from plugins.database.sqlite.values.numeric import numbers
+from plugins.database.sqlite.values.temporal import intervals
 
 _COMPARISONS: dict[str, Callable[[str, str], int]] = {
     "pg_numeric": numbers.compare_numeric,

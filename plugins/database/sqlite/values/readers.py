@@ -8,9 +8,13 @@ from typing import Any
 
 import msgspec
 
-from plugins.database.literals import malformed
-from plugins.database.sqlite.kinds import EnumArray, EnumType
-from plugins.database.sqlite.values import arrays, documents, enums, intervals, moments, numbers, texts
+from plugins.database.postgresql.literals import malformed
+from plugins.database.sqlite.catalogue.kinds import EnumArray, EnumType
+from plugins.database.sqlite.values import enums
+from plugins.database.sqlite.values.nested import arrays, documents
+from plugins.database.sqlite.values.numeric import numbers
+from plugins.database.sqlite.values.temporal import intervals, moments
+from plugins.database.sqlite.values.textual import texts
 
 Reader = Callable[[Any], Any]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from kernel.contracts.database import DatabaseError
-from plugins.database.sqlite.values import intervals, moments, spans
+from plugins.database.sqlite.values.temporal import intervals, moments, spans
 
 _MOST = 1_000_000
 

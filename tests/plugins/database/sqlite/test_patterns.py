@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.database import SqliteDatabase
-from plugins.database.sqlite.values import patterns
+from plugins.database.sqlite.values.textual import patterns
 
 quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 atoms = st.sampled_from(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from kernel.contracts.database import Compiled, DatabaseError
 from plugins.database.sqlite.database import SqliteDatabase
 from plugins.database.sqlite.stored import FORMS
-from plugins.database.sqlite.values.numbers import compare_numeric
+from plugins.database.sqlite.values.numeric.numbers import compare_numeric
 
 quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 plain_text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"))

@@ -14,7 +14,7 @@ from plugins.database.sqlite.names import engine_name, quote, text_literal
 from plugins.database.sqlite.rights.access import Access
 from plugins.database.sqlite.rights.role import Condition, RoleRights
 from plugins.database.sqlite.translate.nodes import refused
-from plugins.database.sqlite.translate.schema.defaults import default_value, makes_own_value
+from plugins.database.sqlite.translate.schema.tables.defaults import default_value, makes_own_value
 
 # No table's name begins with a dot.
 _GIVEN, _NEW = '".given"', '".new"'

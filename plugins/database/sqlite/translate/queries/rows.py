@@ -10,7 +10,7 @@ from plugins.database.sqlite.translate.builtins.rows import FUNCTIONS, RECORDS
 from plugins.database.sqlite.translate.nodes import Node, only, refused, strings
 from plugins.database.sqlite.translate.scope import Expr, Item, Scope
 from plugins.database.sqlite.translate.signatures import Signature, call, missing, resolve
-from plugins.database.sqlite.values.strings import json_path
+from plugins.database.sqlite.values.textual.strings import json_path
 
 # An array's elements of these types lose digits in SQLite's own numbers, or are documents of their own.
 _BY_TEXT = frozenset({"numeric", "real", "double precision", "jsonb"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kernel.contracts.database import DatabaseError
-from plugins.database.sqlite.definitions import Definition, defined
+from plugins.database.sqlite.catalogue.definitions import Definition, defined
 from plugins.database.sqlite.names import engine_name, text_literal
 from plugins.database.sqlite.statements import Plan
 from plugins.database.sqlite.translate.nodes import Node, only

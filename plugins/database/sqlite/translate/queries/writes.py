@@ -14,7 +14,7 @@ from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused
 from plugins.database.sqlite.translate.queries import guards
 from plugins.database.sqlite.translate.queries.select import emit_query, emit_targets, emit_with
 from plugins.database.sqlite.translate.queries.sources import emit_from, emit_target
-from plugins.database.sqlite.translate.schema.defaults import default_value, makes_own_value
+from plugins.database.sqlite.translate.schema.tables.defaults import default_value, makes_own_value
 from plugins.database.sqlite.translate.scope import Expr, Item, Scope, file_name, table_types
 
 

@@ -9,9 +9,9 @@ import msgspec
 
 from kernel.contracts.catalogue import Catalogue, ForeignKey, Function
 from kernel.contracts.database import DatabaseError
-from plugins.database.sqlite.definitions import CALLED, Definition, defined, definitions
+from plugins.database.sqlite.catalogue.definitions import CALLED, Definition, defined, definitions
 from plugins.database.sqlite.statements import Change, Rebuild
-from plugins.database.sqlite.translate.schema.rebuilding import rebuild
+from plugins.database.sqlite.translate.schema.tables.rebuilding import rebuild
 from plugins.database.sqlite.translate.scope import file_name
 
 Key = tuple[str, str]

@@ -7,12 +7,12 @@ import msgspec
 from kernel.contracts.catalogue import Catalogue
 from kernel.contracts.database import DatabaseError
 from plugins.database.parser import Parsed
-from plugins.database.sqlite.definitions import Definition, defined, definitions
+from plugins.database.sqlite.catalogue.definitions import Definition, defined, definitions
 from plugins.database.sqlite.statements import Change, Plan
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
 from plugins.database.sqlite.translate.schema.dependents import Dropped, Reason, functions, key_of
-from plugins.database.sqlite.translate.schema.emission import index_name
 from plugins.database.sqlite.translate.schema.relations import index_owner
+from plugins.database.sqlite.translate.schema.tables.emission import index_name
 from plugins.database.sqlite.translate.scope import file_name
 
 _BUILT_IN = frozenset({"public", "kernel"})

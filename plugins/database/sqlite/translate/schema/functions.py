@@ -10,14 +10,14 @@ from kernel.contracts.catalogue import Argument, Catalogue, Function
 from kernel.contracts.database import DatabaseError
 from plugins.database import parser
 from plugins.database.parser import Parsed
-from plugins.database.sqlite.definitions import Routine
+from plugins.database.sqlite.catalogue.definitions import Routine
 from plugins.database.sqlite.statements import Change, Plan
 from plugins.database.sqlite.stored import base_type
 from plugins.database.sqlite.translate import types
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, placeless, refused, strings
 from plugins.database.sqlite.translate.routines import body_scope, emit_body, mismatch, result_types, writes
-from plugins.database.sqlite.translate.schema.defaults import altered_default_text
 from plugins.database.sqlite.translate.schema.dependents import Dropped, Reason, callers
+from plugins.database.sqlite.translate.schema.tables.defaults import altered_default_text
 from plugins.database.sqlite.translate.scope import Expr, Scope, check_name
 
 PLPGSQL = (

@@ -7,14 +7,14 @@ import msgspec
 from kernel.contracts.catalogue import Catalogue, Enum
 from kernel.contracts.database import DatabaseError
 from plugins.database.parser import Parsed
-from plugins.database.sqlite import kinds
-from plugins.database.sqlite.definitions import Definition, definitions
-from plugins.database.sqlite.kinds import EnumArray, EnumType
+from plugins.database.sqlite.catalogue import kinds
+from plugins.database.sqlite.catalogue.definitions import Definition, definitions
+from plugins.database.sqlite.catalogue.kinds import EnumArray, EnumType
 from plugins.database.sqlite.names import quote, text_literal
 from plugins.database.sqlite.statements import Change, Plan, Rebuild
 from plugins.database.sqlite.stored import FORMS, base_type
 from plugins.database.sqlite.translate.nodes import Node, only, refused, strings
-from plugins.database.sqlite.translate.schema.rebuilding import rebuild
+from plugins.database.sqlite.translate.schema.tables.rebuilding import rebuild
 from plugins.database.sqlite.translate.scope import check_name
 
 _LONGEST = 63

@@ -8,7 +8,7 @@ import msgspec
 
 from kernel.contracts.catalogue import Catalogue, Table
 from kernel.contracts.database import DatabaseError
-from plugins.database.changes import PUBLICATION
+from plugins.database.changes.following import PUBLICATION
 from plugins.database.parser import Parsed
 from plugins.database.sqlite.statements import Change, Plan
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings

@@ -7,7 +7,7 @@ import msgspec
 from kernel.contracts.catalogue import Catalogue
 from kernel.contracts.database import DatabaseError
 from plugins.database.parser import Parsed
-from plugins.database.sqlite.definitions import Definition, defined, definitions
+from plugins.database.sqlite.catalogue.definitions import Definition, defined, definitions
 from plugins.database.sqlite.statements import Change, Plan
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
 from plugins.database.sqlite.translate.scope import Scope, check_name, missing_relation, relation_name

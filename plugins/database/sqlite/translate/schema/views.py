@@ -9,7 +9,7 @@ import msgspec
 from kernel.contracts.catalogue import Catalogue, Column
 from kernel.contracts.database import DatabaseError
 from plugins.database.parser import Parsed
-from plugins.database.sqlite.definitions import Definition, defined
+from plugins.database.sqlite.catalogue.definitions import Definition, defined
 from plugins.database.sqlite.names import engine_name, quote
 from plugins.database.sqlite.statements import Change, Plan
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings

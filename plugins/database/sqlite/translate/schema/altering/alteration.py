@@ -9,11 +9,11 @@ import msgspec
 from kernel.contracts.catalogue import Catalogue, Column
 from kernel.contracts.database import DatabaseError
 from plugins.database.parser import Parsed
-from plugins.database.sqlite.definitions import Definition
+from plugins.database.sqlite.catalogue.definitions import Definition
 from plugins.database.sqlite.statements import Change, Plan
-from plugins.database.sqlite.translate.schema.building import TableBuilder
 from plugins.database.sqlite.translate.schema.dependents import Dropped, key_of
-from plugins.database.sqlite.translate.schema.rebuilding import rebuild
+from plugins.database.sqlite.translate.schema.tables.building import TableBuilder
+from plugins.database.sqlite.translate.schema.tables.rebuilding import rebuild
 from plugins.database.sqlite.translate.scope import file_name
 
 

@@ -11,16 +11,16 @@ from plugins.database.sqlite.stored import base_type, fit, split_type
 from plugins.database.sqlite.translate import expressions, types
 from plugins.database.sqlite.translate.nodes import Node, only, refused
 from plugins.database.sqlite.translate.schema.altering.alteration import Alteration
-from plugins.database.sqlite.translate.schema.building import check_collation
-from plugins.database.sqlite.translate.schema.constraints import check_comparable, columns_in
-from plugins.database.sqlite.translate.schema.defaults import (
+from plugins.database.sqlite.translate.schema.dependents import Reason, pointing_at, readers
+from plugins.database.sqlite.translate.schema.tables.building import check_collation
+from plugins.database.sqlite.translate.schema.tables.constraints import check_comparable, columns_in
+from plugins.database.sqlite.translate.schema.tables.defaults import (
     altered_default_text,
     default_value,
     is_null,
     makes_own_value,
 )
-from plugins.database.sqlite.translate.schema.dependents import Reason, pointing_at, readers
-from plugins.database.sqlite.translate.schema.emission import (
+from plugins.database.sqlite.translate.schema.tables.emission import (
     check_sql,
     column_sql,
     foreign_key_sql,

@@ -7,9 +7,9 @@ from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.translate.nodes import Node, only
 from plugins.database.sqlite.translate.schema.altering.alteration import Alteration
 from plugins.database.sqlite.translate.schema.altering.columns import check_violation
-from plugins.database.sqlite.translate.schema.constraints import constraint_names
 from plugins.database.sqlite.translate.schema.dependents import Reason
-from plugins.database.sqlite.translate.schema.emission import (
+from plugins.database.sqlite.translate.schema.tables.constraints import constraint_names
+from plugins.database.sqlite.translate.schema.tables.emission import (
     check_label,
     check_sql,
     index_name,

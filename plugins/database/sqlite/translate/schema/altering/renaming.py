@@ -10,21 +10,21 @@ import msgspec
 from kernel.contracts.catalogue import Catalogue, ForeignKey, Index
 from kernel.contracts.database import DatabaseError
 from plugins.database.parser import Parsed
-from plugins.database.sqlite.definitions import Check, Definition, definitions
+from plugins.database.sqlite.catalogue.definitions import Check, Definition, definitions
 from plugins.database.sqlite.names import engine_name, quote
 from plugins.database.sqlite.statements import Change, Plan
 from plugins.database.sqlite.translate.nodes import Node, only, refused, strings
-from plugins.database.sqlite.translate.schema.building import check_case
-from plugins.database.sqlite.translate.schema.constraints import check_new_name, constraint_names
 from plugins.database.sqlite.translate.schema.dependents import key_of, pointing_at
-from plugins.database.sqlite.translate.schema.emission import (
+from plugins.database.sqlite.translate.schema.relations import existing, index_owner, is_missing, is_new
+from plugins.database.sqlite.translate.schema.tables.building import check_case
+from plugins.database.sqlite.translate.schema.tables.constraints import check_new_name, constraint_names
+from plugins.database.sqlite.translate.schema.tables.emission import (
     check_label,
     check_sql,
     index_name,
     index_sql,
     stands_beside,
 )
-from plugins.database.sqlite.translate.schema.relations import existing, index_owner, is_missing, is_new
 from plugins.database.sqlite.translate.scope import check_name, file_name
 
 

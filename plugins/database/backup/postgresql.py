@@ -1,0 +1,194 @@
+"""Dumps of a PostgreSQL database with its own tools, and putting one back in one transaction."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from kernel.contracts.database import Compiled, Database
+from plugins.database.backup.archive import BackupError, Progress
+
+_ROLES = Compiled("""
+    select distinct r.rolname from pg_shdepend d join pg_roles r on r.oid = d.refobjid
+    where d.refclassid = 'pg_authid'::regclass and r.rolname !~ '^pg_'
+      and d.dbid = (select oid from pg_database where datname = current_database())
+""")
+_TABLES = Compiled("""
+    select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where c.relkind in ('r', 'p', 'v', 'm', 'S', 'f') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+""")
+_EMPTY = """
+do $$ declare item text; begin
+    for item in select pubname from pg_publication loop
+        execute format('drop publication %I', item);
+    end loop;
+    for item in select nspname from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema' loop
+        execute format('drop schema %I cascade', item);
+    end loop;
+    create schema public authorization pg_database_owner;
+    comment on schema public is 'standard public schema';
+    grant usage on schema public to public;
+end $$;
+"""
+_CREATE_ROLE = """
+do $$ begin create role {} nologin; exception when duplicate_object or unique_violation then null; end $$;
+"""
+# A restored log begins anew, so that cursors from before are refused.
+_RESTART = """
+do $$ begin
+    if to_regclass('kernel.change_log') is not null then
+        delete from kernel.changes; delete from kernel.change_marks; delete from kernel.change_log;
+        insert into kernel.change_log (epoch) values (replace(gen_random_uuid()::text, '-', ''));
+    end if;
+end $$;
+"""
+_PIECE = 1 << 20
+
+
+class PostgresPlace:
+    """A database on a server."""
+
+    engine = "postgresql"
+
+    def __init__(self, url: str, database: Database) -> None:
+        self._url = url
+        self._database = database
+
+    def copy(self, target: Path, progress: Progress) -> None:
+        """Dump the database as it is at one moment, without the change log."""
+        arguments = [
+            "--format=custom",
+            "--no-password",
+            "--exclude-table-data=kernel.change*",
+            f"--file={target}",
+        ]
+        with tempfile.TemporaryFile() as said:
+            process = _start("pg_dump", arguments, self._url, stderr=said)
+            while process.poll() is None:
+                progress(target.stat().st_size if target.exists() else 0, None)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(0.1)
+            if process.returncode != 0:
+                raise BackupError(f"pg_dump failed: {_reason(said)}")
+        target.chmod(0o600)
+
+    def roles(self) -> tuple[str, ...]:
+        """Return the roles that own something in the database, or have rights in it."""
+        return tuple(sorted(name for (name,) in self._database.query(_ROLES)))
+
+    def check(self, path: Path) -> None:
+        """Raise `BackupError` unless pg_restore can read the dump to its end."""
+        with tempfile.TemporaryFile() as said:
+            process = _start("pg_restore", ["--file=/dev/null", str(path)], None, stderr=said)
+            if process.wait() != 0:
+                raise BackupError(
+                    f"the dump in the backup cannot be read: {_reason(said)}; nothing was changed"
+                )
+
+    def is_empty(self) -> bool:
+        """Tell whether there is nothing in the database that could be lost."""
+        return bool(self._database.query(_TABLES)[0][0] == 0)
+
+    def scratch(self) -> None:
+        """Return no folder: any will do."""
+
+    def restore(self, path: Path, roles: tuple[str, ...], progress: Progress) -> None:
+        """Put a dump in the place of all that is in the database, in one transaction."""
+        with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as complained:
+            reading = _start(
+                "pg_restore", ["--file=-", "--no-owner", str(path)], None,
+                stdout=subprocess.PIPE, stderr=complained,
+            )  # fmt: skip
+            running = _start(
+                "psql", ["--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--output=/dev/null"],
+                self._url, stdin=subprocess.PIPE, stderr=said,
+            )  # fmt: skip
+            is_whole = _pump(reading, running, roles, progress)
+            if reading.wait() not in (0, -signal.SIGKILL):
+                running.wait()
+                raise BackupError(f"the dump cannot be read: {_reason(complained)}; nothing was changed")
+            if running.wait() != 0 or not is_whole:
+                raise BackupError(f"the dump cannot be put back: {_reason(said)}; nothing was changed")
+
+
+def _pump(
+    reading: subprocess.Popen[bytes],
+    running: subprocess.Popen[bytes],
+    names: tuple[str, ...],
+    progress: Progress,
+) -> bool:
+    """Give psql the dump within a transaction that is committed only after the dump's last statement."""
+    source, target = reading.stdout, running.stdin
+    assert source is not None and target is not None  # noqa: S101, PT018 - they are pipes
+    try:
+        target.write(b"begin; set local lock_timeout = '10s';\n")
+        target.write("".join(_CREATE_ROLE.format(_quoted(name)) for name in names).encode())
+        target.write(_EMPTY.encode())
+        done = 0
+        while piece := source.read(_PIECE):
+            target.write(piece)
+            done += len(piece)
+            progress(done, None)
+        if reading.wait() != 0:
+            return False  # without a commit, the end of the input is a rollback
+        target.write(f"\n{_RESTART}\ncommit;\n".encode())
+        target.flush()
+    except BrokenPipeError:
+        reading.kill()  # psql has failed, and says why
+        return False
+    finally:
+        source.close()
+        _close(target)
+    return True
+
+
+def _close(target: IO[bytes]) -> None:
+    try:
+        target.close()
+    except BrokenPipeError:
+        return  # psql has gone, which its exit code tells
+
+
+def _start(
+    program: str, arguments: list[str], url: str | None, **streams: int | IO[bytes]
+) -> subprocess.Popen[bytes]:
+    path = shutil.which(program)
+    if path is None:
+        raise BackupError(
+            f"there is no {program} here; install PostgreSQL's client programs, of the server's release or a later "
+            "one (apt install postgresql-client)"
+        )
+    conninfo, environment = _connection(url) if url is not None else ([], {})
+    return subprocess.Popen(  # type: ignore[call-overload, no-any-return]  # noqa: S603 - no shell reads it
+        [path, *conninfo, *arguments],
+        env={**os.environ, **environment},
+        **{"stdin": subprocess.DEVNULL, **streams},
+    )
+
+
+def _connection(url: str) -> tuple[list[str], Mapping[str, str]]:
+    """Return how a program finds the server: the password is not among the arguments, which everybody may see."""
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+    given = conninfo_to_dict(url)
+    password = given.pop("password", None)
+    environment = {} if password is None else {"PGPASSWORD": str(password)}
+    return [f"--dbname={make_conninfo('', **given)}"], environment
+
+
+def _reason(said: IO[bytes]) -> str:
+    said.seek(0)
+    lines = [line for line in said.read().decode(errors="replace").splitlines() if line.strip()]
+    errors = [line for line in lines if "ERROR" in line or "error:" in line]
+    return (errors or lines or ["it gave no reason"])[0].strip()
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,1 @@
+"""The change log on both engines, and following it."""

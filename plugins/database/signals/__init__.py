@@ -1,0 +1,1 @@
+"""The Signals contract on both engines."""

@@ -1,0 +1,129 @@
+"""The Signals contract by LISTEN and NOTIFY: one thread and one connection while somebody listens."""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from kernel.contracts.database import Compiled, DatabaseError
+from plugins.database.postgresql.session import Session
+from plugins.database.signals.listeners import Listeners, check_payload
+
+if TYPE_CHECKING:
+    from plugins.database.postgresql.database import PostgresDatabase
+
+_log = logging.getLogger("kernel.database")
+
+_CHANNEL = "kernel_signals"
+_LISTEN = b"LISTEN kernel_signals; LISTEN pgrst"
+_NOTIFY = Compiled("select pg_notify('kernel_signals', :signal)")
+_SCHEMA_TOPIC = "database.schema"
+SCHEMA_CHANGED = b"""NOTIFY kernel_signals, '{"topic":"database.schema","payload":""}'"""
+_RELOAD = ("reload schema", "")
+"""What those who change the schema by other means tell PostgREST on the channel ``pgrst``."""
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.1, 5.0
+
+
+class Signal(msgspec.Struct, frozen=True):
+    """What a notification carries."""
+
+    topic: str
+    payload: str
+
+
+class PostgresSignals:
+    """Signals through the server, and the news that the schema has changed."""
+
+    def __init__(self, database: PostgresDatabase) -> None:
+        self._database = database
+        self._listeners = Listeners()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+        self._waking: tuple[int, int] | None = None
+        database.watch = self._watch
+
+    def send(self, topic: str, payload: str = "") -> None:
+        """Send `payload` to the listeners of `topic` in every process."""
+        check_payload(payload)
+        signal = msgspec.json.encode(Signal(topic, payload)).decode()
+        with self._database.transaction() as transaction:
+            transaction.query(_NOTIFY, {"signal": signal})
+
+    def listen(self, topic: str, listener: Callable[[str], None]) -> Callable[[], None]:
+        """Call `listener` with each payload of `topic`; return the undo."""
+        undo = self._listeners.add(topic, listener)
+        self._watch()
+        return undo
+
+    def close(self) -> None:
+        """Stop listening."""
+        with self._lock:
+            self._stopping = True
+            thread, waking = self._thread, self._waking
+        if thread is not None and waking is not None:
+            os.write(waking[1], b"x")
+            thread.join()
+            os.close(waking[0])
+            os.close(waking[1])
+
+    def _watch(self) -> None:
+        """See to it that what is announced from now on is heard."""
+        with self._lock:
+            if self._thread is not None or self._stopping:
+                return
+            session = self._connect()
+            self._waking = os.pipe()
+            self._thread = threading.Thread(
+                target=self._hear, args=(session, self._waking[0]), name="database-signals", daemon=True
+            )
+            self._thread.start()
+
+    def _connect(self) -> Session:
+        session = self._database.connections.separate()
+        try:
+            session.command(_LISTEN)
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def _hear(self, session: Session | None, waking: int) -> None:
+        wait = _FIRST_WAIT
+        while not self._stopping:
+            try:
+                if session is None:
+                    session = self._connect()
+                    # What was announced meanwhile has been missed.
+                    self._database.forget_catalogue()
+                self._deliver_from(session, waking)
+                wait = _FIRST_WAIT
+            except DatabaseError:
+                if session is not None:
+                    session.close()
+                    session = None
+                _log.warning("signals cannot be heard; trying again in %g s", wait, exc_info=True)
+                select.select([waking], [], [], wait)
+                wait = min(wait * 2, _LONGEST_WAIT)
+        if session is not None:
+            session.close()
+
+    def _deliver_from(self, session: Session, waking: int) -> None:
+        ready, _, _ = select.select([session.socket, waking], [], [])
+        if session.socket not in ready:
+            return
+        for channel, text in session.notifications():
+            if channel == _CHANNEL:
+                signal = msgspec.json.decode(text, type=Signal)
+                if signal.topic == _SCHEMA_TOPIC:
+                    self._database.forget_catalogue()
+                self._listeners.deliver(signal.topic, signal.payload)
+            elif text in _RELOAD:
+                self._database.forget_catalogue()

@@ -1,0 +1,1 @@
+"""The catalogue in the file: tables, views and types in PostgreSQL's terms."""

@@ -1,0 +1,1 @@
+"""Grants, roles, policies, and what becomes of them."""

@@ -1,0 +1,1 @@
+"""Tables: written down, emitted for SQLite, written anew."""

@@ -1,0 +1,1 @@
+"""Values made of values: JSON documents and arrays."""

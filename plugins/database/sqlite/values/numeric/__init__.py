@@ -1,0 +1,1 @@
+"""Numbers: their ranges and texts, arithmetic, powers."""

@@ -1,0 +1,1 @@
+"""Moments and intervals: literals, arithmetic, fields, templates."""
