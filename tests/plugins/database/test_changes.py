@@ -23,7 +23,8 @@ from kernel.contracts.changes import CHANGES_TOPIC, ChangesLost
 from kernel.contracts.database import DatabaseError
 from kernel.errors import KernelError
 from plugins.database.changes import postgresql as changes
-from plugins.database.changes.following import Pruning, announcing
+from plugins.database.changes import announcing
+from plugins.database.changes.following import Pruning
 
 ROOT = Path(__file__).parents[3]
 TABLE = "create table t (n bigint primary key); alter publication supabase_realtime add table t;"

@@ -19,7 +19,8 @@ from kernel import Kernel
 from kernel.config import Config
 from kernel.contracts import ChangeLog, Database
 from plugins.database import DatabasePlugin
-from plugins.database.copying.copying import CopyError, copying
+from plugins.database.copying import copying
+from plugins.database.copying.copying import CopyError
 from plugins.migrations import MigrationsPlugin
 
 TYPES = {
