@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from kernel.contracts.catalogue import Catalogue, Function
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.catalogue.definitions import CALLED, Routine
@@ -18,6 +20,7 @@ from plugins.database.sqlite.statements import Plan
 from plugins.database.sqlite.stored import base_type
 from plugins.database.sqlite.translate import expressions, types
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
+from plugins.database.sqlite.translate.queries.carried import packed_query
 from plugins.database.sqlite.translate.queries.select import Query, emit_query
 from plugins.database.sqlite.translate.scope import Expr, Scope
 
@@ -135,18 +138,22 @@ def emit_value(call: Call, scope: Scope) -> Expr:
     if is_expression(function):
         _check_callable(function, scope)
         return _strictly(call, _expression(function, call.arguments, scope))
-    label = quote(f"kernel.{function.name}")
-    bound = [place for place, argument in enumerate(call.arguments) if not _stands(argument)]
+    values, around = _bound(call)
+    query = _body(function, values, scope)
+    sql = f"({query.sql})" if query.single else f"(SELECT * FROM ({query.sql}) LIMIT 1)"
+    return _strictly(call, around.replace("{}", sql))
+
+
+def _bound(call: Call) -> tuple[list[Expr], str]:
+    """Return the arguments for the body, and what stands around it to bind those that may not stand in it."""
+    label = quote(f"kernel.{call.function.name}")
+    bound = [place for place, argument in enumerate(call.arguments) if not stands(argument)]
     values = [
         argument._replace(sql=f"{label}.p{place}") if place in bound else argument
         for place, argument in enumerate(call.arguments)
     ]
-    query = _body(function, values, scope)
-    sql = f"({query.sql})" if query.single else f"(SELECT * FROM ({query.sql}) LIMIT 1)"
-    if bound:
-        given = ", ".join(f"{call.arguments[place].sql} AS p{place}" for place in bound)
-        sql = f"(SELECT {sql} FROM (SELECT {given}) AS {label})"
-    return _strictly(call, sql)
+    given = ", ".join(f"{call.arguments[place].sql} AS p{place}" for place in bound)
+    return values, f"(SELECT {{}} FROM (SELECT {given}) AS {label})" if bound else "{}"
 
 
 def is_expression(function: Routine) -> bool:
@@ -179,24 +186,22 @@ def _strictly(call: Call, sql: str) -> Expr:
     return Expr(sql, base_type(function.returns), name=function.name)
 
 
-def _stands(argument: Expr) -> bool:
+def stands(argument: Expr) -> bool:
     """Tell whether an argument may stand wherever the body names it: it holds no column and is always the same."""
     sql = _TEXTS.sub("", argument.sql)
     return '"' not in sql and not any(word in sql for word in _CHANGING)
 
 
-def _check_stands(call: Call) -> None:
-    for argument in call.arguments:
-        if not _stands(argument):
-            raise refused(
-                f"an argument of {call.function.name}() here that is a column or changes from one use to the next",
-                hint="Give it as a parameter.",
-            )
+def emit_packed_rows(call: Call, scope: Scope) -> Query:
+    """Emit a call in FROM whose arguments name what stands before it: one value that holds its rows."""
+    values, around = _bound(call)
+    query = emit_rows(Call(call.function, tuple(values)), scope)
+    rows = f"({packed_query(query.sql, query.columns)})"
+    return msgspec.structs.replace(query, sql=around.replace("{}", rows))
 
 
 def emit_rows(call: Call, scope: Scope) -> Query:
-    """Emit a call in FROM."""
-    _check_stands(call)
+    """Emit a call in FROM whose arguments stand in its body."""
     function = call.function
     query = _body(function, call.arguments, scope)
     sql = query.sql

@@ -6,6 +6,7 @@ from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.names import quote
 from plugins.database.sqlite.translate import expressions
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
+from plugins.database.sqlite.translate.queries.carried import item_of, packed_query
 from plugins.database.sqlite.translate.queries.rows import emit_function
 from plugins.database.sqlite.translate.scope import Item, Scope, file_name, table_types
 
@@ -77,15 +78,18 @@ def emit_target(fields: Node, scope: Scope, privilege: str) -> str:
 def _subselect(fields: Node, scope: Scope) -> str:
     from plugins.database.sqlite.translate.queries.select import emit_query
 
-    if fields.get("lateral"):
-        raise refused("LATERAL", hint="Write a subquery in the select list, or a join on a subquery.")
-    only(fields, "a subquery in FROM", "subquery", "alias")
-    query = emit_query(kind_of(fields["subquery"])[1], scope.beside())
+    only(fields, "a subquery in FROM", "subquery", "alias", "lateral")
+    lateral = fields.get("lateral", False)
+    query = emit_query(kind_of(fields["subquery"])[1], scope.nested() if lateral else scope.beside())
     alias = fields.get("alias", {})
     only(alias, "an alias of a subquery", "aliasname", "colnames")
     name = alias.get("aliasname", f"unnamed_{len(scope.items)}")
     names = strings(alias.get("colnames", []))
     columns = renamed(query.columns, names)
+    if lateral:
+        # SQLite lets no subquery in FROM see what stands before it, but the argument of a function does.
+        scope.add(item_of(name, columns))
+        return f"json_each(({packed_query(query.sql, columns)})) AS {quote(name)}"
     scope.add(Item(name, dict(columns)))
     if not names:
         return f"({query.sql}) AS {quote(name)}"
@@ -95,14 +99,15 @@ def _subselect(fields: Node, scope: Scope) -> str:
 
 def _routine(fields: Node, scope: Scope) -> str | None:
     """Emit the call of a function that a migration made; None for any other."""
-    from plugins.database.sqlite.translate.routines import emit_rows, find
+    from plugins.database.sqlite.translate.routines import emit_packed_rows, emit_rows, find, stands
 
     node = fields["functions"][0]["List"]["items"][0].get("FuncCall")
-    call = find(node, scope.beside()) if node is not None else None
+    call = find(node, scope.nested()) if node is not None else None
     if call is None:
         return None
     only(fields, "a function in FROM", "functions", "alias", "lateral")
-    query = emit_rows(call, scope.beside())
+    lateral = not all(map(stands, call.arguments))
+    query = (emit_packed_rows if lateral else emit_rows)(call, scope.beside())
     alias = fields.get("alias", {})
     only(alias, "an alias of a function", "aliasname", "colnames")
     name = alias.get("aliasname", call.function.name)
@@ -110,6 +115,9 @@ def _routine(fields: Node, scope: Scope) -> str | None:
     if not names and len(query.columns) == 1 and query.columns[0][0] == call.function.name:
         names = [name]  # the one value of a function goes by the name of the whole entry
     columns = renamed(query.columns, names)
+    if lateral:
+        scope.add(item_of(name, columns, scalar=len(columns) == 1 and not call.function.columns))
+        return f"json_each({query.sql}) AS {quote(name)}"
     scope.add(Item(name, dict(columns)))
     listed = ", ".join(quote(column) for column, _ in columns)
     return f"(WITH q({listed}) AS ({query.sql}) SELECT * FROM q) AS {quote(name)}"

@@ -1,0 +1,13 @@
+select t.id, x.* from t, of_t(t.id) x;
+select t.id, x from t, ids(t.id) x;
+select t.id, x.* from t left join of_t(t.id) x on true;
+select s.id, x.* from s left join tot(s.t_id) x on x.c > 1;
+select t.id, x.* from t left join lateral (select s.* from s where s.t_id = t.id) x on x.qty > 1;
+select t.id, x.* from t, lateral (select t.*) x;
+select t.id, x.a, y.b from t cross join lateral (select t.a + 1 as a) x cross join lateral (select x.a * 2 as b) y;
+select t.id, x.n from t, lateral (values (t.n), (1)) x(n);
+select t.id from t right join lateral (select 1) x on true;
+select * from t left join lateral (select count(*) as c, jsonb_agg(s) as js from s where t_id=t.id) x on true order by t.id;
+select d.id, (select string_agg(x.label, ',') from lateral (select label from s where s.t_id = d.id) x) from t d;
+select t.id, l.* from t, lateral (with recursive r(n) as (select t.id union all select n+1 from r where n < 3) select * from r) l;
+select t.id, x.y from t, lateral (select tags as y, '\xff00'::bytea as z, f, j from t t2 where t2.id = t.id) x where x.z = '\xff00' and x.j is not distinct from t.j and x.f is not distinct from t.f;
