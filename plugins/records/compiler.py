@@ -89,9 +89,11 @@ class Compiler:
         where = self._where(query.where)
         order = self._order(query.order)
         ranged = query.limit is not None or query.offset > 0
+        part = self._dialect.part(query.limit, skips=query.offset > 0) if ranged else ""
         rights = self._rights("select")
+        counted = query.counted and ranged
         return self._plan(
-            self._dialect.select(self._table, rights, row, where, order, ranged=ranged, counted=query.counted)
+            self._dialect.select(self._table, rights, row, where, f"{order}{part}", counted=counted)
         )
 
     def insert(self, insert: Insert) -> Plan:

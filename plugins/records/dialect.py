@@ -35,6 +35,9 @@ class Upsert(msgspec.Struct, frozen=True):
 class Dialect(Protocol):
     """Writes SQL for one engine. Names come from the catalogue; parameters are given by name."""
 
+    everything: str
+    """The limit that is none."""
+
     def name(self, name: str) -> str:
         """Quote a name."""
         return '"' + name.replace('"', '""') + '"'
@@ -80,6 +83,14 @@ class Dialect(Protocol):
         """Write one term of an order; `nulls` is None where there are none."""
         return f"{value} {'DESC' if descending else 'ASC'}{f' NULLS {nulls.upper()}' if nulls else ''}"
 
+    def part(self, limit: int | None, *, skips: bool) -> str:
+        """Write which part of the rows is wanted; where it `skips` some, the parameter ``offset`` says how many.
+
+        A planner that does not know limit and offset plans for a tenth of all rows, and PostgreSQL would then plan
+        every execution anew: so the limit stands in the text, and an offset only where there is one.
+        """
+        return f" LIMIT {self.everything if limit is None else limit}{' OFFSET :offset' if skips else ''}"
+
     def object(self, members: list[Member]) -> str:
         """Build a JSON object."""
 
@@ -91,13 +102,11 @@ class Dialect(Protocol):
         where: str | None,
         order: str,
         *,
-        ranged: bool,
         counted: bool,
     ) -> str:
-        """Return one row: how many rows there are, their JSON array, and if `counted` the total.
+        """Return one row: how many rows there are, their JSON array, and if `counted` the total without the part.
 
-        `row` makes the JSON of one row. With `ranged`, the parameters ``limit`` (-1 for none) and ``offset``
-        apply.
+        `row` makes the JSON of one row; `order` is what follows the condition, a `part` included.
         """
 
     def insert(

@@ -15,6 +15,8 @@ _GIVEN = '".given"'
 class PostgreSQL(Dialect):
     """The dialect of PostgreSQL; see `Dialect`."""
 
+    everything = "ALL"
+
     def column(self, table: Table, name: str) -> str:
         """Name a column of the statement's table."""
         return f"{self._table(table)}.{self.name(name)}"
@@ -65,15 +67,13 @@ class PostgreSQL(Dialect):
         where: str | None,
         order: str,
         *,
-        ranged: bool,
         counted: bool,
     ) -> str:
         """Return one row: how many rows there are, their JSON array, and if `counted` the total."""
         source = f"FROM {self._table(table)}{f' WHERE {where}' if where else ''}"
-        limit = " LIMIT nullif(:limit::bigint, -1) OFFSET :offset::bigint" if ranged else ""
-        total = f", (SELECT count(*) {source})" if counted and ranged else ""
+        total = f", (SELECT count(*) {source})" if counted else ""
         body = "'[' || coalesce(string_agg(j, ','), '') || ']'"
-        return f"SELECT count(*), {body}{total} FROM (SELECT {row} AS j {source}{order}{limit}) _"
+        return f"SELECT count(*), {body}{total} FROM (SELECT {row} AS j {source}{order}) _"
 
     def insert(
         self,

@@ -68,12 +68,12 @@ class TableRecords:
         caller = _caller(identity)
         values: list[Any] = []
         ranged = query.limit is not None or query.offset > 0
+        part = (query.limit, query.offset > 0)
         where = shape_of(query.where, values)
-        key = (query.schema, query.table, query.items, where, query.order, ranged, query.counted)
+        key = (query.schema, query.table, query.items, where, query.order, part, query.counted)
         plan = self._plan(key, caller, query.schema, query.table, lambda compiler: compiler.select(query))
         params = plan.params(values)
-        if ranged:
-            params["limit"] = -1 if query.limit is None else query.limit
+        if query.offset > 0:
             params["offset"] = query.offset
         row = self._database.query(plan.statement, params, identity=caller, inline=inline)[0]
         if (check := plan.check_for(row[0])) is not None:

@@ -19,6 +19,8 @@ _VALUE = f"{_EACH}.value"
 class SQLite(Dialect):
     """The dialect of SQLite; see `Dialect`."""
 
+    everything = "-1"
+
     # json_object takes at most 1,000 arguments, two for each member.
     _MEMBERS_AT_ONCE = 400
 
@@ -85,16 +87,14 @@ class SQLite(Dialect):
         where: str | None,
         order: str,
         *,
-        ranged: bool,
         counted: bool,
     ) -> str:
         """Return one row: how many rows there are, their JSON array, and if `counted` the total."""
         source = f"FROM {rights.source} AS {self._table(table)}{f' WHERE {where}' if where else ''}"
-        limit = " LIMIT :limit OFFSET :offset" if ranged else ""
-        total = f", (SELECT count(*) {source})" if counted and ranged else ""
+        total = f", (SELECT count(*) {source})" if counted else ""
         # Joining the rows' texts costs half of what json_group_array does, which parses each of them again.
         body = "'[' || coalesce(group_concat(j, ','), '') || ']'"
-        return f"SELECT count(*), {body}{total} FROM (SELECT {row} AS j {source}{order}{limit})"
+        return f"SELECT count(*), {body}{total} FROM (SELECT {row} AS j {source}{order})"
 
     def insert(
         self,
