@@ -43,7 +43,9 @@ FILL = (
     " select i, 'item ' || i, i % 1000, i % 100 from n"
 )
 INSERT = "insert into written (body) values (:body)"
-WRITTEN = "create table if not exists written (id integer primary key, body text not null) strict"
+WRITTEN = (
+    "create table if not exists written (id integer primary key autoincrement not null, body text) strict"
+)
 PRAGMAS = "pragma journal_mode = wal; pragma synchronous = normal"
 
 
