@@ -7,8 +7,19 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from kernel.errors import HookError
-from kernel.http import Body, FileBody, HeaderList, HTTPError, NotInline, Problem, Request, Response, respond
+from kernel.errors import HookError, describe
+from kernel.http import (
+    Body,
+    FileBody,
+    HeaderList,
+    HTTPError,
+    NotInline,
+    Problem,
+    Request,
+    Response,
+    Unavailable,
+    respond,
+)  # fmt: skip
 from kernel.plugin import Plugin
 from kernel.routing import Match, Route, Router
 from kernel.sources import Clock, Ids
@@ -233,9 +244,20 @@ class Dispatcher:
                 )
             problem = Problem(error.title, error.status, error.detail, error.type, error_id, error.extensions)
             return problem, error.headers
+        if isinstance(error, Unavailable):
+            return self._outage(request, error, error_id)
         _log.error("request failed", exc_info=error, extra={"request": request.id, "error_id": error_id})
         detail = "the server failed to answer; its log holds the cause under this error_id"
         return Problem("Internal Server Error", 500, detail, error_id=error_id), []
+
+    @staticmethod
+    def _outage(request: Request, error: Unavailable, error_id: str) -> tuple[Problem, HeaderList]:
+        """Log an outage in one line: where in the code it was noticed says nothing."""
+        extra = {"request": request.id, "error_id": error_id, "reason": describe(error)}
+        _log.error("request failed", extra=extra)
+        headers = [] if error.retry_after is None else [("retry-after", str(error.retry_after))]
+        detail = "the server cannot answer for now; its log holds the cause under this error_id"
+        return Problem("Service Unavailable", 503, detail, error_id=error_id), headers
 
     def _finish(self, request: Request, route: Route | None, response: Response) -> Response:
         for after in self._after:

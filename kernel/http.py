@@ -16,6 +16,13 @@ HeaderList = list[tuple[str, str]]
 _encode = msgspec.json.Encoder().encode
 
 
+class Unavailable(Exception):
+    """Something that an answer takes is away for now; answered 503, for whichever plugin's route."""
+
+    retry_after: int | None = 1
+    """Seconds after which a client may try again; None where it should look first what has happened."""
+
+
 class NotInline(Exception):
     """Raised by an inline handler that cannot answer on the event loop; it runs again in a thread."""
 

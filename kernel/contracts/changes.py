@@ -49,7 +49,7 @@ class Following(Protocol):
     """Batches of changes as they are committed, none of them empty; `close` ends it."""
 
     def __iter__(self) -> Iterator[ChangeBatch]:
-        """Wait for changes and yield them. Raises as `ChangeLog.read` does."""
+        """Wait for changes and yield them, also where the database is away for a while. Raises `ChangesLost`."""
 
     def close(self) -> None:
         """End the iteration, from whichever thread; what it holds back by then is not lost to the cursor."""

@@ -14,6 +14,7 @@ from kernel.contracts.rights import Rights, Use
 from kernel.contracts.stored import StoredType
 from kernel.events import Event
 from kernel.http import NotInline as NotInline
+from kernel.http import Unavailable
 from kernel.identity import Identity
 
 Row = tuple[Any, ...]
@@ -67,8 +68,12 @@ class DatabaseError(Exception):
         self.constraint = constraint
 
 
-class DatabaseUnavailable(DatabaseError):
+class DatabaseUnavailable(DatabaseError, Unavailable):
     """The database cannot be reached or is out of connections, disk or time; trying again may help."""
+
+
+CLOSED = "08003"
+"""The SQLSTATE where this process has closed the database; trying again does not help."""
 
 
 class Transaction(Protocol):

@@ -25,7 +25,7 @@ from kernel import (
     hookimpl,
     nonblocking,
 )
-from kernel.http import NotInline
+from kernel.http import NotInline, Unavailable
 from kernel.testing import Client, KernelFactory, Scenario, scenarios
 from kernel.testing.factory import KernelUnderTest
 from kernel.testing.pytest_plugin import MakeKernel
@@ -694,6 +694,32 @@ def test_an_error_that_json_cannot_hold_is_a_500_with_an_id(
         caplog.clear()
         reply = client.get(path).expect(500)
         assert reply.json()["error_id"] == vars(caplog.records[-1])["error_id"]
+
+
+@pytest.mark.parametrize("retry_after", [1, None])
+def test_an_outage_is_a_503_and_one_line_in_the_log(
+    make_kernel: MakeKernel, caplog: pytest.LogCaptureFixture, retry_after: int | None
+) -> None:
+    class AwayPlugin(Plugin):
+        name = "away"
+
+        @hookimpl
+        def kernel_routes(self) -> Iterable[Route]:
+            yield Route("GET", "/away", self.away)
+
+        def away(self, request: Request) -> None:
+            error = Unavailable("the store at s3.internal is away")
+            error.retry_after = retry_after
+            raise error
+
+    reply = make(make_kernel, AwayPlugin).get("/away").expect(503)
+
+    assert dict(reply.headers).get("retry-after") == (None if retry_after is None else "1")
+    assert "s3.internal" not in reply.text
+    logged = caplog.records[-1]
+    assert "s3.internal" in vars(logged)["reason"]
+    assert logged.exc_info is None
+    assert reply.json()["error_id"] == vars(logged)["error_id"]
 
 
 def test_a_failing_done_hook_changes_nothing_and_is_logged(

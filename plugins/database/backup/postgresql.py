@@ -175,9 +175,11 @@ def _start(
 
 def _connection(url: str) -> tuple[list[str], Mapping[str, str]]:
     """Return how a program finds the server: the password is not among the arguments, which everybody may see."""
-    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+    from psycopg.conninfo import make_conninfo
 
-    given = conninfo_to_dict(url)
+    from plugins.database.postgresql.connections import reaching
+
+    given = reaching(url)
     password = given.pop("password", None)
     environment = {} if password is None else {"PGPASSWORD": str(password)}
     return [f"--dbname={make_conninfo('', **given)}"], environment

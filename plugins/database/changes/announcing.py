@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from kernel.contracts.changes import CHANGES_TOPIC
 from kernel.contracts.database import DatabaseError
+from kernel.errors import describe
 from plugins.database.postgresql.session import Session
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ class Announcer:
                 session = session or self._database.connections.separate()
                 session.command(_NOTIFY)
                 self._stopping.wait(_PAUSE)
-            except DatabaseError:
-                _log.warning("changes cannot be announced; trying again", exc_info=True)
+            except DatabaseError as error:
+                _log.warning("changes cannot be announced; trying again", extra={"reason": describe(error)})
                 if session is not None:
                     session.close()
                     session = None

@@ -7,8 +7,9 @@ import threading
 from collections.abc import Iterator
 
 from kernel.contracts.changes import CHANGES_TOPIC, ChangeBatch, ChangeLog
-from kernel.contracts.database import DatabaseError
+from kernel.contracts.database import CLOSED, DatabaseError, DatabaseUnavailable
 from kernel.contracts.signals import Signals
+from kernel.errors import describe
 
 _log = logging.getLogger("kernel.database")
 
@@ -16,6 +17,7 @@ PUBLICATION = "supabase_realtime"
 
 _LONGEST_WAIT = 5.0
 """Seconds after which a follower looks without being told: a signal may be missed while a connection is down."""
+_AFTER_FAILURE = 1.0
 
 
 class LogFollowing:
@@ -30,10 +32,17 @@ class LogFollowing:
         self._deaf = signals.listen(CHANGES_TOPIC, lambda _: self._news.set())
 
     def __iter__(self) -> Iterator[ChangeBatch]:
-        """Wait for changes and yield them."""
+        """Wait for changes and yield them; a database that cannot be reached is asked again until it can."""
         while not self._closed:
             self._news.clear()
-            batch = self._log.read(self._cursor, self._limit)
+            try:
+                batch = self._log.read(self._cursor, self._limit)
+            except DatabaseUnavailable as error:
+                if error.sqlstate == CLOSED:
+                    raise
+                _log.warning("changes cannot be read; trying again", extra={"reason": describe(error)})
+                self._news.wait(_AFTER_FAILURE)
+                continue
             self._cursor = batch.cursor
             if batch.changes:
                 yield batch
@@ -71,5 +80,7 @@ class Pruning:
         while not self._stopping.wait(min(self._retention / _LOOKS, _LONGEST_INTERVAL)):
             try:
                 self._log.prune(self._retention)
-            except DatabaseError:
-                _log.warning("the change log could not be pruned; trying again", exc_info=True)
+            except DatabaseError as error:
+                _log.warning(
+                    "the change log could not be pruned; trying again", extra={"reason": describe(error)}
+                )

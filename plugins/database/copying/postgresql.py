@@ -8,10 +8,12 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from kernel.contracts.catalogue import Catalogue, Table
 from kernel.contracts.database import DatabaseError
 from plugins.database.copying.copying import Cells
+from plugins.database.postgresql.connections import reaching
 from plugins.database.postgresql.database import PostgresDatabase
 
 _ROWS_AT_ONCE = 2000
@@ -55,7 +57,7 @@ class PostgresSide:
     @contextmanager
     def _connection(self, begin: str) -> Iterator[psycopg.Connection[Any]]:
         try:
-            with psycopg.connect(self._url, autocommit=True) as connection:
+            with psycopg.connect(make_conninfo("", **reaching(self._url)), autocommit=True) as connection:
                 connection.execute(f"{_FORMS}; {begin}".encode())
                 yield connection
                 connection.execute("commit")

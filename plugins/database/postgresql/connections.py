@@ -7,7 +7,7 @@ from collections import deque
 
 import msgspec
 
-from kernel.contracts.database import DatabaseUnavailable
+from kernel.contracts.database import CLOSED, DatabaseUnavailable
 from plugins.database.postgresql import errors
 from plugins.database.postgresql.session import Session
 
@@ -32,7 +32,24 @@ _SETTINGS = {
     "default_transaction_read_only": "on",
     "kernel.announces": "on",  # see `announcing`
 }
-_OPTIONS = b"connect_timeout=10 application_name=backend-kernel tcp_user_timeout=30000 keepalives_idle=30"
+# A server that a firewall has cut off is noticed within a minute, whether or not something was to be sent.
+_REACHING = {
+    "application_name": "backend-kernel",
+    "connect_timeout": "10",
+    "tcp_user_timeout": "30000",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+}
+_PATIENCE = 5.0
+"""Seconds that an answer may take beyond the time after which the server stops a statement."""
+
+
+def reaching(url: str) -> dict[str, str]:
+    """Return a URL's parameters, with those by which a connection that is dead is noticed."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    return {**_REACHING, **{name: str(value) for name, value in conninfo_to_dict(url).items()}}
 
 
 class Connections:
@@ -52,6 +69,11 @@ class Connections:
         from psycopg.conninfo import conninfo_to_dict
 
         return str(conninfo_to_dict(self._conninfo.decode()).get("user", ""))
+
+    @property
+    def patience(self) -> float:
+        """Seconds that an answer may take: the server stops a statement before that."""
+        return self.limits.statement_timeout + _PATIENCE
 
     def lend(self) -> Session:
         """Lend a session; give it back with `returned`. Raises `DatabaseUnavailable`."""
@@ -81,8 +103,8 @@ class Connections:
     def separate(self) -> Session:
         """Open a session that its user keeps to itself and closes."""
         if self._closed:
-            raise DatabaseUnavailable("the database is closed", sqlstate="57P01")
-        return Session(self._conninfo)
+            raise DatabaseUnavailable("the database is closed", sqlstate=CLOSED)
+        return Session(self._conninfo, self.patience)
 
     def close(self) -> None:
         """Close the idle sessions now, the lent ones when they come back."""
@@ -99,7 +121,7 @@ class Connections:
 
 
 def _conninfo(url: str, limits: Limits, role: str | None) -> bytes:
-    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+    from psycopg.conninfo import make_conninfo
 
     settings = {
         **_SETTINGS,
@@ -108,8 +130,7 @@ def _conninfo(url: str, limits: Limits, role: str | None) -> bytes:
     }
     if role is not None:
         settings["role"] = role
-    given = conninfo_to_dict(url)
+    given = reaching(url)
     options = " ".join(f"-c {name}={value}" for name, value in settings.items())
-    defaults = conninfo_to_dict(_OPTIONS.decode())
-    merged = {**defaults, **given, "options": f"{given.get('options', '')} {options}".strip()}
-    return make_conninfo("", **merged).encode()
+    given["options"] = f"{given.get('options', '')} {options}".strip()
+    return make_conninfo("", **given).encode()

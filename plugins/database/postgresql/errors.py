@@ -37,6 +37,24 @@ def lost() -> DatabaseUnavailable:
     return DatabaseUnavailable("the connection to the database was lost", sqlstate="08006", hint="Try again.")
 
 
+def silent(seconds: float | None) -> DatabaseUnavailable:
+    """Return the error for a connection that was given up, because nothing came for so long."""
+    return DatabaseUnavailable(
+        f"the database has not answered for {seconds:g} seconds", sqlstate="08006", hint="Try again."
+    )
+
+
+def undecided() -> DatabaseUnavailable:
+    """Return the error for a connection that broke during a commit: nobody told what became of it."""
+    error = DatabaseUnavailable(
+        "the connection to the database was lost during the commit, which may or may not have happened",
+        sqlstate="08007",
+        hint="Look whether it has before trying again.",
+    )
+    error.retry_after = None
+    return error
+
+
 def unreachable(reason: str) -> DatabaseUnavailable:
     """Return the error for a server that does not let us in; `reason` is for the log and not for clients."""
     error = DatabaseUnavailable("the database cannot be reached", sqlstate="08001", hint="Try again.")

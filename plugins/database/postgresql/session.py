@@ -3,18 +3,23 @@
 A statement for a caller takes one round trip as well: what stands between two synchronisations of a pipeline is one
 transaction, in which the role and the claims are set first and gone at its end, whatever happens.
 
-Source: chapter "libpq" of PostgreSQL's manual (extended queries, pipeline mode).
+The server stops a statement that takes too long. A server that is frozen, or that a firewall has cut off, stops
+nothing and says nothing: so answers are waited for no longer than a while more.
+
+Source: chapter "libpq" of PostgreSQL's manual (extended queries, pipeline mode, asynchronous command processing).
 """
 
 from __future__ import annotations
 
+import select
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Any, NamedTuple
 
 import msgspec
-from psycopg import OperationalError
-from psycopg.pq import ConnStatus, ExecStatus, PGconn, TransactionStatus
+import psycopg
+from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 
 from kernel.contracts.database import DatabaseError, Params, Row
 from plugins.database.postgresql import arrays, errors
@@ -54,19 +59,21 @@ class _Prepared(NamedTuple):
 class Session:
     """A connection and the statements that it has prepared; used by one thread at a time."""
 
-    def __init__(self, conninfo: bytes) -> None:
-        """Connect; raises `DatabaseUnavailable`."""
+    def __init__(self, conninfo: bytes, patience: float | None) -> None:
+        """Connect; raises `DatabaseUnavailable`. An answer may take `patience` seconds; None is any time."""
         try:
-            self._libpq: Any = PGconn.connect(conninfo)  # its types know no None for NULL
-        except OperationalError as error:
+            # Libpq's own function would keep all threads waiting with this one, and resolves names one by one.
+            self._connection = psycopg.connect(conninfo.decode(), autocommit=True)
+        except psycopg.OperationalError as error:
             raise errors.unreachable(str(error)) from error
-        if self._libpq.status != ConnStatus.OK:
-            reason = self._libpq.error_message.decode(errors="replace").strip()
-            self._libpq.finish()
-            raise errors.unreachable(reason)
+        self._libpq: Any = self._connection.pgconn  # its types know no None for NULL
         self._prepared: OrderedDict[tuple[bytes, bytes | None], _Prepared] = OrderedDict()
         self._count = 0
         self._can_assume = False
+        self._input, self._either = select.poll(), select.poll()
+        self._input.register(self.socket, select.POLLIN)
+        self._either.register(self.socket, select.POLLIN | select.POLLOUT)
+        self.patience = patience
         self.catalogue = 0
 
     @property
@@ -108,8 +115,7 @@ class Session:
         prepared = self._prepared.get((statement.text, role)) or self._prepare(statement, role)
         for place, oid in prepared.arrays:
             values[place] = arrays.from_json(values[place], oid)
-        result = self._libpq.exec_prepared(prepared.name, values, None, 0)
-        self._check(result)
+        result = self._ask(lambda: self._libpq.send_query_prepared(prepared.name, values))
         return _rows(result, prepared.readers), result.command_tuples or 0
 
     def run_for(self, caller: Caller, statement: Statement, params: Params) -> Result:
@@ -156,7 +162,7 @@ class Session:
 
     def _prepare_assume(self) -> None:
         if not self._can_assume:
-            self._check(self._libpq.prepare(_ASSUME_NAME, _ASSUME))
+            self._ask(lambda: self._libpq.send_prepare(_ASSUME_NAME, _ASSUME))
             self._can_assume = True
 
     def _send_assume(self, caller: Caller) -> None:
@@ -164,22 +170,24 @@ class Session:
 
     def _pipelined(self, send: Callable[[], None]) -> list[Any]:
         """Send several commands at once and return their results; raises the first error among them."""
-        self._libpq.enter_pipeline_mode()
+        self._send(self._libpq.enter_pipeline_mode)
         try:
-            send()
+            self._send(send)
             results = self._synchronise()
         finally:
-            self._libpq.exit_pipeline_mode()
+            if not self.broken:
+                self._libpq.exit_pipeline_mode()
         for result in results:
             self._check(result)
         return results
 
     def _synchronise(self) -> list[Any]:
         """End what was sent and return the results in order; what follows an error was not run."""
-        self._libpq.pipeline_sync()
+        self._send(self._libpq.pipeline_sync)
+        self._flush()
         results: list[Any] = []
         while True:
-            result = self._libpq.get_result()
+            result = self._next_result()
             if result is None:
                 if self.broken:
                     raise errors.lost()
@@ -191,13 +199,20 @@ class Session:
     def once(self, statement: Statement, params: Params) -> Result:
         """Do the same without keeping it prepared."""
         values = [written(value) for value in _bound(statement, params)]
-        result = self._libpq.exec_params(statement.text, values)
-        self._check(result)
+        result = self._ask(lambda: self._libpq.send_query_params(statement.text, values))
         return _rows(result, _readers(result)), result.command_tuples or 0
 
     def command(self, sql: bytes) -> None:
         """Run commands of our own that return nothing."""
-        self._check(self._libpq.exec_(sql))
+        self._ask(lambda: self._libpq.send_query(sql))
+
+    def take_time(self, scope: bytes = b"SESSION") -> None:
+        """Let statements take as long as they need; with the scope ``LOCAL``, those of the transaction.
+
+        The server is then waited for as long as the connection stands: set `patience` again where that ends.
+        """
+        self.command(b"SET %s statement_timeout = 0" % scope)
+        self.patience = None
 
     def forget(self) -> None:
         """Let go of all prepared statements: what they return may have changed with the schema."""
@@ -208,10 +223,7 @@ class Session:
 
     def notifications(self) -> list[tuple[str, str]]:
         """Return the channels and payloads that have come in; raises `DatabaseUnavailable` if the server has gone."""
-        try:
-            self._libpq.consume_input()
-        except OperationalError as error:
-            raise errors.lost() from error
+        self._consume()
         found = []
         while (notify := self._libpq.notifies()) is not None:
             found.append((notify.relname.decode(), notify.extra.decode()))
@@ -219,13 +231,12 @@ class Session:
 
     def close(self) -> None:
         """Close the connection."""
-        self._libpq.finish()
+        self._connection.close()
 
     def _prepare(self, statement: Statement, role: bytes | None) -> _Prepared:
         name = self._new_name()
-        self._check(self._libpq.prepare(name, statement.text))
-        described = self._libpq.describe_prepared(name)
-        self._check(described)
+        self._ask(lambda: self._libpq.send_prepare(name, statement.text))
+        described = self._ask(lambda: self._libpq.send_describe_prepared(name))
         return self._keep((statement.text, role), name, described)
 
     def _new_name(self) -> bytes:
@@ -238,6 +249,60 @@ class Session:
             self.command(b"DEALLOCATE " + oldest.name)
         prepared = self._prepared[key] = _Prepared(name, _readers(described), _arrays(described))
         return prepared
+
+    def _ask(self, send: Callable[[], None]) -> Any:
+        """Send one command and return its last result; raises what is wrong with it."""
+        self._send(send)
+        self._flush()
+        last: Any = None
+        while (result := self._next_result()) is not None:
+            last = result
+        if last is None:
+            raise errors.lost()
+        self._check(last)
+        return last
+
+    def _send(self, send: Callable[[], None]) -> None:
+        try:
+            send()
+        except psycopg.OperationalError as error:
+            self.close()
+            raise errors.lost() from error
+
+    def _flush(self) -> None:
+        """Hand to the system what is left to send; raises `DatabaseUnavailable` where it takes none for too long."""
+        deadline = self._deadline()
+        left: list[int] = []
+        self._send(lambda: left.append(self._libpq.flush()))
+        while left.pop():
+            self._wait(self._either, deadline)
+            self._consume()
+            self._send(lambda: left.append(self._libpq.flush()))
+
+    def _next_result(self) -> Any:
+        """Wait for a result, or for there to be no more (None); raises `DatabaseUnavailable` after too long."""
+        libpq = self._libpq
+        deadline = self._deadline()
+        while libpq.is_busy():
+            self._wait(self._input, deadline)
+            self._consume()
+        return libpq.get_result()
+
+    def _deadline(self) -> float | None:
+        return None if self.patience is None else monotonic() + self.patience
+
+    def _wait(self, readiness: select.poll, deadline: float | None) -> None:
+        remaining = None if deadline is None else max(0.0, deadline - monotonic()) * 1000
+        if not readiness.poll(remaining):
+            self.close()
+            raise errors.silent(self.patience)
+
+    def _consume(self) -> None:
+        """Take what has come in; raises `DatabaseUnavailable` if the server has gone."""
+        try:
+            self._libpq.consume_input()
+        except psycopg.OperationalError as error:
+            raise errors.lost() from error
 
     def _check(self, result: Any) -> None:
         if result.status in _GOOD:

@@ -9,6 +9,7 @@ from kernel.identity import Identity
 from plugins.database import rights
 from plugins.database.changes import postgresql as changes
 from plugins.database.postgresql import catalogue as catalogues
+from plugins.database.postgresql import errors
 from plugins.database.postgresql.callers import caller_of
 from plugins.database.postgresql.connections import Connections
 from plugins.database.postgresql.session import Session
@@ -77,8 +78,10 @@ class PostgresTransaction(EngineTransaction):
         session = self._open()
         try:
             session.command(b"COMMIT")
-        except BaseException:
+        except BaseException as error:
             self._rollback()
+            if session.broken and isinstance(error, DatabaseUnavailable):
+                raise errors.undecided() from error
             raise
         self._committed = True
 

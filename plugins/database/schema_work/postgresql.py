@@ -59,7 +59,8 @@ class PostgresSchemaWork:
         """Run statements one by one, each of which commits by itself."""
         session = self._database.owners.separate()
         try:
-            session.command(b"SET default_transaction_read_only = off; SET statement_timeout = 0")
+            session.command(b"SET default_transaction_read_only = off")
+            session.take_time()
             if lock_timeout is not None:
                 session.command(b"SET lock_timeout = %d" % round(lock_timeout * 1000))
             session.command(catalogues.CREATE_VERSION)
@@ -89,7 +90,8 @@ class PostgresSchemaWork:
         name = f"kernel_scratch_{uuid.uuid4().hex}"
         session = self._database.owners.separate()
         try:
-            session.command(b"SET default_transaction_read_only = off; SET statement_timeout = 0")
+            session.command(b"SET default_transaction_read_only = off")
+            session.take_time()
             try:
                 session.command(b"CREATE DATABASE %s TEMPLATE template0" % name.encode())
             except DatabaseError as error:

@@ -31,13 +31,18 @@ class Migrating(PostgresSchemaTransaction):
         super()._begin()
         session = self._open()
         try:
-            session.command(b"SET LOCAL statement_timeout = 0")
+            session.take_time(b"LOCAL")
             if self._lock_timeout is not None:
                 session.command(b"SET LOCAL lock_timeout = %d" % round(self._lock_timeout * 1000))
         except BaseException:
             self._rollback()
             self._release()
             raise
+
+    def _release(self) -> None:
+        if self._session is not None:
+            self._session.patience = self._connections.patience
+        super()._release()
 
 
 class Nested(Migrating):

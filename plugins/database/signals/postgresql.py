@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kernel.contracts.database import Compiled, DatabaseError
+from kernel.errors import describe
 from plugins.database.postgresql.session import Session
 from plugins.database.signals.listeners import Listeners, check_payload
 
@@ -29,6 +30,8 @@ _RELOAD = ("reload schema", "")
 """What those who change the schema by other means tell PostgREST on the channel ``pgrst``."""
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 5.0
+_SILENCE = 30.0
+"""Seconds without a word after which the server is asked whether it is still there."""
 
 
 class Signal(msgspec.Struct, frozen=True):
@@ -105,20 +108,23 @@ class PostgresSignals:
                     self._database.forget_catalogue()
                 self._deliver_from(session, waking)
                 wait = _FIRST_WAIT
-            except DatabaseError:
+            except DatabaseError as error:
                 if session is not None:
                     session.close()
                     session = None
-                _log.warning("signals cannot be heard; trying again in %g s", wait, exc_info=True)
+                reason = {"reason": describe(error)}
+                _log.warning("signals cannot be heard; trying again in %g s", wait, extra=reason)
                 select.select([waking], [], [], wait)
                 wait = min(wait * 2, _LONGEST_WAIT)
         if session is not None:
             session.close()
 
     def _deliver_from(self, session: Session, waking: int) -> None:
-        ready, _, _ = select.select([session.socket, waking], [], [])
-        if session.socket not in ready:
+        ready, _, _ = select.select([session.socket, waking], [], [], _SILENCE)
+        if waking in ready:
             return
+        if not ready:
+            session.command(b"")
         for channel, text in session.notifications():
             if channel == _CHANNEL:
                 signal = msgspec.json.decode(text, type=Signal)

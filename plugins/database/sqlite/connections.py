@@ -16,7 +16,7 @@ from typing import Any
 import apsw
 import msgspec
 
-from kernel.contracts.database import DatabaseError, DatabaseUnavailable, Params, Row
+from kernel.contracts.database import CLOSED, DatabaseError, DatabaseUnavailable, Params, Row
 from kernel.identity import Identity
 from plugins.database import rights
 from plugins.database.sqlite import errors, functions
@@ -212,7 +212,7 @@ class Connections:
     def _open(self, *, inline: bool, writing: bool) -> Guarded:
         with self._opening:
             if self._closed:
-                raise DatabaseUnavailable("the database is closed", sqlstate="57P01")
+                raise DatabaseUnavailable("the database is closed", sqlstate=CLOSED)
             try:
                 connection = apsw.Connection(str(self._file()), statementcachesize=_STATEMENTS_KEPT)
                 self._all.append(connection)

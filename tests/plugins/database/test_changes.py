@@ -22,8 +22,8 @@ from kernel.contracts import ChangeLog, Database
 from kernel.contracts.changes import CHANGES_TOPIC, ChangesLost
 from kernel.contracts.database import DatabaseError
 from kernel.errors import KernelError
-from plugins.database.changes import postgresql as changes
 from plugins.database.changes import announcing
+from plugins.database.changes import postgresql as changes
 from plugins.database.changes.following import Pruning
 
 ROOT = Path(__file__).parents[3]

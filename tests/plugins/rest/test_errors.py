@@ -52,6 +52,9 @@ def test_the_database_s_own_failure_is_logged_and_said(
         "code": "55P03", "details": None, "hint": "Try again.", "message": "the database is locked",
     }  # fmt: skip
     assert "request failed" in caplog.text
+    assert ("retry-after", "1") in reply.headers
+    error.retry_after = None
+    assert "retry-after" not in dict(failing(api, monkeypatch, error).expect(503).headers)
 
 
 def test_a_fault_of_the_server_tells_no_more_than_its_id(
