@@ -27,7 +27,8 @@ import psycopg
 
 from benchmarks.load import REPOSITORY, Row, in_turns, middle, print_rows, ratio, say
 from kernel.contracts.database import Database
-from kernel.contracts.records import Comparison, Field, Order, Records, Select
+from kernel.contracts.queries import Comparison, Field, Order, Select
+from kernel.contracts.records import Records
 from kernel.identity import Identity
 from kernel.testing import KernelFactory
 

@@ -88,12 +88,21 @@ class Policy(msgspec.Struct, frozen=True):
         return self.check if self.check is not None else self.using
 
 
+class Origin(msgspec.Struct, frozen=True):
+    """The column of a table that a view's column shows unchanged."""
+
+    schema: str
+    table: str
+    column: str
+
+
 class Table(msgspec.Struct, frozen=True):
     """A table or view; `columns` keeps the order of their definition.
 
     With `row_security`, who does not bypass it sees and writes only what `policies` (in the order of their names)
     let through. A view reads with its owner's rights, unless it is a `security_invoker`; `definition` is the
-    statement that made it, where the engine has to read that again. The changes of a `published` table are in the
+    statement that made it, where the engine has to read that again, and `origins` says by column what it shows of
+    tables (through other views, too). The changes of a `published` table are in the
     change log.
     """
 
@@ -112,6 +121,7 @@ class Table(msgspec.Struct, frozen=True):
     security_invoker: bool = False
     definition: str | None = None
     published: bool = False
+    origins: Mapping[str, Origin] = {}
 
     def allows(self, roles: frozenset[str], privilege: str, column: str | None = None) -> bool:
         """Tell whether one who acts as `roles` has a privilege on the whole table, or at least on `column`."""

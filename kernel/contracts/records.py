@@ -1,177 +1,19 @@
 """Records: rows of tables, asked for and changed by a typed query tree, under the caller's rights.
 
-Who speaks to clients (REST, GraphQL) parses its own syntax into this tree; the provider plans it against the
-catalogue and runs it as one statement. Names in the tree are the client's: the provider resolves every one of
-them against the catalogue. Values are the client's text: the provider reads each by its column's type.
+Who speaks to clients (REST, GraphQL) parses its own syntax into the tree of `kernel.contracts.queries`; the provider
+plans it against the catalogue and runs it as one statement.
 """
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Protocol
 
 import msgspec
 
 from kernel.contracts.catalogue import Table
+from kernel.contracts.queries import Delete, Insert, Select, Update
+from kernel.contracts.relationships import Relationship
 from kernel.identity import Identity
-
-Operator = Literal["eq", "neq", "gt", "gte", "lt", "lte", "isdistinct", "like", "ilike", "match", "imatch"]
-
-
-class Step(msgspec.Struct, frozen=True):
-    """One step into a JSON value: an object's key or an array's index (negative counts from the end).
-
-    `as_text` is PostgreSQL's ``->>``: the value found there, as text; otherwise ``->``: as JSON.
-    """
-
-    key: str | int
-    as_text: bool = False
-
-
-class Field(msgspec.Struct, frozen=True):
-    """A column, or what stands at `path` inside its JSON."""
-
-    column: str
-    path: tuple[Step, ...] = ()
-
-
-class Item(msgspec.Struct, frozen=True):
-    """One member of the answer's objects; `field` is None for ``*``, all columns of the table.
-
-    `alias` names the member, by default the last key of the path, else the column. `cast` is a type's name.
-    """
-
-    field: Field | None = None
-    alias: str | None = None
-    cast: str | None = None
-
-
-class Comparison(msgspec.Struct, frozen=True):
-    """`field` compared with `value`, the client's text for a value of the field's type.
-
-    In the patterns of ``like`` and ``ilike``, ``%`` and ``_`` are wild and a backslash escapes; ``match`` and
-    ``imatch`` take regular expressions. With a `quantifier`, `value` is an array literal (``{a,b}``), and the
-    comparison holds for any or for all of its elements.
-    """
-
-    field: Field
-    operator: Operator
-    value: str
-    negated: bool = False
-    quantifier: Literal["any", "all"] | None = None
-
-
-class Membership(msgspec.Struct, frozen=True):
-    """`field` equals one of `values`."""
-
-    field: Field
-    values: tuple[str, ...]
-    negated: bool = False
-
-
-class Is(msgspec.Struct, frozen=True):
-    """`field` is null, not null, or one of the three truth values."""
-
-    field: Field
-    value: Literal["null", "not_null", "true", "false", "unknown"]
-    negated: bool = False
-
-
-class Logic(msgspec.Struct, frozen=True):
-    """Conditions joined by ``and`` or ``or``; at least one."""
-
-    operator: Literal["and", "or"]
-    conditions: tuple[Condition, ...]
-    negated: bool = False
-
-
-Condition = Comparison | Membership | Is | Logic
-
-
-class Order(msgspec.Struct, frozen=True):
-    """One term of an order; without `nulls`, they come last when ascending and first when descending."""
-
-    field: Field
-    descending: bool = False
-    nulls: Literal["first", "last"] | None = None
-
-
-ALL: tuple[Item, ...] = (Item(),)
-"""The selection of every column."""
-
-
-class Select(msgspec.Struct, frozen=True):
-    """Rows of a table that meet every condition of `where`, from `offset` on, at most `limit`.
-
-    With `counted`, the answer's `total` says how many there are without limit and offset.
-    """
-
-    table: str
-    schema: str = "public"
-    items: tuple[Item, ...] = ALL
-    where: tuple[Condition, ...] = ()
-    order: tuple[Order, ...] = ()
-    limit: int | None = None
-    offset: int = 0
-    counted: bool = False
-
-
-class Conflict(msgspec.Struct, frozen=True):
-    """What an insert does with a row that is there already: ignore the new one, or merge it into the old.
-
-    `columns` names the unique columns that decide; by default the primary key.
-    """
-
-    action: Literal["ignore", "merge"]
-    columns: tuple[str, ...] = ()
-
-
-class Insert(msgspec.Struct, frozen=True):
-    """New rows: `rows` is the text of a JSON array of `size` objects, whose members are named as columns.
-
-    Only `columns` are written. A row that lacks one gets null there, or with `defaults` the column's default.
-    `returning` names the members of the answer's objects, or is None where no body is wanted. With `single`,
-    anything but exactly one row written is an error; nothing is then written at all.
-    """
-
-    table: str
-    columns: tuple[str, ...]
-    rows: str
-    size: int
-    schema: str = "public"
-    conflict: Conflict | None = None
-    defaults: bool = False
-    returning: tuple[Item, ...] | None = None
-    single: bool = False
-
-
-class Update(msgspec.Struct, frozen=True):
-    """New values for the rows that meet every condition: `values` is the text of one JSON object.
-
-    Only `columns` are written. A member that the object lacks is null, or with `defaults` the column's default.
-    A value that does not fit its column is refused even where no row meets the conditions.
-    More than `max_affected` rows is an error, and changes none; `returning` and `single` are as in `Insert`.
-    """
-
-    table: str
-    columns: tuple[str, ...]
-    values: str
-    schema: str = "public"
-    where: tuple[Condition, ...] = ()
-    defaults: bool = False
-    returning: tuple[Item, ...] | None = None
-    single: bool = False
-    max_affected: int | None = None
-
-
-class Delete(msgspec.Struct, frozen=True):
-    """Rows to delete: those that meet every condition. The rest is as in `Update`."""
-
-    table: str
-    schema: str = "public"
-    where: tuple[Condition, ...] = ()
-    returning: tuple[Item, ...] | None = None
-    single: bool = False
-    max_affected: int | None = None
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -205,6 +47,47 @@ class UnknownTable(RecordsError):
         self.schema = schema
         self.table = table
         self.suggestion = suggestion
+
+
+class NoRelationship(RecordsError):
+    """Nothing relates `table` to what an embed names; `suggestion` is the nearest name that something does."""
+
+    def __init__(
+        self, schema: str, table: str, relation: str, hint: str | None, suggestion: str | None
+    ) -> None:
+        super().__init__(f"there is no relationship between {schema}.{table} and {relation}")
+        self.schema = schema
+        self.table = table
+        self.relation = relation
+        self.hint = hint
+        self.suggestion = suggestion
+
+
+class AmbiguousRelationship(RecordsError):
+    """Several relationships fit what an embed names."""
+
+    def __init__(self, table: str, relation: str, candidates: tuple[Relationship, ...]) -> None:
+        super().__init__(f"{len(candidates)} relationships are between {table} and {relation}")
+        self.table = table
+        self.relation = relation
+        self.candidates = candidates
+
+
+class NotToOne(RecordsError):
+    """An order by a related row's column, where there may be several rows."""
+
+    def __init__(self, table: str, relation: str) -> None:
+        super().__init__(f"{table} and {relation} do not form a many-to-one or one-to-one relationship")
+        self.table = table
+        self.relation = relation
+
+
+class NotEmbedded(RecordsError):
+    """An order by the column of something that the query does not embed."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is not embedded in the query")
+        self.name = name
 
 
 class UnknownColumn(RecordsError):

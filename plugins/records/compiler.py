@@ -10,7 +10,7 @@ import msgspec
 
 from kernel.contracts.catalogue import Column, Command, Table
 from kernel.contracts.database import Compiled, Database, DatabaseError
-from kernel.contracts.records import (
+from kernel.contracts.queries import (
     Comparison,
     Condition,
     Conflict,
@@ -22,11 +22,12 @@ from kernel.contracts.records import (
     Logic,
     Membership,
     Order,
+    Search,
     Select,
-    UnknownColumn,
-    Unsupported,
+    Selected,
     Update,
 )
+from kernel.contracts.records import UnknownColumn, Unsupported
 from kernel.contracts.rights import Rights, Use
 from kernel.contracts.stored import StoredType
 from plugins.records.arrays import elements
@@ -142,12 +143,14 @@ class Compiler:
 
     # Members of the answer
 
-    def _returning(self, items: tuple[Item, ...] | None) -> str | None:
+    def _returning(self, items: tuple[Selected, ...] | None) -> str | None:
         return None if items is None else self._object(items)
 
-    def _object(self, items: tuple[Item, ...]) -> str:
+    def _object(self, items: tuple[Selected, ...]) -> str:
         members: list[Member] = []
         for item in items:
+            if not isinstance(item, Item):
+                raise Unsupported("Related rows and aggregates are not supported yet.")
             if item.field is None:
                 members.extend(self._column_member(column) for column in self._table.columns.values())
             else:
@@ -221,6 +224,8 @@ class Compiler:
                 test = self._membership(condition)
             case Is():
                 test = self._is(condition)
+            case Search():
+                raise Unsupported("Full-text search is not supported yet.")
             case Logic():
                 before = len(self._checks)
                 inner = [self._condition(child) for child in condition.conditions]

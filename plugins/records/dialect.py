@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from kernel.contracts.catalogue import Table
-from kernel.contracts.records import Step
+from kernel.contracts.queries import Step
 from kernel.contracts.rights import Rights
 
 

@@ -10,7 +10,8 @@ import msgspec
 
 from kernel.contracts.catalogue import Catalogue
 from kernel.contracts.database import Compiled
-from kernel.contracts.records import Comparison, Condition, Is, Membership, Unsupported
+from kernel.contracts.queries import Comparison, Condition, Is, Membership, Search
+from kernel.contracts.records import Unsupported
 
 MAX_DEPTH = 100
 """How deep conditions may nest."""
@@ -103,7 +104,7 @@ def _shape(conditions: tuple[Condition, ...], values: list[Any], depth: int) -> 
         elif isinstance(condition, Membership):
             values.append(condition.values)
             shape.append((condition.field, "in", condition.negated))
-        elif isinstance(condition, Is):
+        elif isinstance(condition, Is | Search):
             shape.append(condition)
         else:
             inner = _shape(condition.conditions, values, depth + 1)

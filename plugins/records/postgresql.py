@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from kernel.contracts.catalogue import Table
-from kernel.contracts.records import Step
+from kernel.contracts.queries import Step
 from kernel.contracts.rights import Rights
 from plugins.records.dialect import Assignment, Dialect, Member, Upsert, fill
 

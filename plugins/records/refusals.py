@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from kernel.contracts.database import DatabaseError
-from kernel.contracts.records import Delete, Insert, Select, Update
+from kernel.contracts.queries import Delete, Insert, Select, Update
 from kernel.identity import Identity
 
 Query = Select | Insert | Update | Delete

@@ -10,18 +10,8 @@ import msgspec
 
 from kernel.contracts.catalogue import Catalogue, Column, Table
 from kernel.contracts.database import Database, DatabaseError, Transaction
-from kernel.contracts.records import (
-    Delete,
-    Insert,
-    Page,
-    Select,
-    TooManyAffected,
-    UnknownTable,
-    Unsupported,
-    Update,
-    Written,
-    WrongCount,
-)
+from kernel.contracts.queries import Delete, Insert, Select, Update
+from kernel.contracts.records import Page, TooManyAffected, UnknownTable, Unsupported, Written, WrongCount
 from kernel.identity import Identity
 from plugins.records.compiler import Compiler
 from plugins.records.dialect import Dialect

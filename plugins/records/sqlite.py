@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kernel.contracts.catalogue import Table
-from kernel.contracts.records import Step
+from kernel.contracts.queries import Step
 from kernel.contracts.rights import Rights
 from plugins.records.dialect import Assignment, Dialect, Member, Upsert, fill
 

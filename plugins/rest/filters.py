@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Literal, cast
 
-from kernel.contracts.records import Comparison, Condition, Field, Is, Logic, Membership, Operator
+from kernel.contracts.queries import Comparison, Condition, Field, Is, Logic, Membership, Operator
 from plugins.rest import grammar
 from plugins.rest.errors import RestError, not_implemented
 from plugins.rest.scanner import Scanner, parse, parse_beginning

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Literal, TypeVar
 
-from kernel.contracts.records import Field, Item, Order, Step
+from kernel.contracts.queries import Field, Item, Order, Step
 from plugins.rest.errors import RestError, not_embedded, not_implemented
 from plugins.rest.scanner import END, Backtrack, Scanner
 

@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote_plus
 
 import msgspec
 
-from kernel.contracts.records import ALL, Comparison, Condition, Field, Item, Order
+from kernel.contracts.queries import ALL, Comparison, Condition, Field, Order, Selected
 from plugins.rest import filters, grammar
 from plugins.rest.errors import RestError, not_embedded
 from plugins.rest.scanner import parse
@@ -29,7 +29,7 @@ class Query(msgspec.Struct, frozen=True):
     `limit` and `offset` are as given; a limit below zero is still to be refused.
     """
 
-    items: tuple[Item, ...] = ALL
+    items: tuple[Selected, ...] = ALL
     where: tuple[Condition, ...] = ()
     order: tuple[Order, ...] = ()
     limit: int | None = None

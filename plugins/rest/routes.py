@@ -11,19 +11,8 @@ import msgspec
 
 from kernel.contracts.catalogue import Table
 from kernel.contracts.database import DatabaseError
-from kernel.contracts.records import (
-    Conflict,
-    Delete,
-    Field,
-    Insert,
-    Item,
-    Records,
-    RecordsError,
-    Select,
-    Update,
-    Written,
-    WrongCount,
-)
+from kernel.contracts.queries import Conflict, Delete, Field, Insert, Item, Select, Selected, Update
+from kernel.contracts.records import Records, RecordsError, Written, WrongCount
 from kernel.http import HeaderList, Request, Response, TooLong
 from plugins.rest import ranges
 from plugins.rest.accept import CONTENT_TYPES, Shape, wanted_shape
@@ -243,7 +232,7 @@ class _Write(msgspec.Struct, frozen=True):
     shape: Shape
     headers: HeaderList
 
-    def returning(self) -> tuple[Item, ...] | None:
+    def returning(self) -> tuple[Selected, ...] | None:
         """Return what the write is to return: what was selected, or for a Location header the key."""
         if self.prefer.returns == "representation":
             return self.query.items

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kernel.contracts.database import Database, DatabaseError
-from kernel.contracts.records import (
+from kernel.contracts.queries import (
     Comparison,
     Condition,
     Delete,
@@ -19,13 +19,11 @@ from kernel.contracts.records import (
     Logic,
     Membership,
     Order,
-    Records,
     Select,
     Step,
-    UnknownColumn,
-    UnknownTable,
     Update,
 )
+from kernel.contracts.records import Records, UnknownColumn, UnknownTable
 from kernel.identity import Identity
 from kernel.testing.pytest_plugin import MakeKernel
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from kernel.contracts.database import Database, DatabaseError
-from kernel.contracts.records import (
+from kernel.contracts.queries import (
     Comparison,
     Conflict,
     Delete,
@@ -19,14 +19,10 @@ from kernel.contracts.records import (
     Item,
     Membership,
     Order,
-    Records,
     Select,
-    TooManyAffected,
-    Unsupported,
     Update,
-    Written,
-    WrongCount,
 )
+from kernel.contracts.records import Records, TooManyAffected, Unsupported, Written, WrongCount
 from kernel.http import NotInline
 from kernel.identity import Identity
 from kernel.testing.conformance.record_reads import AGE, ID, NAME, SERVICE, RecordReads, equal

@@ -8,7 +8,8 @@ import pytest
 
 from kernel.contracts.catalogue import Catalogue
 from kernel.contracts.database import Compiled
-from kernel.contracts.records import Comparison, Condition, Field, Is, Logic, Membership, Unsupported
+from kernel.contracts.queries import Comparison, Condition, Field, Is, Logic, Membership
+from kernel.contracts.records import Unsupported
 from plugins.records.plans import MAX_DEPTH, MAX_VALUES, Plan, PlanCache, shape_of
 
 

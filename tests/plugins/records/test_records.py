@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kernel.contracts.database import Compiled, Database, DatabaseError
-from kernel.contracts.records import (
+from kernel.contracts.queries import (
     Comparison,
     Conflict,
     Delete,
@@ -17,14 +17,16 @@ from kernel.contracts.records import (
     Item,
     Membership,
     Order,
-    Records,
     Select,
     Step,
+    Update,
+)
+from kernel.contracts.records import (
+    Records,
     TooManyAffected,
     UnknownColumn,
     UnknownTable,
     Unsupported,
-    Update,
     WrongCount,
 )
 from kernel.http import NotInline

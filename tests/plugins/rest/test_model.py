@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kernel.contracts.database import Database
-from kernel.contracts.records import Comparison, Condition, Field, Is, Item, Logic, Membership, Order, Step
+from kernel.contracts.queries import Comparison, Condition, Field, Is, Item, Logic, Membership, Order, Step
 from kernel.testing.client import Client
 from plugins.rest.query import Query, QueryParser
 

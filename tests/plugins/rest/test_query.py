@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kernel.contracts.records import Comparison, Field, Is, Item, Logic, Membership, Order, Step
+from kernel.contracts.queries import Comparison, Field, Is, Item, Logic, Membership, Order, Step
 from plugins.rest.errors import RestError
 from plugins.rest.query import MAX_PARAMETERS, Query, QueryParser
 
