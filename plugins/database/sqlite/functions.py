@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from random import random
 from typing import Any
 
@@ -221,11 +222,11 @@ def _window(
     return lambda: (state(), state.step, value, value, state.inverse)
 
 
-def _demand(*tests: Any) -> int:
+def _demand(*tests: Any, sqlstate: str) -> int:
     """Raise unless all tests hold; behind each stands what is wrong where it does not, or is unknown."""
     for test, message in zip(tests[::2], tests[1::2], strict=True):
         if not test:
-            raise DatabaseError(message, sqlstate="42501")
+            raise DatabaseError(message, sqlstate=sqlstate)
     return 1
 
 
@@ -250,7 +251,8 @@ def register(
     """
     for name, arguments, function in FUNCTIONS:
         connection.create_scalar_function(name, function, arguments, deterministic=True)
-    connection.create_scalar_function("pg_policy", _demand, -1)
+    for name, sqlstate in (("pg_policy", "42501"), ("pg_check_option", "44000")):
+        connection.create_scalar_function(name, partial(_demand, sqlstate=sqlstate), -1)
     connection.create_scalar_function("pg_caller", lambda *names: caller(*names), 1, deterministic=True)
     connection.create_scalar_function("pg_now", lambda *_: now(), 0)
     connection.create_scalar_function("pg_clock", lambda *_: clock(), 0)

@@ -39,14 +39,34 @@ class IndexSource(msgspec.Struct, frozen=True):
         return self.method in ("btree", "hash")
 
 
+class Simple(msgspec.Struct, frozen=True):
+    """The query of a view that can be written through: of one relation, a row of the view for a row of that.
+
+    The relation `schema.name` goes by `alias` in the expressions of its columns, `targets`, and in `where`. `check`
+    is the view's check option: ``local``, ``cascaded`` or None.
+    """
+
+    schema: str
+    name: str
+    alias: str
+    targets: Mapping[str, Node]
+    where: Node | None = None
+    check: str | None = None
+
+    @property
+    def is_updatable(self) -> bool:
+        """Whether any column of the view is a column of the relation."""
+        return any("ColumnRef" in node for node in self.targets.values())
+
+
 class Definition(Table, frozen=True):
     """A table or a view as it was defined.
 
     `generated` holds the expressions of generated columns, `primary` the name of the primary key's constraint,
     `unique` those of unique constraints, `deferred` those of foreign keys that are checked at the commit,
     `indexed` what the other indexes were made from. A view `reads` columns: schema, relation and name of each
-    (the name is empty for the relation itself,
-    and `CALLED` for a function).
+    (the name is empty for the relation itself, and `CALLED` for a function). It is `simple`, or `fixed` says why
+    nothing can be written through it.
     """
 
     checks: tuple[Check, ...] = ()
@@ -56,6 +76,8 @@ class Definition(Table, frozen=True):
     deferred: tuple[str, ...] = ()
     indexed: Mapping[str, IndexSource] = {}
     reads: tuple[tuple[str, str, str], ...] = ()
+    simple: Simple | None = None
+    fixed: str | None = None
 
 
 class Routine(Function, frozen=True):

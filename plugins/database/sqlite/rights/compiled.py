@@ -8,7 +8,7 @@ from kernel.contracts.catalogue import Catalogue, Table
 from kernel.contracts.rights import Rights, Use
 from plugins.database.sqlite.names import engine_name
 from plugins.database.sqlite.rights.role import UNRESTRICTED, RoleRights
-from plugins.database.sqlite.translate.queries.guards import Writing, writing
+from plugins.database.sqlite.translate.queries.guards import GuardedWriting, Writing
 from plugins.database.sqlite.translate.scope import file_name
 
 
@@ -19,7 +19,7 @@ def rights_for(catalogue: Catalogue, role: str | None, table: Table, use: Use) -
     """
     name = engine_name(table.schema, table.name)
     if role is None or role == UNRESTRICTED:
-        return TableRights(file_name(table), Writing(table, name), None)
+        return TableRights(file_name(table), Writing(table, name, catalogue), None)
     rights = RoleRights(catalogue, role)
     rights.enter(table.schema)
     access = rights.access(table, use.command)
@@ -31,7 +31,7 @@ def rights_for(catalogue: Catalogue, role: str | None, table: Table, use: Use) -
         access.use("update", *use.merges)
     source = rights.source(table) if use.command == "select" else file_name(table)
     rights.check()
-    return TableRights(source, writing(table, name, rights, use.command, access), rights)
+    return TableRights(source, GuardedWriting(table, name, rights, access, use.command), rights)
 
 
 class TableRights:

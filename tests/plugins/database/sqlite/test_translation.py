@@ -101,8 +101,9 @@ def test_queries_give_the_same_rows(ours: SqliteDatabase, theirs: Any, name: str
     assert not "\n".join(differences(ours, theirs, name))
 
 
-def test_writes_change_the_same_rows(ours: SqliteDatabase, theirs: Any) -> None:
-    assert not "\n".join(differences(ours, theirs, "writing"))
+@pytest.mark.parametrize("name", ["writing", "views"])
+def test_writes_change_the_same_rows(ours: SqliteDatabase, theirs: Any, name: str) -> None:
+    assert not "\n".join(differences(ours, theirs, name))
 
 
 def test_schema_statements_succeed_and_fail_alike(ours: SqliteDatabase, theirs: Any) -> None:

@@ -7,14 +7,16 @@ from the row that is there, or from the column's default.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from kernel.contracts.catalogue import Command, Table
+from kernel.contracts.catalogue import Catalogue, Command, Table
 from plugins.database.sqlite.names import engine_name, quote, text_literal
 from plugins.database.sqlite.rights.access import Access
 from plugins.database.sqlite.rights.role import Condition, RoleRights
 from plugins.database.sqlite.translate.nodes import refused
+from plugins.database.sqlite.translate.queries.targets import Target
 from plugins.database.sqlite.translate.schema.tables.defaults import default_value, makes_own_value
+from plugins.database.sqlite.translate.scope import Scope
 
 # No table's name begins with a dot.
 _GIVEN, _NEW = '".given"', '".new"'
@@ -24,20 +26,19 @@ Rows = tuple[list[str], str]
 
 
 class Writing:
-    """One statement's writing into `table`, which the statement calls `alias`, without bounds."""
+    """One statement's writing into `table`, which the statement calls `alias`, without other bounds than `checks`."""
 
-    access: Access | None = None
-
-    def __init__(self, table: Table, alias: str) -> None:
+    def __init__(
+        self, table: Table, alias: str, catalogue: Catalogue, checks: Sequence[Condition] = ()
+    ) -> None:
         self.table = table
         self.alias = alias
-
-    def uses(self, privilege: str, columns: Iterable[str]) -> None:
-        """Note which columns are written or read."""
+        self._catalogue = catalogue
+        self._checks = list(checks)
 
     def rows(self, names: list[str], source: str) -> Rows:
         """Return the columns and the source of an insert, looked at before they are written."""
-        return names, source
+        return self._looked_at(names, source, self._checks) if self._checks else (names, source)
 
     def where(self, test: str | None) -> str:
         """Return the WHERE of an update or a delete that finds visible rows only."""
@@ -45,80 +46,20 @@ class Writing:
 
     def changed(self, sets: Values) -> Values:
         """Return the new values of an update, the first of which is there only if the new row may be."""
-        return sets
+        return self._guarded(sets, self._checks) if self._checks else sets
 
     def merged(self, sets: Values) -> Values:
         """Return the new values of an upsert, the first of which is there only if both rows may be touched."""
-        return sets
+        return self.changed(sets)
 
-
-class GuardedWriting(Writing):
-    """The same with a role's rights."""
-
-    def __init__(
-        self, table: Table, alias: str, rights: RoleRights, command: Command, access: Access | None = None
-    ) -> None:
-        super().__init__(table, alias)
-        self.access: Access = access or rights.access(table, command)
-        self._rights = rights
-        self._command = command
-
-    def uses(self, privilege: str, columns: Iterable[str]) -> None:
-        """Note which columns are written or read."""
-        self.access.use(privilege, *columns)
-
-    def rows(self, names: list[str], source: str) -> Rows:
-        """Have the rows of an insert looked at."""
-        self.access.numbers |= {
-            name
-            for name, column in self.table.columns.items()
-            if name not in names and makes_own_value(column) and not column.identity
-        }
-        if not self._rights.restricts(self.table):
-            return names, source
-        return self._looked_at(names, source, self._demands("insert"))
-
-    def where(self, test: str | None) -> str:
-        """Hide the rows that policies hide."""
-        if not self._rights.restricts(self.table):
-            return super().where(test)
-        commands: tuple[Command, ...] = (self._command, "select") if self.access.reads else (self._command,)
-        visible = self._of_row(self._rights.visible(self.table, *commands))
-        if test is None:
-            return f" WHERE {visible}"
-        if self._rights.barrier:
-            return f" WHERE CASE WHEN {visible} THEN {test} END"
-        return f" WHERE {visible} AND {test}"
-
-    def changed(self, sets: Values) -> Values:
-        """Have the new row looked at."""
-        if not self._rights.restricts(self.table):
-            return sets
-        return self._guarded(sets)
-
-    def merged(self, sets: Values) -> Values:
-        """Have the row that is there looked at, and then the new one."""
-        if not self._rights.restricts(self.table):
-            return sets
-        old = [self._rights.demanded(self.table, "update", using=True, old=True)]
-        if self.access.reads:
-            old.append(self._rights.demanded(self.table, "select", using=True, old=True))
-        return _only_if([self._over(test, self._old) for test in old], self._guarded(sets))
-
-    def _demands(self, command: Command) -> list[Condition]:
-        tests = [self._rights.demanded(self.table, command)]
-        if self.access.reads:
-            tests.append(self._rights.demanded(self.table, "select", using=True))
-        return tests
-
-    def _guarded(self, sets: Values) -> Values:
+    def _guarded(self, sets: Values, tests: list[Condition]) -> Values:
         def new(name: str) -> str:
             if name in sets:
                 return sets[name]
             self._check_given(name)
             return self._old(name)
 
-        return _only_if([self._over(test, new) for test in self._demands("update")], sets)
+        return _only_if([self._over(test, new) for test in tests], sets)
 
     def _check_given(self, name: str) -> None:
         column = self.table.columns[name]
@@ -132,10 +73,6 @@ class GuardedWriting(Writing):
         """Return a test over a row made of values, under the table's own name."""
         columns = ", ".join(f"{value(name)} AS {quote(name)}" for name in sorted(test.columns)) or "1"
         return f"(SELECT {test.sql} FROM (SELECT {columns}) AS {quote(self.table.name)})"
-
-    def _of_row(self, test: Condition) -> str:
-        """Return a test over the statement's own row; a name of the statement's might mean another in a policy."""
-        return test.sql if self.alias == self.table.name else self._over(test, self._old)
 
     def _looked_at(self, names: list[str], source: str, tests: list[Condition]) -> Rows:
         wanted = {name for test in tests for name in test.columns}
@@ -164,7 +101,7 @@ class GuardedWriting(Writing):
         column = self.table.columns[name]
         if makes_own_value(column):
             return self._next_number()
-        return default_value(column, self._rights.catalogue).sql
+        return default_value(column, self._catalogue).sql
 
     def _next_number(self) -> str:
         """Return the number that SQLite is about to give."""
@@ -173,13 +110,78 @@ class GuardedWriting(Writing):
         return f"coalesce(({last}), 0) + row_number() OVER ()"
 
 
-def writing(
-    table: Table, alias: str, rights: RoleRights | None, command: Command, access: Access | None = None
-) -> Writing:
-    """Return what writes a role's rights into a statement, or nothing where there are no bounds."""
-    if rights is None:
-        return Writing(table, alias)
-    return GuardedWriting(table, alias, rights, command, access)
+class GuardedWriting(Writing):
+    """The same with a role's rights."""
+
+    def __init__(
+        self,
+        table: Table,
+        alias: str,
+        rights: RoleRights,
+        access: Access,
+        command: Command,
+        checks: Sequence[Condition] = (),
+    ) -> None:
+        super().__init__(table, alias, rights.catalogue, checks)
+        self.access = access
+        self._rights = rights
+        self._command = command
+
+    def rows(self, names: list[str], source: str) -> Rows:
+        """Have the rows of an insert looked at."""
+        self.access.numbers |= {
+            name
+            for name, column in self.table.columns.items()
+            if name not in names and makes_own_value(column) and not column.identity
+        }
+        if not self._rights.restricts(self.table):
+            return super().rows(names, source)
+        return self._looked_at(names, source, self._demands("insert"))
+
+    def where(self, test: str | None) -> str:
+        """Hide the rows that policies hide."""
+        if not self._rights.restricts(self.table):
+            return super().where(test)
+        commands: tuple[Command, ...] = (self._command, "select") if self.access.reads else (self._command,)
+        visible = self._of_row(self._rights.visible(self.table, *commands))
+        if test is None:
+            return f" WHERE {visible}"
+        if self._rights.barrier:
+            return f" WHERE CASE WHEN {visible} THEN {test} END"
+        return f" WHERE {visible} AND {test}"
+
+    def changed(self, sets: Values) -> Values:
+        """Have the new row looked at."""
+        if not self._rights.restricts(self.table):
+            return super().changed(sets)
+        return self._guarded(sets, self._demands("update"))
+
+    def merged(self, sets: Values) -> Values:
+        """Have the row that is there looked at, and then the new one."""
+        if not self._rights.restricts(self.table):
+            return super().changed(sets)
+        old = [self._rights.demanded(self.table, "update", using=True, old=True)]
+        if self.access.reads:
+            old.append(self._rights.demanded(self.table, "select", using=True, old=True))
+        return _only_if([self._over(test, self._old) for test in old], self.changed(sets))
+
+    def _demands(self, command: Command) -> list[Condition]:
+        tests = [self._rights.demanded(self.table, command)]
+        if self.access.reads:
+            tests.append(self._rights.demanded(self.table, "select", using=True))
+        return tests + self._checks
+
+    def _of_row(self, test: Condition) -> str:
+        """Return a test over the statement's own row; a name of the statement's might mean another in a policy."""
+        return test.sql if self.alias == self.table.name else self._over(test, self._old)
+
+
+def writing(target: Target, scope: Scope, command: Command) -> Writing:
+    """Return what writes a role's rights and views' check options into a statement."""
+    checks = target.checks() if command != "delete" else []
+    if scope.rights is None or target.access is None:
+        return Writing(target.table, target.alias, scope.catalogue, checks)
+    return GuardedWriting(target.table, target.alias, scope.rights, target.access, command, checks)
 
 
 def _only_if(calls: list[str], sets: Values) -> Values:

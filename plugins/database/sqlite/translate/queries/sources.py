@@ -63,18 +63,6 @@ def emit_relation(fields: Node, scope: Scope) -> str:
     return f"{source} AS {quote(alias)}"
 
 
-def emit_target(fields: Node, scope: Scope, privilege: str) -> str:
-    """Emit the table that a statement changes."""
-    only(fields, "a table to write", "schemaname", "relname", "inh", "relpersistence", "alias")
-    alias_fields = fields.get("alias", {})
-    only(alias_fields, "an alias of a table", "aliasname")
-    alias = alias_fields.get("aliasname", fields["relname"])
-    table = scope.table(fields)
-    access = None if scope.rights is None else scope.rights.access(table, privilege)
-    scope.add(Item(alias, table_types(table), table=table, access=access))
-    return f"{file_name(table)} AS {quote(alias)}"
-
-
 def _subselect(fields: Node, scope: Scope) -> str:
     from plugins.database.sqlite.translate.queries.select import emit_query
 

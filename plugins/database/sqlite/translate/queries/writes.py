@@ -13,9 +13,10 @@ from plugins.database.sqlite.translate import expressions, types
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused
 from plugins.database.sqlite.translate.queries import guards
 from plugins.database.sqlite.translate.queries.select import emit_query, emit_targets, emit_with
-from plugins.database.sqlite.translate.queries.sources import emit_from, emit_target
+from plugins.database.sqlite.translate.queries.sources import emit_from
+from plugins.database.sqlite.translate.queries.targets import Target
 from plugins.database.sqlite.translate.schema.tables.defaults import default_value, makes_own_value
-from plugins.database.sqlite.translate.scope import Expr, Item, Scope, file_name, table_types
+from plugins.database.sqlite.translate.scope import Expr, Scope
 
 
 def emit_insert(fields: Node, scope: Scope) -> Plan:
@@ -25,72 +26,44 @@ def emit_insert(fields: Node, scope: Scope) -> Plan:
         "withClause",
     )  # fmt: skip
     with_sql = emit_with(fields["withClause"], scope) if "withClause" in fields else ""
-    table = _target(fields["relation"], scope, "insert into")
-    writing = guards.writing(table, _alias(fields), scope.rights, "insert")
+    target = Target(fields["relation"], scope, "insert")
+    writing = guards.writing(target, scope, "insert")
     override = fields.get("override", "OVERRIDING_NOT_SET")
     if override == "OVERRIDING_USER_VALUE":
         raise refused("OVERRIDING USER VALUE")
-    target = _named(fields, table)
     names: list[str] = []
     source = "DEFAULT VALUES"
     if "selectStmt" in fields:
-        columns = _insert_columns(fields.get("cols"), table, fields["selectStmt"])
-        writing.uses("insert", [column.name for column in columns])
-        names, source = _source(fields["selectStmt"]["SelectStmt"], columns, table, scope, override)
+        columns = _insert_columns(fields.get("cols"), target, fields["selectStmt"])
+        names, source = _source(fields["selectStmt"]["SelectStmt"], columns, target.table, scope, override)
     conflict = (
-        _conflict(fields["onConflictClause"], table, fields, scope, writing)
+        _conflict(fields["onConflictClause"], target, scope, writing)
         if "onConflictClause" in fields
         else None
     )
-    returning = _returning(fields, writing, scope)
+    returning = _returning(fields, target, scope)
     names, source = writing.rows(names, source)
     listed = f" ({', '.join(map(quote, names))})" if names else ""
     merged = "" if conflict is None else conflict()
-    return Plan("write", f"{with_sql}INSERT INTO {target}{listed} {source}{merged}{returning}", "INSERT")
+    return Plan("write", f"{with_sql}INSERT INTO {target.sql}{listed} {source}{merged}{returning}", "INSERT")
 
 
-def _target(relation: Node, scope: Scope, verb: str) -> Table:
-    table = scope.table(relation)
-    if table.kind == "view":
-        raise DatabaseError(f'cannot {verb} view "{table.name}"', sqlstate="55000")
-    return table
-
-
-def _alias(fields: Node) -> str:
-    relation = fields["relation"]
-    return str(relation.get("alias", {}).get("aliasname", relation["relname"]))
-
-
-def _named(fields: Node, table: Table) -> str:
-    only(fields["relation"], "a table to write", "schemaname", "relname", "inh", "relpersistence", "alias")
-    return f"{file_name(table)} AS {quote(_alias(fields))}"
-
-
-def _insert_columns(cols: list[Node] | None, table: Table, select: Node) -> list[Column]:
+def _insert_columns(cols: list[Node] | None, target: Target, select: Node) -> list[Column]:
     if cols is None:
         values = kind_of(select)[1].get("valuesLists")
-        columns = list(table.columns.values())
-        return columns[: len(values[0]["List"]["items"])] if values else columns
-    columns = []
-    for item in cols:
-        only(item["ResTarget"], "a column to insert", "name")
-        column = _column(table, item["ResTarget"]["name"])
-        if column in columns:
-            raise DatabaseError(f'column "{column.name}" specified more than once', sqlstate="42701")
-        columns.append(column)
+        names = list(target.named.columns)
+        names = names[: len(values[0]["List"]["items"])] if values else names
+    else:
+        names = []
+        for item in cols:
+            only(item["ResTarget"], "a column to insert", "name")
+            name = item["ResTarget"]["name"]
+            if name in names:
+                raise DatabaseError(f'column "{name}" specified more than once', sqlstate="42701")
+            names.append(name)
+    columns = [target.column(name) for name in names]
+    target.uses("insert", names)
     return columns
-
-
-def _column(table: Table, name: str) -> Column:
-    column = table.columns.get(name)
-    if column is None:
-        raise DatabaseError(
-            f'column "{name}" of relation "{table.name}" does not exist',
-            sqlstate="42703",
-            table=table.name,
-            column=name,
-        )
-    return column
 
 
 def _source(
@@ -184,48 +157,45 @@ def _mismatch(error: DatabaseError, column: Column) -> DatabaseError:
     return error
 
 
-def _conflict(
-    clause: Node, table: Table, fields: Node, scope: Scope, writing: guards.Writing
-) -> Callable[[], str]:
+def _conflict(clause: Node, target: Target, scope: Scope, writing: guards.Writing) -> Callable[[], str]:
     """Emit ON CONFLICT; what it demands of rows is known once RETURNING has been read."""
     only(clause, "ON CONFLICT", "action", "infer", "targetList", "whereClause")
-    own = Item(_alias(fields), table_types(table), table=table, access=writing.access)
     inner = scope.nested()
-    inner.add(own)
-    target = _conflict_target(clause["infer"], table, scope, writing) if "infer" in clause else ""
+    inner.add(target.item())
+    key = _conflict_target(clause["infer"], target, scope) if "infer" in clause else ""
     if clause["action"] == "ONCONFLICT_NOTHING":
-        return lambda: f" ON CONFLICT{target} DO NOTHING"
-    if not target:
+        return lambda: f" ON CONFLICT{key} DO NOTHING"
+    if not key:
         raise DatabaseError(
             "ON CONFLICT DO UPDATE requires inference specification or constraint name", sqlstate="42601"
         )
     # A bare name means the row that is there; only a qualified one means the row that was to be inserted.
-    inner.items.append(Item("excluded", table_types(table), bare=False))
-    sets = _assignments(clause["targetList"], table, inner)
-    writing.uses("update", sets)
+    inner.items.append(target.excluded())
+    sets = _assignments(clause["targetList"], target, inner)
     where = (
         f" WHERE {expressions.condition(clause['whereClause'], inner, 'WHERE')}"
         if "whereClause" in clause
         else ""
     )
-    return lambda: f" ON CONFLICT{target} DO UPDATE SET {_listed(writing.merged(sets))}{where}"
+    return lambda: f" ON CONFLICT{key} DO UPDATE SET {_listed(writing.merged(sets))}{where}"
 
 
-def _conflict_target(infer: Node, table: Table, scope: Scope, writing: guards.Writing) -> str:
+def _conflict_target(infer: Node, target: Target, scope: Scope) -> str:
     only(infer, "ON CONFLICT", "indexElems", "whereClause", "conname")
     if "conname" in infer:
         index = next(
-            (index for index in table.indexes if index.unique and index.name == infer["conname"]), None
+            (index for index in target.named.indexes if index.unique and index.name == infer["conname"]), None
         )
         if index is None:
             raise DatabaseError(
-                f'constraint "{infer["conname"]}" for table "{table.name}" does not exist', sqlstate="42704"
+                f'constraint "{infer["conname"]}" for table "{target.named.name}" does not exist',
+                sqlstate="42704",
             )
         columns = [column for column in index.columns if column]
-        writing.uses("select", columns)
+        target.uses("select", columns)
         return f" ({', '.join(map(quote, columns))})"
     bare = scope.nested()
-    bare.add(Item(table.name, table_types(table), qualified=False, access=writing.access))
+    bare.add(target.item(quote, target.named.name))
     keys = [_conflict_key(item["IndexElem"], bare) for item in infer["indexElems"]]
     where = (
         f" WHERE {expressions.condition(infer['whereClause'], bare, 'WHERE')}"
@@ -242,13 +212,14 @@ def _conflict_key(fields: Node, scope: Scope) -> str:
     return expressions.emit(fields["expr"], scope).sql
 
 
-def _assignments(targets: Sequence[Node], table: Table, scope: Scope) -> dict[str, str]:
-    """Return the SQL of each column's new value."""
+def _assignments(targets: Sequence[Node], target: Target, scope: Scope) -> dict[str, str]:
+    """Return the SQL of each column's new value, by the names that the table has for them."""
     found: dict[str, str] = {}
+    table = target.table
     for item in targets:
         fields = item["ResTarget"]
         only(fields, "SET", "name", "val")
-        column = _column(table, fields["name"])
+        column = target.column(fields["name"])
         if column.name in found:
             raise DatabaseError(f'multiple assignments to same column "{column.name}"', sqlstate="42601")
         several = fields["val"].get("MultiAssignRef", {})
@@ -258,7 +229,8 @@ def _assignments(targets: Sequence[Node], table: Table, scope: Scope) -> dict[st
                 names = list(found)[-several["ncolumns"] :]
                 found |= _assigned_row(several, [table.columns[name] for name in names], scope)
         else:
-            found[column.name] = _assigned(fields["val"], column, table, scope).sql
+            found[column.name] = _assigned(fields["val"], column, target, scope).sql
+    target.uses("update", [item["ResTarget"]["name"] for item in targets])
     return found
 
 
@@ -284,7 +256,7 @@ def _assigned_row(fields: Node, columns: list[Column], scope: Scope) -> dict[str
     }
 
 
-def _assigned(node: Node, column: Column, table: Table, scope: Scope) -> Expr:
+def _assigned(node: Node, column: Column, target: Target, scope: Scope) -> Expr:
     kind, fields = kind_of(node)
     if kind == "MultiAssignRef":
         row_kind, row = kind_of(fields["source"])
@@ -292,10 +264,12 @@ def _assigned(node: Node, column: Column, table: Table, scope: Scope) -> Expr:
             raise refused(f"SET (...) = {row_kind}")
         if len(row["args"]) != fields["ncolumns"]:
             raise DatabaseError("number of columns does not match number of values", sqlstate="42601")
-        return _assigned(row["args"][fields["colno"] - 1], column, table, scope)
+        return _assigned(row["args"][fields["colno"] - 1], column, target, scope)
     if kind == "SetToDefault" and not column.identity:
         if column.generated:
             raise refused("SET to DEFAULT of a generated column")
+        if target.named.kind == "view":  # whose columns have none of their own
+            return Expr("NULL", base_type(column.type), is_null=True)
         return default_value(column, scope.catalogue)
     if column.generated:
         raise DatabaseError(
@@ -304,7 +278,7 @@ def _assigned(node: Node, column: Column, table: Table, scope: Scope) -> Expr:
             detail=f'Column "{column.name}" is {_generated_kind(column)}.',
             column=column.name,
         )
-    return _given(node, column, table, scope)
+    return _given(node, column, target.table, scope)
 
 
 def emit_update(fields: Node, scope: Scope) -> Plan:
@@ -320,18 +294,18 @@ def emit_update(fields: Node, scope: Scope) -> Plan:
         "withClause",
     )
     with_sql = emit_with(fields["withClause"], scope) if "withClause" in fields else ""
-    table = _target(fields["relation"], scope, "update")
-    target = emit_target(fields["relation"], scope, "update")
-    own = scope.items[0]
-    writing = guards.writing(table, own.alias, scope.rights, "update", own.access)
+    target = Target(fields["relation"], scope, "update")
+    scope.add(target.item())
+    writing = guards.writing(target, scope, "update")
     from_sql = ""
     if "fromClause" in fields:
         from_sql = " FROM " + ", ".join(emit_from(item, scope) for item in fields["fromClause"])
-    sets = _assignments(fields["targetList"], table, scope)
-    writing.uses("update", sets)
-    test = _where(fields, scope)
-    returning = _returning(fields, writing, scope)
-    sql = f"UPDATE {target} SET {_listed(writing.changed(sets))}{from_sql}{writing.where(test)}{returning}"
+    sets = _assignments(fields["targetList"], target, scope)
+    test = target.where(_where(fields, scope))
+    returning = _returning(fields, target, scope)
+    sql = (
+        f"UPDATE {target.sql} SET {_listed(writing.changed(sets))}{from_sql}{writing.where(test)}{returning}"
+    )
     return Plan("write", with_sql + sql, "UPDATE")
 
 
@@ -345,28 +319,27 @@ def emit_delete(fields: Node, scope: Scope) -> Plan:
     """Return the plan of a DELETE; USING becomes a subquery of row ids, for SQLite joins nothing there."""
     only(fields, "DELETE", "relation", "whereClause", "usingClause", "returningClause", "withClause")
     with_sql = emit_with(fields["withClause"], scope) if "withClause" in fields else ""
-    table = _target(fields["relation"], scope, "delete from")
-    target = emit_target(fields["relation"], scope, "delete")
-    own = scope.items[0]
-    writing = guards.writing(table, own.alias, scope.rights, "delete", own.access)
+    target = Target(fields["relation"], scope, "delete")
+    scope.add(target.item())
+    writing = guards.writing(target, scope, "delete")
     using = [emit_from(item, scope) for item in fields.get("usingClause", ())]
-    test = _where(fields, scope)
-    returning = _returning(fields, writing, scope)
+    test = target.where(_where(fields, scope))
+    returning = _returning(fields, target, scope)
     where = writing.where(test)
     if using:
-        rowid = rowid_of(table.columns)
-        inner = f"SELECT {quote(own.alias)}.{rowid} FROM {target}, {', '.join(using)}{where}"
+        rowid = rowid_of(target.table.columns)
+        inner = f"SELECT {quote(target.alias)}.{rowid} FROM {target.sql}, {', '.join(using)}{where}"
         where = f" WHERE {rowid} IN ({inner})"
-    return Plan("write", f"{with_sql}DELETE FROM {target}{where}{returning}", "DELETE")
+    return Plan("write", f"{with_sql}DELETE FROM {target.sql}{where}{returning}", "DELETE")
 
 
-def _returning(fields: Node, writing: guards.Writing, scope: Scope) -> str:
+def _returning(fields: Node, target: Target, scope: Scope) -> str:
     if "returningClause" not in fields:
         return ""
     clause = fields["returningClause"]
     only(clause, "RETURNING", "exprs")
-    inner, table = scope.apart(), writing.table
-    inner.add(Item(writing.alias, table_types(table), qualified=False, table=table, access=writing.access))
+    inner = scope.apart()
+    inner.add(target.item(quote))
     outputs = emit_targets(clause["exprs"], inner, scope.returned)
     if scope.returned and len(outputs) != len(scope.returned):
         raise DatabaseError("return type mismatch in a function's RETURNING", sqlstate="42P13")

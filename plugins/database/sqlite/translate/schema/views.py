@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import msgspec
 
 from kernel.contracts.catalogue import Catalogue, Column
@@ -12,17 +10,21 @@ from plugins.database.parser import Parsed
 from plugins.database.sqlite.catalogue.definitions import Definition, defined
 from plugins.database.sqlite.names import engine_name, quote
 from plugins.database.sqlite.statements import Change, Plan
-from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
+from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings, text_of
 from plugins.database.sqlite.translate.queries.select import Query, emit_query
 from plugins.database.sqlite.translate.schema.relations import is_new
+from plugins.database.sqlite.translate.schema.simple import simplified
 from plugins.database.sqlite.translate.scope import Scope, relation_name
+
+_CHECKS = {"LOCAL_CHECK_OPTION": "local", "CASCADED_CHECK_OPTION": "cascaded"}
 
 
 def create_view(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     """Return the plan of a CREATE VIEW; its columns' types come from its query."""
     only(fields, "CREATE VIEW", "view", "aliases", "query", "replace", "options", "withCheckOption")
-    if fields.get("withCheckOption", "NO_CHECK_OPTION") != "NO_CHECK_OPTION":
-        raise refused("CREATE VIEW ... WITH CHECK OPTION")
+    only(fields["view"], "CREATE VIEW", "schemaname", "relname", "inh", "relpersistence")
+    if fields["view"]["relpersistence"] != "p":
+        raise refused("a temporary view")
     schema, name = relation_name(fields["view"])
     kind, query_fields = kind_of(fields["query"])
     if kind != "SelectStmt":
@@ -41,29 +43,53 @@ def create_view(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     view = Definition(schema, name, "view", {})
     if replacing:
         view = defined(catalogue.tables[schema, name])  # with its comment and rights
-    invoker = _is_invoker(fields.get("options", ()))
+    invoker, check = _options(fields)
+    simple, fixed = simplified(query_fields, columns, scope, check)
+    if check is not None and (simple is None or not simple.is_updatable):
+        raise DatabaseError(
+            "WITH CHECK OPTION is supported only on automatically updatable views",
+            sqlstate="0A000",
+            hint=fixed,
+        )
     view = msgspec.structs.replace(
         view,
         columns=columns,
         security_invoker=invoker,
         definition=parsed.source.decode() if invoker else None,
         reads=tuple(sorted(scope.reads)),
+        simple=simple,
+        fixed=fixed,
     )
     return Plan("schema", sql, "CREATE VIEW", (Change(schema, name, view),))
 
 
-def _is_invoker(options: Iterable[Node]) -> bool:
-    """Tell whether the options of a view have it read with its reader's rights."""
+def _options(fields: Node) -> tuple[bool, str | None]:
+    """Tell whether a view is read with its reader's rights, and return its check option."""
     invoker = False
-    for item in options:
+    check = _CHECKS.get(fields.get("withCheckOption", ""))
+    for item in fields.get("options", ()):
         option = item["DefElem"]
         value = option.get("arg", {"String": {"sval": "true"}})
         text = str(value.get("String", {}).get("sval", value.get("Boolean", {}).get("boolval", ""))).lower()
         if option["defname"] == "security_invoker":
             invoker = text in ("true", "on", "yes", "1")
+        elif option["defname"] == "check_option":
+            check = _check_option(option)
         elif option["defname"] != "security_barrier":
             raise refused(f"CREATE VIEW with {option['defname']}")
-    return invoker
+    return invoker, check
+
+
+def _check_option(option: Node) -> str:
+    value = option.get("arg", {})
+    text = strings(value["TypeName"]["names"])[-1] if "TypeName" in value else text_of(value)
+    if text not in _CHECKS.values():
+        raise DatabaseError(
+            'invalid value for enum option "check_option": ' + text,
+            sqlstate="22023",
+            detail='Valid values are "local" and "cascaded".',
+        )
+    return text
 
 
 def named_columns(query: Query, names: list[str]) -> dict[str, Column]:

@@ -9,3 +9,7 @@ insert into b (a_id,label) values (1,'one'),(1,'two'),(2,'three'),(null,'none');
 create table c (x int, y int, s serial, primary key (x, y), g int generated always as (x * 2) stored);
 insert into c (x,y) values (1,1),(1,2),(2,1);
 create view av as select a.id, a.name, count(b.id) as n from a left join b on b.a_id = a.id group by a.id, a.name;
+create view simple as select id, a_id as parent, label, label || '!' as loud from b where a_id is not null;
+create view nested as select parent, loud, label as words, id from simple as s where s.id > 1;
+create view guarded as select * from b where a_id = 1 with check option;
+create view guarded_below as select a_id, label from guarded where label <> 'q' with local check option;
