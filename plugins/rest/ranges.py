@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from plugins.rest.errors import bad_range
-from plugins.rest.query import Query
+from plugins.rest.language.query import Query
 
 _RANGE = re.compile(r"([0-9]{1,18})-([0-9]{0,18})")
 

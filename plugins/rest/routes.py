@@ -17,9 +17,9 @@ from kernel.http import HeaderList, Request, Response, TooLong
 from plugins.rest import ranges
 from plugins.rest.accept import CONTENT_TYPES, Shape, wanted_shape
 from plugins.rest.errors import RestError, translate
+from plugins.rest.language.query import Query, QueryParser
 from plugins.rest.payload import Payload, payload
 from plugins.rest.prefer import NONE, Preferences, preferences
-from plugins.rest.query import Query, QueryParser
 
 P = ParamSpec("P")
 

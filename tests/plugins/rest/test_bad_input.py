@@ -16,7 +16,7 @@ from kernel.http import NotInline, Request, TooLong
 from kernel.identity import Identity
 from kernel.testing.client import Headers
 from plugins.rest.errors import RestError
-from plugins.rest.query import QueryParser
+from plugins.rest.language.query import QueryParser
 from plugins.rest.routes import Tables
 
 RELAXED = settings(

@@ -8,8 +8,8 @@ from kernel.http import Request
 from kernel.testing.client import Headers
 from plugins.rest.accept import wanted_shape
 from plugins.rest.errors import RestError
+from plugins.rest.language.query import Query
 from plugins.rest.prefer import NONE, Preferences, preferences
-from plugins.rest.query import Query
 from plugins.rest.ranges import content_range, status, window
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from kernel.contracts.database import Database
 from kernel.contracts.queries import Comparison, Condition, Field, Is, Item, Logic, Membership, Order, Step
 from kernel.testing.client import Client
-from plugins.rest.query import Query, QueryParser
+from plugins.rest.language.query import Query, QueryParser
 
 RELAXED = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 

@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 
 from kernel.contracts.queries import Field, Item, Order, Step
 from plugins.rest.errors import RestError, not_embedded, not_implemented
-from plugins.rest.scanner import END, Backtrack, Scanner
+from plugins.rest.language.scanner import END, Backtrack, Scanner
 
 T = TypeVar("T")
 

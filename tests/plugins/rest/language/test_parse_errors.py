@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from plugins.rest.errors import RestError
-from plugins.rest.filters import MAX_DEPTH
-from plugins.rest.query import QueryParser
+from plugins.rest.language.filters import MAX_DEPTH
+from plugins.rest.language.query import QueryParser
 
 FIELD = "field name (* or [a..z0..9_$])"
 AFTER_NAME = 'letter, digit, "-", "->>", "->"'

@@ -6,9 +6,9 @@ import re
 from typing import Any, Literal, cast
 
 from kernel.contracts.queries import Comparison, Condition, Field, Is, Logic, Membership, Operator
-from plugins.rest import grammar
 from plugins.rest.errors import RestError, not_implemented
-from plugins.rest.scanner import Scanner, parse, parse_beginning
+from plugins.rest.language import grammar
+from plugins.rest.language.scanner import Scanner, parse, parse_beginning
 
 MAX_DEPTH = 50
 """How deep logic trees may nest."""

@@ -10,9 +10,9 @@ from urllib.parse import quote, unquote_plus
 import msgspec
 
 from kernel.contracts.queries import ALL, Comparison, Condition, Field, Order, Selected
-from plugins.rest import filters, grammar
 from plugins.rest.errors import RestError, not_embedded
-from plugins.rest.scanner import parse
+from plugins.rest.language import filters, grammar
+from plugins.rest.language.scanner import parse
 
 MAX_PARAMETERS = 2000
 """How many parameters a query string may have."""

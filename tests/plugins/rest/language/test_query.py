@@ -6,7 +6,7 @@ import pytest
 
 from kernel.contracts.queries import Comparison, Field, Is, Item, Logic, Membership, Order, Step
 from plugins.rest.errors import RestError
-from plugins.rest.query import MAX_PARAMETERS, Query, QueryParser
+from plugins.rest.language.query import MAX_PARAMETERS, Query, QueryParser
 
 
 def parse(text: str) -> Query:
