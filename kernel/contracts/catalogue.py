@@ -205,9 +205,25 @@ class Enum(msgspec.Struct, frozen=True):
     labels: tuple[str, ...]
 
 
-class Catalogue(msgspec.Struct, frozen=True):
-    """All tables, views, functions and enumerations at one moment; `version` grows with every change of the schema.
+class Domain(msgspec.Struct, frozen=True):
+    """A type of a migration's own: another `type` whose values meet `checks`.
 
+    The checks are PostgreSQL's SQL over ``value``, by name; `default` is that of columns without one of their own.
+    """
+
+    schema: str
+    name: str
+    type: str
+    nullable: bool = True
+    default: str | None = None
+    checks: Mapping[str, str] = {}
+    comment: str | None = None
+
+
+class Catalogue(msgspec.Struct, frozen=True):
+    """All tables, views, functions, enumerations and domains at one moment.
+
+    `version` grows with every change of the schema.
     `usage` names, by schema, the roles that may use what is in it.
     """
 
@@ -219,6 +235,7 @@ class Catalogue(msgspec.Struct, frozen=True):
     default_grants: tuple[DefaultGrant, ...] = ()
     functions: Mapping[tuple[str, str], tuple[Function, ...]] = MappingProxyType({})
     enums: Mapping[tuple[str, str], Enum] = MappingProxyType({})
+    domains: Mapping[tuple[str, str], Domain] = MappingProxyType({})
 
     def table(self, name: str, schema: str = "public") -> Table | None:
         """Return the table or view of that name, or None."""

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from kernel.contracts.catalogue import Catalogue, Enum, Function, Role, Table
+from kernel.contracts.catalogue import Catalogue, Domain, Enum, Function, Role, Table
 from plugins.database.postgresql.session import Session
 from plugins.database.postgresql.statements import Statement
 
@@ -212,6 +212,26 @@ _ENUMS = Statement(
     (),
 )
 
+_DOMAINS = Statement(
+    b"""
+    select coalesce(json_agg(json_build_object(
+        'schema', n.nspname,
+        'name', t.typname,
+        'type', format_type(t.typbasetype, t.typtypmod),
+        'nullable', not t.typnotnull,
+        'default', t.typdefault,
+        'checks', coalesce((
+            select json_object_agg(c.conname, pg_get_expr(c.conbin, 0) order by c.conname)
+            from pg_constraint c where c.contypid = t.oid and c.contype = 'c'), '{}'),
+        'comment', obj_description(t.oid, 'pg_type')
+    ) order by n.nspname, t.typname), '[]')
+    from pg_type t join pg_namespace n on n.oid = t.typnamespace
+    where t.typtype = 'd' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+      and not exists (select from pg_depend where objid = t.oid and deptype = 'e' and classid = 'pg_type'::regclass)
+    """,
+    (),
+)
+
 
 def read(session: Session) -> Catalogue:
     """Read the catalogue.
@@ -231,12 +251,15 @@ def read(session: Session) -> Catalogue:
         functions[key] = (*functions.get(key, ()), function)
     ((text,),), _ = session.run(_ENUMS, {})
     enums = msgspec.json.decode(text, type=list[Enum])
+    ((text,),), _ = session.run(_DOMAINS, {})
+    domains = msgspec.json.decode(text, type=list[Domain])
     return Catalogue(
         version=version,
         tables=MappingProxyType({(table.schema, table.name): table for table in tables}),
         schemas=frozenset(name for name, _ in schemas),
         functions=MappingProxyType(functions),
         enums=MappingProxyType({(enum.schema, enum.name): enum for enum in enums}),
+        domains=MappingProxyType({(domain.schema, domain.name): domain for domain in domains}),
         roles=MappingProxyType({role.name: role for role in msgspec.json.decode(roles, type=list[Role])}),
         usage=MappingProxyType(
             {name: msgspec.json.decode(who, type=frozenset[str]) for name, who in schemas if who != "[]"}

@@ -116,7 +116,7 @@ class SqliteDatabase:
     def stored(self, type: str) -> StoredType:  # noqa: A002 - what PostgreSQL calls it
         """Return how a declared type is kept."""
         known = self.catalogue
-        return self._describe(resolve(type, known) if known.enums else type)
+        return self._describe(resolve(type, known) if known.enums or known.domains else type)
 
     def operator(self, name: str) -> str:
         """Return engine SQL for an operator on text."""

@@ -11,6 +11,7 @@ from kernel.contracts.database import DatabaseError, DatabaseUnavailable
 from plugins.database.sqlite.names import split_name
 
 RANGE_CHECK = "kernel range of "
+DOMAIN_CHECK = "kernel domain "
 
 _MISSING_TABLE = re.compile(r"no such (?:table|view): (.+)")
 _MISSING_COLUMN = re.compile(r"(?:no such column: |table .+ has no column named )(.+)")
@@ -45,6 +46,17 @@ def translate(error: BaseException, catalogue: Catalogue) -> DatabaseError:
             hint="Pass None, bool, int, float, str or bytes; other types as text.",
         )
     return DatabaseError(f"the statement failed: {type(error).__name__}", sqlstate="XX000")
+
+
+def refused_value(domain: str, constraint: str | None) -> DatabaseError:
+    """Return the error for a value that a domain's check refuses, or for a null where it takes none."""
+    if constraint is None:
+        return DatabaseError(f"domain {domain} does not allow null values", sqlstate="23502")
+    return DatabaseError(
+        f'value for domain {domain} violates check constraint "{constraint}"',
+        sqlstate="23514",
+        constraint=constraint,
+    )
 
 
 def engine_error(error: apsw.Error) -> DatabaseError:
@@ -177,6 +189,9 @@ def _check(name: str, catalogue: Catalogue) -> DatabaseError:
     if name.startswith(RANGE_CHECK):
         type_name = name.removeprefix(RANGE_CHECK).partition(" ")[0]
         return DatabaseError(f"{type_name} out of range", sqlstate="22003")
+    if name.startswith(DOMAIN_CHECK):
+        domain, _, constraint = name.removeprefix(DOMAIN_CHECK).partition("/")
+        return refused_value(domain, constraint or None)
     schema_table, _, constraint = name.partition("/")
     schema, table = split_name(schema_table)
     return DatabaseError(

@@ -11,6 +11,7 @@ import apsw
 
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.catalogue.kinds import labels_of
+from plugins.database.sqlite.errors import refused_value
 from plugins.database.sqlite.values import enums, extremes, readers, series
 from plugins.database.sqlite.values.nested import arrays, documents, members, sequences
 from plugins.database.sqlite.values.numeric import arithmetic, numbers, powers
@@ -230,6 +231,24 @@ def _demand(*tests: Any, sqlstate: str) -> int:
     return 1
 
 
+def _raise(sqlstate: Any, message: Any) -> Any:
+    raise DatabaseError(message, sqlstate=sqlstate)
+
+
+def _domain(*arguments: Any) -> Any:
+    """Return a value that a domain takes, given the domain's name, whether it may be null, and its tests.
+
+    Behind each test stands the check's name.
+    """
+    value, name, nullable, *tests = arguments
+    if value is None and not nullable:
+        raise refused_value(name, None)
+    for test, constraint in zip(tests[::2], tests[1::2], strict=True):
+        if test == 0:
+            raise refused_value(name, constraint)
+    return value
+
+
 def _collation(connection: apsw.Connection, name: str) -> None:
     """Make the collation of an enumeration, whose name says its order."""
     labels = labels_of(name)
@@ -253,6 +272,8 @@ def register(
         connection.create_scalar_function(name, function, arguments, deterministic=True)
     for name, sqlstate in (("pg_policy", "42501"), ("pg_check_option", "44000")):
         connection.create_scalar_function(name, partial(_demand, sqlstate=sqlstate), -1)
+    connection.create_scalar_function("pg_raise", _raise, 2)
+    connection.create_scalar_function("pg_domain", _domain, -1, deterministic=True)
     connection.create_scalar_function("pg_caller", lambda *names: caller(*names), 1, deterministic=True)
     connection.create_scalar_function("pg_now", lambda *_: now(), 0)
     connection.create_scalar_function("pg_clock", lambda *_: clock(), 0)

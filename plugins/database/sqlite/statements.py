@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from kernel.contracts.catalogue import Catalogue, DefaultGrant, Enum, Function, Role, Table
+from kernel.contracts.catalogue import Catalogue, DefaultGrant, Domain, Enum, Function, Role, Table
 from kernel.contracts.database import DatabaseError
 
 Kind = Literal["read", "write", "schema"]
@@ -31,7 +31,7 @@ class Change(msgspec.Struct, frozen=True):
 
     With `is_schema` it is about the schema itself, with `function` about that (`name` is its signature); either is
     made, or dropped if it `is_gone`. A schema has no name, a role no schema, and the grants that tables begin with
-    have neither; `value` is what they are afterwards, or an enumeration.
+    have neither; `value` is what they are afterwards, or an enumeration or a domain.
     """
 
     schema: str
@@ -40,7 +40,7 @@ class Change(msgspec.Struct, frozen=True):
     is_schema: bool = False
     function: Function | None = None
     is_gone: bool = False
-    value: Role | Usage | Defaults | Enum | None = None
+    value: Role | Usage | Defaults | Enum | Domain | None = None
 
 
 REBUILT = "kernel.rebuilt"

@@ -9,7 +9,7 @@ import msgspec
 
 from kernel.contracts.database import DatabaseError
 from kernel.contracts.stored import StoredType
-from plugins.database.sqlite.catalogue.kinds import EnumArray, EnumType
+from plugins.database.sqlite.catalogue.kinds import DomainType, EnumArray, EnumType
 from plugins.database.sqlite.names import text_literal
 
 Affinity = Literal["TEXT", "INT", "REAL", "BLOB"]
@@ -89,11 +89,21 @@ FORMS: dict[str, TypeForm] = {
     "bytea": TypeForm("BLOB", "pg_bytea({})", json="pg_bytea_text({})", text="pg_bytea_text({})"),
 }
 
+_REFUSED = frozenset({
+    "bit", "bit varying", "box", "bpchar", "char", "character", "cidr", "circle", "daterange", "inet", "int4range",
+    "int8range", "line", "lseg", "macaddr", "macaddr8", "money", "numrange", "oid", "path", "pg_lsn", "point",
+    "polygon", "record", "regclass", "regtype", "time with time zone", "timetz", "trigger", "tsquery", "tsrange",
+    "tstzrange", "tsvector", "varbit", "void", "xml",
+})  # fmt: skip
+"""Types of PostgreSQL's that have no form here."""
+
 
 def split_type(name: str) -> tuple[str, tuple[int, ...]]:
     """Return a type's base name and modifiers: ``numeric(10,2)[]`` is ``("numeric[]", (10, 2))``."""
     if isinstance(name, (EnumType, EnumArray)):
         return name, ()
+    if isinstance(name, DomainType):
+        return split_type(name.base)[0], ()
     match = _NAME.fullmatch(name.strip().lower())
     if match is None:
         return name, ()
@@ -104,6 +114,11 @@ def split_type(name: str) -> tuple[str, tuple[int, ...]]:
 def base_type(name: str) -> str:
     """Return a type's name without its modifier."""
     return split_type(name)[0]
+
+
+def plain_type(name: str) -> str:
+    """Return a type's name without its modifier, that of a domain as it is."""
+    return name if isinstance(name, DomainType) else base_type(name)
 
 
 def array_of(element: str) -> str:
@@ -126,11 +141,10 @@ def form_of(name: str) -> TypeForm:
         return TypeForm("TEXT", f"pg_enum({{}}, {_enum_arguments(base)})", collation=base.collation)
     form = FORMS.get(base) if element is None else _array_form(element)
     if form is None:
-        raise DatabaseError(
-            f"type {name} is not supported on SQLite",
-            sqlstate="0A000",
-            hint="Supported types: " + ", ".join(FORMS) + ".",
-        )
+        hint = "Supported types: " + ", ".join(FORMS) + "."
+        if (element or base) in FORMS or (element or base) in _REFUSED:
+            raise DatabaseError(f"type {name} is not supported on SQLite", sqlstate="0A000", hint=hint)
+        raise DatabaseError(f'type "{name}" does not exist', sqlstate="42704", hint=hint)
     return form
 
 
@@ -162,6 +176,8 @@ def _enum_arguments(name: EnumType) -> str:
 
 def fit(name: str, value: str) -> str:
     """Return engine SQL that applies a type's modifier to a stored value of its base type."""
+    if isinstance(name, DomainType):
+        return fit(name.base, value)
     base, modifiers = split_type(name)
     element = element_of(base)
     if element is not None and modifiers:

@@ -87,6 +87,8 @@ def of_existing_rows(error: Exception, plan: Plan, catalogue: Catalogue) -> Data
         if table is not None:
             tables[split_name(REBUILT)] = table
     refusal = translate(error, msgspec.structs.replace(catalogue, tables=tables))
+    if isinstance(error, DatabaseError) or refusal.message.startswith(("value for domain", "domain ")):
+        return refusal
     if refusal.sqlstate == "23000" and plan.violation is not None:
         return plan.violation
     name = next(iter(plan.changes)).name if refusal.table == split_name(REBUILT)[1] else refusal.table

@@ -11,8 +11,8 @@ from typing import Any
 import apsw
 import msgspec
 
-from kernel.contracts.catalogue import PUBLIC, STANDARD_ROLES, Catalogue, Enum, Function, Role
-from plugins.database.sqlite.catalogue.definitions import Definition, Routine
+from kernel.contracts.catalogue import PUBLIC, STANDARD_ROLES, Catalogue, Domain, Enum, Function, Role
+from plugins.database.sqlite.catalogue.definitions import Definition, DomainSource, Routine
 from plugins.database.sqlite.statements import Change, Defaults, Usage
 
 _CREATE = """
@@ -81,8 +81,8 @@ def _read_change(schema: str, name: str, kind: str, text: str | None) -> Change:
     return Change(schema, name, is_schema=kind == "schema", value=value)
 
 
-_VALUES: dict[str, type[Role | Usage | Defaults | Enum]] = {
-    "schema": Usage, "role": Role, "defaults": Defaults, "enum": Enum,
+_VALUES: dict[str, type[Role | Usage | Defaults | Enum | DomainSource]] = {
+    "schema": Usage, "role": Role, "defaults": Defaults, "enum": Enum, "domain": DomainSource,
 }  # fmt: skip
 
 
@@ -102,7 +102,8 @@ def apply(catalogue: Catalogue, changes: Iterable[Change]) -> Catalogue:
         (one.schema, one.signature): one for overloads in catalogue.functions.values() for one in overloads
     }
     enums = dict(catalogue.enums)
-    for change in _without_enums(changes, enums):
+    domains = dict(catalogue.domains)
+    for change in _without_types(changes, enums, domains):
         if change.function is not None:
             functions.pop((change.schema, change.name), None)
             if not change.is_gone:
@@ -133,18 +134,24 @@ def apply(catalogue: Catalogue, changes: Iterable[Change]) -> Catalogue:
         usage=MappingProxyType(usage),
         default_grants=defaults,
         enums=MappingProxyType(enums),
+        domains=MappingProxyType(domains),
     )
 
 
-def _without_enums(changes: Iterable[Change], enums: dict[tuple[str, str], Enum]) -> Iterator[Change]:
-    """Apply what is about enumerations, and yield the rest."""
+def _without_types(
+    changes: Iterable[Change], enums: dict[tuple[str, str], Enum], domains: dict[tuple[str, str], Domain]
+) -> Iterator[Change]:
+    """Apply what is about enumerations and domains, and yield the rest."""
     for change in changes:
-        if not isinstance(change.value, Enum):
+        key, value = (change.schema, change.name), change.value
+        if not isinstance(value, (Enum, Domain)):
             yield change
         elif change.is_gone:
-            enums.pop((change.schema, change.name), None)
+            (enums if isinstance(value, Enum) else domains).pop(key, None)
+        elif isinstance(value, Enum):
+            enums[key] = value
         else:
-            enums[change.schema, change.name] = change.value
+            domains[key] = value
 
 
 def write(connection: apsw.Connection, changes: Iterable[Change]) -> None:

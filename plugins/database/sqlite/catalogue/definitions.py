@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from kernel.contracts.catalogue import Catalogue, Function, Table
+from kernel.contracts.catalogue import Catalogue, Domain, Function, Table
 
 Node = dict[str, Any]
 
@@ -78,6 +78,16 @@ class Definition(Table, frozen=True):
     reads: tuple[tuple[str, str, str], ...] = ()
     simple: Simple | None = None
     fixed: str | None = None
+
+
+VALUE = '"kernel.value"'
+"""What stands for the value in the SQL of a domain's checks."""
+
+
+class DomainSource(Domain, frozen=True):
+    """A domain as it was defined: its checks in SQLite's SQL over `VALUE`, by name."""
+
+    tests: Mapping[str, str] = {}
 
 
 class Routine(Function, frozen=True):

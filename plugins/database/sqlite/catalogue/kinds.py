@@ -8,6 +8,7 @@ from types import MappingProxyType
 import msgspec
 
 from kernel.contracts.catalogue import Argument, Catalogue, Enum, Function, Table
+from plugins.database.sqlite.catalogue.definitions import DomainSource
 from plugins.database.sqlite.statements import Change
 
 _COLLATION = "pg_enum_"
@@ -72,6 +73,58 @@ class EnumArray(str):
     __hash__ = str.__hash__
 
 
+class DomainType(str):
+    """The name of a domain, as a column's type has it, with what it stands for: its `base`, which is a type's name."""
+
+    __slots__ = ("base", "domain")
+
+    base: str
+    domain: DomainSource
+
+    @classmethod
+    def of(cls, domain: DomainSource, catalogue: Catalogue) -> DomainType:
+        """Return the type's name."""
+        name = cls(domain.name if domain.schema == "public" else f"{domain.schema}.{domain.name}")
+        name.domain = domain
+        name.base = resolve(domain.type, catalogue)
+        return name
+
+    @property
+    def below(self) -> str:
+        """The type under it, and under all domains that it is over."""
+        return self.base.below if isinstance(self.base, DomainType) else self.base
+
+    @property
+    def nullable(self) -> bool:
+        """Whether it, and what it is a domain over, may be null."""
+        return self.domain.nullable and (not isinstance(self.base, DomainType) or self.base.nullable)
+
+    @property
+    def tests(self) -> list[tuple[str, str]]:
+        """The names of its checks and their SQL over `VALUE`, those of what it is a domain over first."""
+        below = self.base.tests if isinstance(self.base, DomainType) else []
+        return below + sorted(self.domain.tests.items())
+
+    @property
+    def default(self) -> str | None:
+        """The default of columns that have none of their own."""
+        if self.domain.default is None and isinstance(self.base, DomainType):
+            return self.base.default
+        return self.domain.default
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether it is the same name and, of another domain, the same meaning."""
+        return str.__eq__(self, other) is True and (
+            not isinstance(other, DomainType) or (self.domain, self.base) == (other.domain, other.base)
+        )
+
+    def __ne__(self, other: object) -> bool:
+        """Tell the opposite of equality."""
+        return not self == other
+
+    __hash__ = str.__hash__
+
+
 def labels_of(collation: str) -> tuple[str, ...] | None:
     """Return the labels in the name of an enumeration's collation, None for another collation's."""
     if not collation.startswith(_COLLATION):
@@ -89,7 +142,11 @@ def resolve(name: str, catalogue: Catalogue) -> str:
     """Return a declared type's name as one that knows what it means; one that no migration made is left as it is."""
     many = name.endswith("[]")
     schema, dot, plain = name.removesuffix("[]").rpartition(".")
-    enum = named(schema if dot else "public", plain, catalogue)
+    key = (schema if dot else "public", plain)
+    domain = catalogue.domains.get(key)
+    if isinstance(domain, DomainSource) and not many:
+        return DomainType.of(domain, catalogue)
+    enum = named(*key, catalogue)
     if enum is None:
         return name
     return EnumArray.of(enum) if many else enum
@@ -97,7 +154,7 @@ def resolve(name: str, catalogue: Catalogue) -> str:
 
 def with_types(catalogue: Catalogue) -> Catalogue:
     """Return a catalogue whose columns' and arguments' types know what they mean."""
-    if not catalogue.enums:
+    if not catalogue.enums and not catalogue.domains:
         return catalogue
 
     def known(name: str) -> str:

@@ -15,6 +15,7 @@ import msgspec
 from kernel.contracts.catalogue import Catalogue, Function
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.catalogue.definitions import CALLED, Routine
+from plugins.database.sqlite.catalogue.kinds import DomainType
 from plugins.database.sqlite.names import quote
 from plugins.database.sqlite.statements import Plan
 from plugins.database.sqlite.stored import base_type
@@ -94,7 +95,7 @@ def _fit(
         else:
             return None
         try:
-            arguments.append(types.coerce(expr, argument.type))
+            arguments.append(types.admitted(types.coerce(expr, argument.type), argument.type))
         except DatabaseError as error:
             if error.sqlstate != "42804":
                 raise
@@ -175,6 +176,7 @@ def _expression(function: Routine, arguments: Sequence[Expr], scope: Scope) -> s
     inner = body_scope(function, arguments, scope)
     target = function.statements[-1]["SelectStmt"]["targetList"][0]["ResTarget"]
     value = types.coerce(expressions.emit(target["val"], inner), function.returns, assign=True)
+    value = types.admitted(value, function.returns)
     return f"({value.sql})"
 
 
@@ -256,7 +258,14 @@ def emit_body(function: Routine, arguments: Sequence[Expr], scope: Scope) -> Que
     query = emit_query(kind_of(function.statements[-1])[1], body_scope(function, arguments, scope), expected)
     if expected and len(query.columns) != len(expected):
         raise mismatch(function)
-    return query
+    if not any(isinstance(target, DomainType) for target in expected):
+        return query
+    names = [f"c{place}" for place in range(len(expected))]
+    listed = ", ".join(
+        types.admitted(Expr(name), target).sql for name, target in zip(names, expected, strict=True)
+    )
+    sql = f"WITH q({', '.join(names)}) AS ({query.sql}) SELECT {listed} FROM q"
+    return msgspec.structs.replace(query, sql=sql)
 
 
 def mismatch(function: Function) -> DatabaseError:

@@ -17,6 +17,12 @@ from plugins.database.sqlite.translate.queries.writes import emit_delete, emit_i
 from plugins.database.sqlite.translate.routines import emit_writing_call
 from plugins.database.sqlite.translate.schema.altering.renaming import rename, set_schema
 from plugins.database.sqlite.translate.schema.altering.tables import alter_table
+from plugins.database.sqlite.translate.schema.domains import (
+    alter_domain,
+    comment_on_domain,
+    create_domain,
+    rename_check,
+)
 from plugins.database.sqlite.translate.schema.drops import drop
 from plugins.database.sqlite.translate.schema.functions import (
     PLPGSQL,
@@ -24,7 +30,7 @@ from plugins.database.sqlite.translate.schema.functions import (
     create_function,
     drop_function,
 )
-from plugins.database.sqlite.translate.schema.kinds import alter_enum, create_enum, drop_type
+from plugins.database.sqlite.translate.schema.kinds import alter_enum, create_enum
 from plugins.database.sqlite.translate.schema.publications import (
     alter_publication,
     create_publication,
@@ -37,6 +43,7 @@ from plugins.database.sqlite.translate.schema.settings import set_variable
 from plugins.database.sqlite.translate.schema.tables.copies import create_table_as
 from plugins.database.sqlite.translate.schema.tables.indexes import create_index
 from plugins.database.sqlite.translate.schema.tables.tables import create_table
+from plugins.database.sqlite.translate.schema.type_drops import drop_type
 from plugins.database.sqlite.translate.schema.views import create_view
 from plugins.database.sqlite.translate.scope import Scope
 
@@ -83,9 +90,10 @@ def _alter(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
 
 
 def _rename(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
-    if fields["renameType"] == "OBJECT_POLICY":
-        return policies.rename_policy(fields, parsed, catalogue)
-    return rename(fields, parsed, catalogue)
+    return _RENAMES.get(fields["renameType"], rename)(fields, parsed, catalogue)
+
+
+_RENAMES = {"OBJECT_DOMCONSTRAINT": rename_check, "OBJECT_POLICY": policies.rename_policy}
 
 
 def _select(fields: Node, scope: Scope) -> Plan:
@@ -114,11 +122,14 @@ _DATA: dict[str, Callable[[Node, Scope], Plan]] = {
 
 
 def _comment(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
-    function = comment_on_function if fields["objtype"] == "OBJECT_FUNCTION" else comment
-    return function(fields, parsed, catalogue)
+    return _COMMENTS.get(fields["objtype"], comment)(fields, parsed, catalogue)
+
+
+_COMMENTS = {"OBJECT_DOMAIN": comment_on_domain, "OBJECT_FUNCTION": comment_on_function}
 
 
 _DROPS = {
+    "OBJECT_DOMAIN": drop_type,
     "OBJECT_FUNCTION": drop_function,
     "OBJECT_POLICY": policies.drop_policy,
     "OBJECT_PUBLICATION": drop_publication,
@@ -126,7 +137,6 @@ _DROPS = {
 }
 _REFUSED = {
     "CompositeTypeStmt": ("a composite type", "Write its fields as columns, or keep it as jsonb."),
-    "CreateDomainStmt": ("CREATE DOMAIN", "Write its checks with the columns that have it."),
     "CreateSeqStmt": ("CREATE SEQUENCE", "Number rows with an identity column."),
     "CreateTrigStmt": ("CREATE TRIGGER", PLPGSQL),
     "DoStmt": ("DO", PLPGSQL),
@@ -136,7 +146,9 @@ _REFUSED = {
 }
 
 _SCHEMA: dict[str, Callable[[Node, Parsed, Catalogue], Plan]] = {
+    "AlterDomainStmt": alter_domain,
     "AlterEnumStmt": alter_enum,
+    "CreateDomainStmt": create_domain,
     "CreateEnumStmt": create_enum,
     "AlterDefaultPrivilegesStmt": grants.default_privileges,
     "AlterObjectSchemaStmt": set_schema,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from kernel.contracts.catalogue import Catalogue
 from kernel.contracts.database import DatabaseError
-from plugins.database.sqlite.catalogue.kinds import EnumArray, EnumType, resolve
+from plugins.database.sqlite.catalogue.definitions import VALUE
+from plugins.database.sqlite.catalogue.kinds import DomainType, EnumArray, EnumType, resolve
 from plugins.database.sqlite.names import text_literal
 from plugins.database.sqlite.stored import FORMS, base_type, element_of, fit, form_of, split_type
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
@@ -18,6 +21,7 @@ TEXTS = ("text", "character varying", "name")
 MOMENTS = ("date", "timestamp without time zone", "timestamp with time zone")
 SERIALS = {"serial": "integer", "serial4": "integer", "bigserial": "bigint", "serial8": "bigint",
            "smallserial": "smallint", "serial2": "smallint"}  # fmt: skip
+_PLAIN = re.compile(r"""[:\w".]+|-?[\d.]+|'(?:[^']|'')*'""")
 
 # Casts between stored forms, where they are more than reading the text again: (from, to) -> template.
 _CASTS = {
@@ -57,8 +61,10 @@ def type_name(node: Node, catalogue: Catalogue) -> str:
         raise refused("an array of several dimensions")
     many = "[]" if bounds else ""
     made = resolve(name + many, catalogue) if base_type(name) not in FORMS else name
-    if isinstance(made, (EnumType, EnumArray)):
+    if isinstance(made, (EnumType, EnumArray, DomainType)):
         return made
+    if many and resolve(name, catalogue) is not name:
+        raise refused("an array of a domain")
     base = base_type(name)
     if many or base not in SERIALS:
         form_of(name + many)
@@ -152,6 +158,8 @@ def settle(expr: Expr) -> Expr:
 
 def cast(expr: Expr, target: str) -> Expr:
     """Return ``expr::target``; `target` may carry a modifier."""
+    if isinstance(target, DomainType):
+        return admitted(cast(expr, target.below)._replace(literal=None), target)
     base, modifiers = split_type(target)
     result = _cast_base(expr, base)
     if not modifiers:
@@ -161,6 +169,21 @@ def cast(expr: Expr, target: str) -> Expr:
     if base == "character varying":
         return result._replace(sql=f"substr({result.sql}, 1, {modifiers[0]})", modified=target)
     return result._replace(sql=fit(target, result.sql), modified=target)
+
+
+def admitted(expr: Expr, target: str) -> Expr:
+    """Return a value on its way into a type: one that a domain does not allow raises when it gets there."""
+    if not isinstance(target, DomainType):
+        return expr
+    if target.nullable and not target.tests:
+        return expr._replace(modified=target)
+    plain = _PLAIN.fullmatch(expr.sql) is not None
+    value = expr.sql if plain else "v"
+    tests = "".join(f", {sql.replace(VALUE, value)}, {text_literal(name)}" for name, sql in target.tests)
+    sql = f"pg_domain({value}, {text_literal(target)}, {int(target.nullable)}{tests})"
+    if not plain:  # once, whatever it does
+        sql = f"(WITH q(v) AS MATERIALIZED (SELECT {expr.sql}) SELECT {sql} FROM q)"
+    return expr._replace(sql=sql, modified=target)
 
 
 def _cast_base(expr: Expr, base: str) -> Expr:

@@ -106,8 +106,9 @@ def test_writes_change_the_same_rows(ours: SqliteDatabase, theirs: Any, name: st
     assert not "\n".join(differences(ours, theirs, name))
 
 
-def test_schema_statements_succeed_and_fail_alike(ours: SqliteDatabase, theirs: Any) -> None:
-    assert not "\n".join(differences(ours, theirs, "schema", schema=True))
+@pytest.mark.parametrize("name", ["schema", "domains"])
+def test_schema_statements_succeed_and_fail_alike(ours: SqliteDatabase, theirs: Any, name: str) -> None:
+    assert not "\n".join(differences(ours, theirs, name, schema=True))
 
 
 def test_functions_are_made_and_called_alike(ours: SqliteDatabase, theirs: Any) -> None:

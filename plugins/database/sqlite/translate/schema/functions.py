@@ -12,7 +12,7 @@ from plugins.database import parser
 from plugins.database.parser import Parsed
 from plugins.database.sqlite.catalogue.definitions import Routine
 from plugins.database.sqlite.statements import Change, Plan
-from plugins.database.sqlite.stored import base_type
+from plugins.database.sqlite.stored import plain_type
 from plugins.database.sqlite.translate import types
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, placeless, refused, strings
 from plugins.database.sqlite.translate.routines import body_scope, emit_body, mismatch, result_types, writes
@@ -54,7 +54,7 @@ def create_function(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
         returns=returns,
         returns_set=returns_set,
         columns=tuple(
-            Argument(one.get("name"), base_type(types.type_name(one["argType"], catalogue)))
+            Argument(one.get("name"), plain_type(types.type_name(one["argType"], catalogue)))
             for one in columns
         ),
         volatility=options.get("volatility", "volatile"),
@@ -113,7 +113,7 @@ def _options(nodes: list[Node]) -> dict[str, Any]:
 def _argument(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Argument:
     only(fields, "an argument", "name", "argType", "mode", "defexpr")
     default = altered_default_text(parsed, fields["defexpr"]) if "defexpr" in fields else None
-    return Argument(fields.get("name"), base_type(types.type_name(fields["argType"], catalogue)), default)
+    return Argument(fields.get("name"), plain_type(types.type_name(fields["argType"], catalogue)), default)
 
 
 def _returns(node: Node | None, columns: list[Node], catalogue: Catalogue) -> tuple[str, bool]:
@@ -130,7 +130,7 @@ def _returns(node: Node | None, columns: list[Node], catalogue: Catalogue) -> tu
         return "void", False
     if names == ["trigger"]:
         raise refused("a trigger", hint=PLPGSQL)
-    return base_type(types.type_name(plain, catalogue)), bool(node.get("setof"))
+    return plain_type(types.type_name(plain, catalogue)), bool(node.get("setof"))
 
 
 def _statements(fields: Node, options: dict[str, Any]) -> tuple[Node, ...]:
@@ -250,7 +250,7 @@ def _named(fields: Node, catalogue: Catalogue) -> Function | None:
 
 
 def _types(fields: Node, catalogue: Catalogue) -> list[str]:
-    return [base_type(types.type_name(item["TypeName"], catalogue)) for item in fields.get("objargs", ())]
+    return [plain_type(types.type_name(item["TypeName"], catalogue)) for item in fields.get("objargs", ())]
 
 
 def _missing(fields: Node, catalogue: Catalogue) -> DatabaseError:

@@ -23,14 +23,7 @@ _LONGEST = 63
 def create_enum(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     """Return the plan of a CREATE TYPE ... AS ENUM."""
     only(fields, "CREATE TYPE", "typeName", "vals")
-    schema, name = _name(fields["typeName"])
-    check_name(name)
-    if schema not in catalogue.schemas:
-        raise DatabaseError(f'schema "{schema}" does not exist', sqlstate="3F000", schema=schema)
-    if (schema, name) in catalogue.enums or (schema, name) in catalogue.tables:
-        raise DatabaseError(f'type "{name}" already exists', sqlstate="42710")
-    if base_type(name) in FORMS:
-        raise refused(f"a type named {name}")
+    schema, name = new_type(fields["typeName"], catalogue)
     labels = tuple(strings(fields.get("vals", [])))
     for label in labels:
         _check_label(label)
@@ -41,7 +34,21 @@ def create_enum(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     return Plan("schema", "", "CREATE TYPE", (Change(schema, name, value=Enum(schema, name, labels)),))
 
 
-def _name(nodes: list[Node]) -> tuple[str, str]:
+def new_type(nodes: list[Node], catalogue: Catalogue) -> tuple[str, str]:
+    """Return schema and name of a type to be made; raises 42710 where there is one."""
+    schema, name = type_key(nodes)
+    check_name(name)
+    if schema not in catalogue.schemas:
+        raise DatabaseError(f'schema "{schema}" does not exist', sqlstate="3F000", schema=schema)
+    if any((schema, name) in known for known in (catalogue.enums, catalogue.domains, catalogue.tables)):
+        raise DatabaseError(f'type "{name}" already exists', sqlstate="42710")
+    if base_type(name) in FORMS:
+        raise refused(f"a type named {name}")
+    return schema, name
+
+
+def type_key(nodes: list[Node]) -> tuple[str, str]:
+    """Return schema and name of a type."""
     names = strings(nodes)
     if len(names) > 2:
         raise refused("a name with a database")
@@ -54,7 +61,8 @@ def _check_label(label: str) -> None:
         raise DatabaseError(f'invalid enum label "{label}"', sqlstate="42602", detail=detail)
 
 
-def _missing(schema: str, name: str) -> DatabaseError:
+def missing_type(schema: str, name: str) -> DatabaseError:
+    """Return the error for a type that does not exist."""
     shown = name if schema == "public" else f"{schema}.{name}"
     return DatabaseError(f'type "{shown}" does not exist', sqlstate="42704")
 
@@ -65,10 +73,10 @@ def alter_enum(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
         fields, "ALTER TYPE", "typeName", "oldVal", "newVal", "newValNeighbor", "newValIsAfter",
         "skipIfNewValExists",
     )  # fmt: skip
-    schema, name = _name(fields["typeName"])
+    schema, name = type_key(fields["typeName"])
     enum = catalogue.enums.get((schema, name))
     if enum is None:
-        raise _missing(schema, name)
+        raise missing_type(schema, name)
     new, old = fields["newVal"], fields.get("oldVal")
     _check_label(new)
     if old is not None and old not in enum.labels:
@@ -95,6 +103,9 @@ def _place(fields: Node, labels: list[str]) -> int:
 
 
 def _changed(before: Enum, after: Enum, renamed: tuple[str | None, str], catalogue: Catalogue) -> Plan:
+    for domain in catalogue.domains.values():
+        if domain.type == EnumType.of(before):
+            raise refused(f'ALTER TYPE while the domain "{domain.name}" is over the type')
     changes = [Change(after.schema, after.name, value=after)]
     known = msgspec.structs.replace(catalogue, enums={**catalogue.enums, (after.schema, after.name): after})
     rebuilds: list[Rebuild] = []
@@ -141,31 +152,3 @@ def _renamed(name: str, table: Definition, renamed: tuple[str | None, str]) -> s
         raise refused("ALTER TYPE ... RENAME VALUE of a type that is in arrays")
     old, new = (text_literal(label or "") for label in renamed)
     return f"CASE WHEN {quote(name)} = {old} THEN {new} ELSE {quote(name)} END"
-
-
-def drop_type(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
-    """Return the plan of a DROP TYPE; columns of the type stand in its way."""
-    only(fields, "DROP TYPE", "objects", "removeType", "behavior", "missing_ok")
-    changes = []
-    for item in fields["objects"]:
-        schema, name = _name(item["TypeName"]["names"])
-        enum = catalogue.enums.get((schema, name))
-        if enum is None:
-            if fields.get("missing_ok"):
-                continue
-            raise _missing(schema, name)
-        users = [table for table in definitions(catalogue) if _columns(table, EnumType.of(enum))]
-        if users and fields["behavior"] == "DROP_CASCADE":
-            raise refused(
-                "DROP TYPE ... CASCADE of a type that columns have", hint="Drop the columns before."
-            )
-        if users:
-            column = _columns(users[0], EnumType.of(enum))[0]
-            raise DatabaseError(
-                f"cannot drop type {EnumType.of(enum)} because other objects depend on it",
-                sqlstate="2BP01",
-                detail=f"column {column} of {users[0].kind} {users[0].name} depends on type {EnumType.of(enum)}",
-                hint="Use DROP ... CASCADE to drop the dependent objects too.",
-            )
-        changes.append(Change(schema, name, value=enum, is_gone=True))
-    return Plan("schema", "", "DROP TYPE", tuple(changes))

@@ -6,6 +6,7 @@ import re
 
 from kernel.contracts.catalogue import Column, Index
 from kernel.contracts.database import DatabaseError
+from plugins.database.sqlite.catalogue.kinds import DomainType
 from plugins.database.sqlite.names import quote
 from plugins.database.sqlite.stored import base_type, fit, split_type
 from plugins.database.sqlite.translate import expressions, types
@@ -71,6 +72,8 @@ def add_column(command: Node, alteration: Alteration) -> None:
 
 def _fits_in_place(column: Column, value: str) -> bool:
     if makes_own_value(column) or (column.generated and not column.identity):
+        return False
+    if isinstance(column.type, DomainType):  # whose checks the rows that are there have to meet
         return False
     return bool(_CONSTANT.fullmatch(value)) and (column.nullable or value != "NULL")
 

@@ -8,6 +8,7 @@ from typing import Any
 from kernel.contracts.catalogue import Catalogue, Column
 from plugins.database import parser
 from plugins.database.parser import Parsed
+from plugins.database.sqlite.catalogue.kinds import DomainType
 from plugins.database.sqlite.names import identifier, object_name, text_literal
 from plugins.database.sqlite.stored import base_type, fit
 from plugins.database.sqlite.translate import expressions, types
@@ -37,17 +38,39 @@ def serial_default(schema: str, table: str, column: str) -> str:
 
 def default_value(column: Column, catalogue: Catalogue) -> Expr:
     """Return the value that DEFAULT stands for in a statement."""
-    if makes_own_value(column) or column.default is None:
+    default = default_of(column)
+    if makes_own_value(column) or default is None:
         return Expr("NULL", base_type(column.type), literal="")
-    tree = parser.parse(f"SELECT {column.default}").statements[0]
+    tree = parser.parse(f"SELECT {default}").statements[0]
     node = kind_of(tree)[1]["targetList"][0]["ResTarget"]["val"]
     expr = types.coerce(expressions.emit(node, Scope(catalogue, ())), column.type, assign=True)
     return expr._replace(sql=fit(column.type, expr.sql))
 
 
+def default_of(column: Column) -> str | None:
+    """Return the default's text: the column's own, or that of its type."""
+    if column.default is None and not column.generated and isinstance(column.type, DomainType):
+        return column.type.default
+    return column.default
+
+
 def is_null(expression: Node) -> bool:
     """Tell whether a default is NULL, which is none."""
     return bool(expression.get("A_Const", {}).get("isnull"))
+
+
+def check_text(parsed: Parsed, location: int) -> str:
+    """Return the text of the check whose CHECK (or CONSTRAINT) stands at `location`, without its parentheses."""
+    found = [token for token in parser.tokens(parsed.source) if token.start >= location]
+    depth, start = 0, 0
+    for token in found:
+        word = parsed.text(token.start, token.end)
+        depth += (word == "(") - (word == ")")
+        if word == "(" and depth == 1:
+            start = token.end
+        elif word == ")" and depth == 0:
+            return parsed.text(start, token.start).strip()
+    raise ValueError(f"no check at {location}")
 
 
 def default_text(parsed: Parsed, location: int) -> str:

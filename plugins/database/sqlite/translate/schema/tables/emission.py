@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from kernel.contracts.catalogue import Catalogue, Column, ForeignKey, Index
-from plugins.database.sqlite.catalogue.definitions import Check, Definition
-from plugins.database.sqlite.errors import RANGE_CHECK
+from plugins.database.sqlite.catalogue.definitions import VALUE, Check, Definition
+from plugins.database.sqlite.catalogue.kinds import DomainType
+from plugins.database.sqlite.errors import DOMAIN_CHECK, RANGE_CHECK
 from plugins.database.sqlite.names import engine_name, quote
 from plugins.database.sqlite.stored import base_type, fit, form_of
 from plugins.database.sqlite.translate import expressions, types
 from plugins.database.sqlite.translate.nodes import Node, only, refused
-from plugins.database.sqlite.translate.schema.tables.defaults import default_value, makes_own_value
+from plugins.database.sqlite.translate.schema.tables.defaults import (
+    default_of,
+    default_value,
+    makes_own_value,
+)
 from plugins.database.sqlite.translate.scope import Expr, Item, Scope, file_name
 
 
@@ -43,12 +48,20 @@ def column_sql(column: Column, table: Definition, catalogue: Catalogue) -> str:
         value = expressions.emit(table.generated[column.name], table_scope(table, catalogue))
         value = types.coerce(value, column.type, assign=True)
         parts.append(f"GENERATED ALWAYS AS ({fit(column.type, value.sql)}) STORED")
-    elif column.default is not None and not own_value:
+    elif default_of(column) is not None and not own_value:
         parts.append(f"DEFAULT ({default_value(column, catalogue).sql})")
     if form.check is not None:
         label = quote(f"{RANGE_CHECK}{base_type(column.type)}")
         parts.append(f"CONSTRAINT {label} CHECK ({form.check.replace('{}', quote(column.name))})")
+    if isinstance(column.type, DomainType):
+        parts += _domain_checks(column.type, quote(column.name))
     return " ".join(parts)
+
+
+def _domain_checks(domain: DomainType, value: str) -> list[str]:
+    tests = [("", f"{value} IS NOT NULL")] if not domain.nullable else []
+    tests += [(name, sql.replace(VALUE, value)) for name, sql in domain.tests]
+    return [f"CONSTRAINT {quote(f'{DOMAIN_CHECK}{domain}/{name}')} CHECK ({sql})" for name, sql in tests]
 
 
 def numbered(table: Definition) -> str | None:
