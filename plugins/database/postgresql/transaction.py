@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from plugins.database.postgresql.database import PostgresDatabase
 
 _BEGIN = b"BEGIN READ WRITE"
-# Changes of the schema take turns across processes; the number is ours alone: "kernel" in ASCII.
-TAKE_TURN = b"SELECT pg_advisory_xact_lock(118014564787564)"
+# Changes of the schema take turns across processes; the number is ours alone: "kernel" in ASCII. What others did
+# before is noticed with the next lock on a table: else "if not exists" might not see what they made.
+TAKE_TURN = b"SELECT pg_advisory_xact_lock(118014564787564); SELECT FROM pg_namespace LIMIT 0"
 
 
 class PostgresTransaction(EngineTransaction):

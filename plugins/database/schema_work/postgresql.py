@@ -1,14 +1,13 @@
-"""SchemaWork on PostgreSQL: turns by an advisory lock, and a database, made and dropped, to rehearse in."""
+"""SchemaWork on PostgreSQL: turns by a lock on a table, and a database, made and dropped, to rehearse in."""
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from kernel.contracts.catalogue import Catalogue
-from kernel.contracts.database import DatabaseError
+from kernel.contracts.database import Compiled, DatabaseError
 from kernel.contracts.schema import Dropped
 from plugins.database import parser
 from plugins.database.postgresql import catalogue as catalogues
@@ -20,9 +19,12 @@ from plugins.database.schema_work.postgresql_scratch import PostgresScratch, Sha
 from plugins.database.schema_work.postgresql_transactions import Migrating
 from plugins.database.signals.postgresql import SCHEMA_CHANGED
 
-# The number is ours alone: "migrate" in ASCII.
-_TRY = Statement(b"SELECT pg_try_advisory_lock(30795738321024101)", ())
-_BETWEEN_TRIES = 0.05
+# A table of no columns, there to be locked in a mode that bars nothing but itself.
+_EXISTS = Compiled("select to_regclass('kernel.schema_turn') is not null")
+_CREATE = "create schema if not exists kernel; create table if not exists kernel.schema_turn ()"
+_BEGIN = b"BEGIN READ WRITE; SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
+_TRY = b"LOCK TABLE kernel.schema_turn IN SHARE UPDATE EXCLUSIVE MODE NOWAIT"
+_WAIT = b"LOCK TABLE kernel.schema_turn IN SHARE UPDATE EXCLUSIVE MODE"
 
 Open = Callable[[str], PostgresDatabase]
 
@@ -36,17 +38,22 @@ class PostgresSchemaWork:
 
     @contextmanager
     def turn(self, waiting: Callable[[], None]) -> Iterator[None]:
-        """Hold an advisory lock, which the server frees when the connection ends.
+        """Hold a table's lock, which the server gives to the next when the connection ends.
 
-        It is tried again and again: who waits for a lock in the server holds a snapshot, which an index that
-        another process makes concurrently would wait for in its turn.
+        Not an advisory lock: who waits for one holds a snapshot, as any query does, and an index that another
+        process makes concurrently would wait for that in its turn. LOCK TABLE waits without one.
         """
+        if not self._database.query(_EXISTS)[0][0]:
+            with self._database.schema_transaction() as transaction:
+                transaction.script(_CREATE)
         session = self._database.owners.separate()
         try:
+            session.take_time()
             if not _taken(session):
                 waiting()
-                while not _taken(session):
-                    time.sleep(_BETWEEN_TRIES)
+                session.command(b"ROLLBACK")
+                session.command(_BEGIN)
+                session.command(_WAIT)
             yield
         finally:
             session.close()
@@ -122,8 +129,14 @@ class PostgresSchemaWork:
 
 
 def _taken(session: Session) -> bool:
-    ((taken,),), _ = session.once(_TRY, {})
-    return bool(taken)
+    session.command(_BEGIN)
+    try:
+        session.command(_TRY)
+    except DatabaseError as error:
+        if error.sqlstate != "55P03":
+            raise
+        return False
+    return True
 
 
 def quoted(name: str) -> str:

@@ -183,6 +183,30 @@ def test_a_change_of_the_schema_is_seen_by_other_processes_and_after_a_reload_no
         signals.close()
 
 
+def test_who_has_waited_for_a_turn_sees_what_the_one_before_has_made(make: Any, postgresql_url: str) -> None:
+    """Which a session's own memory of the system tables does not tell: it remembers what was not there, too."""
+    import psycopg
+
+    first, second = make(), make(Limits(connections=1, statement_timeout=10.0, lock_timeout=5.0))
+    second.prepare()
+    with psycopg.connect(postgresql_url, autocommit=True) as connection:
+        connection.execute("drop schema auth cascade")
+    second.prepare()  # by the one connection that is to wait
+    assert second.query("select to_regnamespace('kernel')") == [(None,)]
+
+    def change() -> None:
+        with second.schema_transaction() as transaction:
+            transaction.script("create table later (n int)")
+
+    with ThreadPoolExecutor(1) as elsewhere:
+        with first.schema_transaction():
+            changing = elsewhere.submit(change)
+            waiting = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
+            assert eventually(lambda: first.query(waiting) != [(0,)])
+        changing.result(10)
+    assert second.catalogue.table("later") is not None
+
+
 def test_settings_of_the_server_do_not_change_results(make: Any, postgresql_url: str) -> None:
     import psycopg
 
