@@ -231,7 +231,9 @@ def _demand(*tests: Any, sqlstate: str) -> int:
     return 1
 
 
-def _raise(sqlstate: Any, message: Any) -> Any:
+def _raise(*arguments: Any) -> Any:
+    """Raise an error, given its SQLSTATE and its message."""
+    sqlstate, message = arguments
     raise DatabaseError(message, sqlstate=sqlstate)
 
 
