@@ -50,10 +50,20 @@ class UnknownTable(RecordsError):
 
 
 class NoRelationship(RecordsError):
-    """Nothing relates `table` to what an embed names; `suggestion` is the nearest name that something does."""
+    """Nothing relates `table` to what an embed names.
+
+    `suggestion` is the nearest name that would do `instead_of` the relation's, or of the table's if that is not
+    related to anything; None if no such name is near.
+    """
 
     def __init__(
-        self, schema: str, table: str, relation: str, hint: str | None, suggestion: str | None
+        self,
+        schema: str,
+        table: str,
+        relation: str,
+        hint: str | None,
+        suggestion: str | None,
+        instead_of: str | None = None,
     ) -> None:
         super().__init__(f"there is no relationship between {schema}.{table} and {relation}")
         self.schema = schema
@@ -61,6 +71,7 @@ class NoRelationship(RecordsError):
         self.relation = relation
         self.hint = hint
         self.suggestion = suggestion
+        self.instead_of = relation if instead_of is None else instead_of
 
 
 class AmbiguousRelationship(RecordsError):
