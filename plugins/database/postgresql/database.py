@@ -88,7 +88,13 @@ class PostgresDatabase:
             raise NotInline("a statement waits for the server")
         if isinstance(statement, Compiled):
             rights.check(statement, identity)
-        prepared, caller = self.statement(statement), caller_of(identity)
+        prepared, caller = self.statement(statement, identity), caller_of(identity)
+        if prepared.kind == "schema":
+            raise DatabaseError(
+                "a statement that does more than read, in a read-only transaction",
+                sqlstate="25006",
+                hint="Write in a transaction(), change the schema in a schema_transaction().",
+            )
         if caller is None:
             return self._reading(lambda session: session.run(prepared, params))[0]
         return self._reading(lambda session: session.run_for(caller, prepared, params))[0]
@@ -116,11 +122,21 @@ class PostgresDatabase:
         except KeyError:
             raise DatabaseError(f"the operator {name} is not supported", sqlstate="0A000") from None
 
-    def statement(self, statement: str | Compiled) -> Statement:
-        """Return a statement with its parameters numbered."""
+    def statement(self, statement: str | Compiled, identity: Identity | None = None) -> Statement:
+        """Return a statement with its parameters numbered.
+
+        Raises `DatabaseError` (42501) where it has an identity and calls what would change who runs it.
+        """
         if isinstance(statement, Compiled):
             return self._compiled(statement.sql)
-        return self._given(statement)
+        found = self._given(statement)
+        if identity is not None and found.session_function is not None:
+            raise DatabaseError(
+                f"permission denied for function {found.session_function}",
+                sqlstate="42501",
+                hint="It outlasts a statement, or changes who runs it: that is for the kernel's own statements.",
+            )
+        return found
 
     def lend(self) -> Session:
         """Lend a session that knows no more of the schema than we do; give it back to `connections`."""

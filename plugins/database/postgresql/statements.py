@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import Any, Literal
 
 import msgspec
 
 from kernel.contracts.database import DatabaseError
 from plugins.database import parser
+from plugins.database.parser import Node
 
 Kind = Literal["data", "schema"]
 
 _DATA = frozenset({"SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 
+# By these a caller would take on another's rights, or leave something behind for whoever gets the connection next:
+# settings and the role, statements given as text, locks and messages that are the kernel's own, large objects.
+_OF_THE_SESSION = frozenset(
+    {"set_config", "pg_notify", "ts_stat", "ts_rewrite", "loread", "lowrite", "setseed"}
+)
+_OF_THE_SESSION_PREFIXES = ("query_to_xml", "pg_advisory_", "pg_try_advisory_", "lo_")
+
 
 class Statement(msgspec.Struct, frozen=True):
-    """One statement: its text, and the names of its parameters in the order of their numbers."""
+    """One statement: its text, and the names of its parameters in the order of their numbers.
+
+    `session_function` is one that it calls and no caller may: it would outlast the statement, or change who runs it.
+    """
 
     text: bytes
     parameters: tuple[str, ...]
     kind: Kind = "data"
+    session_function: str | None = None
 
 
 def compiled(text: str) -> Statement:
@@ -36,5 +49,22 @@ def given(text: str) -> Statement:
         message = "an empty statement" if not count else f"{count} statements where one is expected"
         raise DatabaseError(message, sqlstate="42601", hint="Use Transaction.script for several statements.")
     (node,) = parsed.statements
-    kind: Kind = "data" if _DATA.issuperset(node) else "schema"
-    return Statement(parsed.source, parsed.parameters, kind)
+    makes_table = "intoClause" in node.get("SelectStmt", {})
+    kind: Kind = "data" if _DATA.issuperset(node) and not makes_table else "schema"
+    return Statement(parsed.source, parsed.parameters, kind, next(_session_functions(node), None))
+
+
+def _session_functions(tree: Node) -> Iterator[str]:
+    pending: list[Any] = [tree]  # and no recursion: a statement may be nested deeper than Python is
+    while pending:
+        part = pending.pop()
+        if isinstance(part, list):
+            pending += part
+        elif isinstance(part, dict):
+            pending += part.values()
+            if "funcname" in part:
+                *schema, name = (item["String"].get("sval", "") for item in part["funcname"])
+                if schema in ([], ["pg_catalog"]) and (
+                    name in _OF_THE_SESSION or name.startswith(_OF_THE_SESSION_PREFIXES)
+                ):
+                    yield name

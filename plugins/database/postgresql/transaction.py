@@ -66,7 +66,7 @@ class PostgresTransaction(EngineTransaction):
     def _run(self, statement: str | Compiled, params: Params) -> tuple[list[Row], int]:
         if isinstance(statement, Compiled):
             rights.check(statement, self._identity)
-        prepared = self._database.statement(statement)
+        prepared = self._database.statement(statement, self._identity)
         if prepared.kind == "schema":
             raise DatabaseError(
                 "the statement changes the schema",
