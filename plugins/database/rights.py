@@ -12,7 +12,8 @@ from kernel.identity import Identity
 UNRESTRICTED = "service_role"
 """The role of the project's own servers: no grant and no policy concerns it."""
 
-_OWNER = "postgres"
+OWNER = "postgres"
+"""What the kernel itself goes by where nobody asks, and who owns all functions, on SQLite."""
 
 
 def role_of(identity: Identity | None) -> str | None:
@@ -46,7 +47,7 @@ def setting(name: str, identity: Identity | None) -> str | None:
     ``jwt.role`` is the role as the claims have it, which the kernel itself has none of.
     """
     if name == "role":
-        return _OWNER if identity is None else identity.role
+        return OWNER if identity is None else identity.role
     if identity is None:
         return None
     if name == "jwt.role":

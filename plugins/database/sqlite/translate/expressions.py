@@ -9,6 +9,7 @@ import msgspec
 
 from kernel.contracts.catalogue import Table
 from kernel.contracts.database import DatabaseError
+from plugins.database.rights import OWNER
 from plugins.database.sqlite.names import text_literal
 from plugins.database.sqlite.stored import base_type, form_of
 from plugins.database.sqlite.translate import operators, types
@@ -262,6 +263,8 @@ def _value_function(fields: Node, scope: Scope) -> Expr:
     found = _VALUE_FUNCTIONS.get(fields["op"])
     if found is None or fields.get("typmod", -1) != -1:
         raise refused(f"the function {fields['op'].removeprefix('SVFOP_').lower()}")
+    if scope.as_owner and found.type == "name":
+        return found._replace(sql=text_literal(OWNER))
     return found
 
 

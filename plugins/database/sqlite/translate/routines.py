@@ -240,6 +240,7 @@ def body_scope(function: Routine, arguments: Sequence[Expr], scope: Scope) -> Sc
         scope.catalogue, scope.parameters, rights=None if function.security_definer else scope.rights
     )
     inner.inlined = scope.inlined | {(function.schema, function.signature)}
+    inner.as_owner = scope.as_owner or function.security_definer
     named = {}
     for place, (argument, value) in enumerate(zip(function.arguments, arguments, strict=True), 1):
         value = value._replace(

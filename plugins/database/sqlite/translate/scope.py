@@ -65,10 +65,10 @@ class Scope:
     """The names visible in one query, and those of the queries around it.
 
     `arguments` are those of the function whose body this is in, by name and as ``$1``, `inlined` that function and
-    those around it, `returned` the types that a write's RETURNING has to give. `reads` gathers the columns of tables
-    and views that the whole statement reads. `inside` counts the aggregates and GROUP BY expressions being emitted,
-    `bare` the columns outside of them. `rights` are those of the role that the statement is emitted for, or None
-    where they do not matter.
+    those around it, `returned` the types that a write's RETURNING has to give, `as_owner` that one of the functions
+    runs with its owner's rights. `reads` gathers the columns of tables and views that the whole statement reads.
+    `inside` counts the aggregates and GROUP BY expressions being emitted, `bare` the columns outside of them.
+    `rights` are those of the role that the statement is emitted for, or None where they do not matter.
     """
 
     def __init__(
@@ -87,6 +87,7 @@ class Scope:
         self.reads: set[tuple[str, str, str]] = set() if parent is None else parent.reads
         self.arguments: Mapping[str, Expr] | None = None if parent is None else parent.arguments
         self.inlined: frozenset[tuple[str, str]] = frozenset() if parent is None else parent.inlined
+        self.as_owner: bool = False if parent is None else parent.as_owner
         self.returned: Sequence[str] = ()
         self.merged: dict[str, Expr] = {}
         self.windows: set[str] = set()
@@ -105,7 +106,7 @@ class Scope:
         scope = Scope(self.catalogue, self.parameters, self.parent, self.rights)
         scope.ctes = dict(self.ctes)
         scope.reads = self.reads
-        scope.arguments, scope.inlined = self.arguments, self.inlined
+        scope.arguments, scope.inlined, scope.as_owner = self.arguments, self.inlined, self.as_owner
         return scope
 
     def apart(self) -> Scope:
