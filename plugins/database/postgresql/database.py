@@ -89,7 +89,7 @@ class PostgresDatabase:
         if isinstance(statement, Compiled):
             rights.check(statement, identity)
         prepared, caller = self.statement(statement, identity), caller_of(identity)
-        if prepared.kind == "schema":
+        if prepared.kind != "data":
             raise DatabaseError(
                 "a statement that does more than read, in a read-only transaction",
                 sqlstate="25006",
@@ -146,13 +146,18 @@ class PostgresDatabase:
         """Lend a session of who owns the schema; give it back to `owners`."""
         return self._lend(self.owners)
 
+    @property
+    def runtime(self) -> str | None:
+        """The login that takes on callers' roles, where it is not the one that owns the schema."""
+        return None if self.owners is self.connections else self.connections.login
+
     def prepare(self) -> None:
         """Make the standard roles and functions where they are missing."""
         session = self.owners.lend()
         try:
             preparing.prepare(session, TAKE_TURN)
-            if self.owners is not self.connections:
-                preparing.let_in(session, self.connections.login, TAKE_TURN)
+            if self.runtime is not None:
+                preparing.let_in(session, self.runtime, TAKE_TURN)
         finally:
             self.owners.returned(session)
 

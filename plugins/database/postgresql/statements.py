@@ -11,8 +11,9 @@ from kernel.contracts.database import DatabaseError
 from plugins.database import parser
 from plugins.database.parser import Node
 
-Kind = Literal["data", "schema"]
+Kind = Literal["data", "schema", "role"]
 
+_ROLES = frozenset({"CreateRoleStmt", "DropRoleStmt"})
 _DATA = frozenset({"SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 
 # By these a caller would take on another's rights, or leave something behind for whoever gets the connection next:
@@ -50,7 +51,9 @@ def given(text: str) -> Statement:
         raise DatabaseError(message, sqlstate="42601", hint="Use Transaction.script for several statements.")
     (node,) = parsed.statements
     makes_table = "intoClause" in node.get("SelectStmt", {})
-    kind: Kind = "data" if _DATA.issuperset(node) and not makes_table else "schema"
+    kind: Kind = "role" if _ROLES.issuperset(node) else "schema"
+    if _DATA.issuperset(node) and not makes_table:
+        kind = "data"
     return Statement(parsed.source, parsed.parameters, kind, next(_session_functions(node), None))
 
 

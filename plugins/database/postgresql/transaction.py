@@ -9,7 +9,7 @@ from kernel.identity import Identity
 from plugins.database import rights
 from plugins.database.changes import postgresql as changes
 from plugins.database.postgresql import catalogue as catalogues
-from plugins.database.postgresql import errors
+from plugins.database.postgresql import errors, roles
 from plugins.database.postgresql.callers import caller_of
 from plugins.database.postgresql.connections import Connections
 from plugins.database.postgresql.session import Session
@@ -67,7 +67,7 @@ class PostgresTransaction(EngineTransaction):
         if isinstance(statement, Compiled):
             rights.check(statement, self._identity)
         prepared = self._database.statement(statement, self._identity)
-        if prepared.kind == "schema":
+        if prepared.kind != "data":
             raise DatabaseError(
                 "the statement changes the schema",
                 sqlstate="25001",
@@ -130,8 +130,12 @@ class PostgresSchemaTransaction(PostgresTransaction):
         publishing = isinstance(statement, str) and changes.PUBLICATION in statement
         if publishing and changes.alters_publication(str(statement)):
             session.command(changes.CREATE_PUBLICATION)
+        prepared = self._database.statement(statement)
+        if prepared.kind == "role":
+            roles.run(session, prepared, self._database.runtime)
+            return [], 0
         # Not kept prepared: the next statement may change what it returns.
-        result = session.once(self._database.statement(statement), params)
+        result = session.once(prepared, params)
         if publishing:
             session.command(changes.RECONCILE)
         return result

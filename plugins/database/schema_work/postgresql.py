@@ -11,9 +11,9 @@ from kernel.contracts.database import Compiled, DatabaseError
 from kernel.contracts.schema import Dropped
 from plugins.database import parser
 from plugins.database.postgresql import catalogue as catalogues
+from plugins.database.postgresql import roles
 from plugins.database.postgresql.database import PostgresDatabase
 from plugins.database.postgresql.session import Session
-from plugins.database.postgresql.statements import Statement
 from plugins.database.schema_work.drops import drops
 from plugins.database.schema_work.postgresql_scratch import PostgresScratch, SharedScratch, make_room
 from plugins.database.schema_work.postgresql_transactions import Migrating
@@ -73,7 +73,7 @@ class PostgresSchemaWork:
             session.command(catalogues.CREATE_VERSION)
             for statement in parser.split(sql):
                 try:
-                    session.once(Statement(statement.encode(), ()), {})
+                    self._alone(session, statement)
                 except DatabaseError as error:
                     error.statement = statement
                     raise
@@ -82,6 +82,19 @@ class PostgresSchemaWork:
         finally:
             session.close()
             self._database.forget_catalogue()
+
+    def _alone(self, session: Session, text: str) -> None:
+        statement = self._database.statement(text)
+        if statement.kind != "role":
+            session.once(statement, {})
+            return
+        session.command(b"BEGIN READ WRITE")
+        try:
+            roles.run(session, statement, self._database.runtime)
+        except BaseException:
+            session.command(b"ROLLBACK")
+            raise
+        session.command(b"COMMIT")
 
     def statements(self, sql: str) -> list[str]:
         """Return the statements of a script."""
@@ -107,20 +120,20 @@ class PostgresSchemaWork:
                 make_room(session)
                 yield SharedScratch(self._database, session)
                 return
-            roles: list[str] = []
+            made: list[str] = []
             try:
                 database = self._open(name)
                 try:
                     database.prepare()
                     scratch = PostgresScratch(database, PostgresSchemaWork(database, self._open).alone)
-                    roles = scratch.roles
+                    made = scratch.roles
                     yield scratch
                 finally:
                     database.close()
             finally:
                 session.command(b"DROP DATABASE %s WITH (FORCE)" % name.encode())
-                for role in roles:
-                    session.command(b"DROP ROLE " + quoted(role).encode())
+                for role in made:
+                    roles.drop_unused(session, role)
         finally:
             session.close()
 
@@ -137,8 +150,3 @@ def _taken(session: Session) -> bool:
             raise
         return False
     return True
-
-
-def quoted(name: str) -> str:
-    """Return a name as an identifier."""
-    return '"' + name.replace('"', '""') + '"'
