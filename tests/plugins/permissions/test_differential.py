@@ -173,3 +173,14 @@ def test_every_statement_has_the_same_outcome_under_plain_policies(engines: Any)
         create policy sane on posts as restrictive with check (score is null or score < 100);
     """
     compare(engines, setup, STATEMENTS)
+
+
+def test_the_first_of_several_refusals_is_told_as_on_postgresql(engines: Any) -> None:
+    setup = """
+        grant select, insert, update on posts, members to anon;
+        create policy p0 on posts using (true) with check (false);
+        create policy p1 on posts as restrictive using (false);
+        create policy p2 on posts for insert with check (exists (select 1 from members where who = auth.uid()));
+        alter table posts enable row level security;
+    """
+    compare(engines, setup, ["insert into posts (id, title) values (1, 'z') on conflict (id) do nothing"])

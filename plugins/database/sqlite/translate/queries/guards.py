@@ -86,7 +86,9 @@ class Writing:
         listed = ", ".join(map(quote, every))
         given = f"{_GIVEN}({', '.join(map(quote, names))}) AS ({source}), " if names else ""
         new = f"SELECT {', '.join(values)}{f' FROM {_GIVEN}' if names else ''}"
-        check = " AND ".join(test.sql for test in tests)
+        *before, check = (test.sql for test in tests)
+        for test in reversed(before):  # CASE keeps their order, which AND does not: the first refusal is told
+            check = f"CASE WHEN {test} THEN {check} END"
         return every, (
             f"WITH {given}{_NEW}({listed}) AS MATERIALIZED ({new}) "
             f"SELECT * FROM {_NEW} AS {quote(self.table.name)} WHERE {check}"
