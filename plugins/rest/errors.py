@@ -26,6 +26,9 @@ _STATUS_BY_STATE = {
     "57P01": 503, "57": 500, "58": 500, "F0": 500, "HV": 500, "P0001": 400, "P0": 500, "XX": 500,
 }  # fmt: skip
 
+# Of an invalid value in general, and of the role that a statement was to run as (`Database.rights`).
+_UNKNOWN_ROLE = "22023"
+
 
 class RestError(Exception):
     """A request that cannot be answered; all of it may be shown to the client."""
@@ -88,7 +91,18 @@ def _database(error: DatabaseError, identity: Identity | None) -> RestError:
     if error.sqlstate == "42501" and (identity is None or identity.role == "anon"):
         status = 401
         headers = [("www-authenticate", "Bearer")]
+    elif error.sqlstate == _UNKNOWN_ROLE and identity is not None and _is_unknown(identity.role, error):
+        return RestError(
+            401,
+            "PGRST301",
+            f'the token names a role that does not exist: "{identity.role}"',
+            headers=[("www-authenticate", 'Bearer error="invalid_token"')],
+        )
     return RestError(status, error.sqlstate, error.message, error.detail, error.hint, headers=headers)
+
+
+def _is_unknown(role: str, error: DatabaseError) -> bool:
+    return error.message == f'role "{role}" does not exist'
 
 
 def _status(sqlstate: str) -> int:

@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from kernel.contracts.catalogue import Table
+from kernel.contracts.database import DatabaseError
 from kernel.identity import Identity
 from plugins.database import rights
 from plugins.database.postgresql.session import Caller
 
 
 def caller_of(identity: Identity | None) -> Caller | None:
-    """Return whom a statement is run for; None is the kernel itself."""
+    """Return whom a statement is run for; None is the kernel itself.
+
+    Raises `DatabaseError` (22023) for the one name that no role can have: to the server it means the login itself.
+    """
     if identity is None:
         return None
     role = rights.role_of(identity)
+    if role == "none":
+        raise DatabaseError('role "none" does not exist', sqlstate="22023")
     return Caller(None if role is None else role.encode(), rights.claims_of(identity).encode())
 
 
