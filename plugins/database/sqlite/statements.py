@@ -63,6 +63,21 @@ class Rebuild(msgspec.Struct, frozen=True):
     numbered: bool
 
 
+ROWS, OLD_ROWS, NEW_ROWS = "kernel::rows", "kernel::old", "kernel::new"
+"""How parameters begin that carry rows from one step to the next: what it returned, and what it changed."""
+
+
+class Step(msgspec.Struct, frozen=True):
+    """A part of a statement that runs before the rest, which finds its rows in a parameter called `ROWS` and `name`.
+
+    With the first step of a statement, which `begins` it, the tables are as it finds them.
+    """
+
+    sql: str
+    name: str
+    begins: bool = False
+
+
 class Plan(msgspec.Struct, frozen=True):
     """One statement of PostgreSQL's SQL in SQLite's.
 
@@ -70,7 +85,8 @@ class Plan(msgspec.Struct, frozen=True):
     statement in messages, `violation` is the error to raise where rows that are there do not fit and SQLite does
     not say what is wrong with them, `checked` the tables (as named in the file) whose foreign keys are to be
     looked at at once. `width` is the number of columns of the one row that a function's call returns, whatever
-    number the statement does.
+    number the statement does. `steps` come before `sql`; they note what they change in the `watched` tables (as named
+    in the file). `columns` are those that a statement with RETURNING gives: names and types.
     """
 
     kind: Kind
@@ -81,6 +97,9 @@ class Plan(msgspec.Struct, frozen=True):
     rebuilds: tuple[Rebuild, ...] = ()
     checked: tuple[str, ...] = ()
     width: int = 0
+    steps: tuple[Step, ...] = ()
+    watched: tuple[str, ...] = ()
+    columns: tuple[tuple[str, str], ...] = ()
 
 
 class Plans:

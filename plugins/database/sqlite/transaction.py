@@ -11,7 +11,7 @@ from kernel.contracts.database import Compiled, DatabaseError, DatabaseUnavailab
 from kernel.identity import Identity
 from plugins.database import rights
 from plugins.database.changes import sqlite as changes
-from plugins.database.sqlite import errors, rebuilding, violations
+from plugins.database.sqlite import errors, rebuilding, steps, violations
 from plugins.database.sqlite.catalogue import catalogue as catalogues
 from plugins.database.sqlite.connections import Guarded, run
 from plugins.database.sqlite.statements import Plan
@@ -108,8 +108,26 @@ class SqliteTransaction(EngineTransaction):
         return self._run_plan(self._plan(statement), params)
 
     def _run_plan(self, plan: Plan, params: Params) -> tuple[list[Row], int]:
-        rows, count = self._execute(plan.sql, params)
+        rows, count = self._run_steps(plan, params) if plan.steps else self._execute(plan.sql, params)
         return (rows[:1] or [(None,) * plan.width] if plan.width else rows), count
+
+    def _run_steps(self, plan: Plan, params: Params) -> tuple[list[Row], int]:
+        connection = self._open().connection
+        hung = steps.hanging(connection)
+        with steps.carried(connection, plan) as carried:
+            for step in plan.steps:
+                carried.begin(step)
+                carried.keep(step, self._execute(step.sql, {**params, **carried.params})[0])
+            result = self._execute(plan.sql, {**params, **carried.params})
+            if not hung and steps.hanging(connection):
+                self._check_references()
+        return result
+
+    def _check_references(self, pragma: str = "foreign_key_check") -> None:
+        connection = self._open().connection
+        broken = connection.execute(f"PRAGMA {pragma}").fetchall()
+        if broken:
+            raise violations.missing_row(broken[0], connection, self._known())
 
     def _execute(self, sql: str, params: Params) -> tuple[list[Row], int]:
         writer = self._open()
@@ -173,12 +191,6 @@ class SqliteSchemaTransaction(SqliteTransaction):
         changes.create_triggers(connection, self._catalogue, plan.changes)
         for table in plan.checked:
             self._check_references(f"foreign_key_check({table})")
-
-    def _check_references(self, pragma: str = "foreign_key_check") -> None:
-        connection = self._open().connection
-        broken = connection.execute(f"PRAGMA {pragma}").fetchall()
-        if broken:
-            raise violations.missing_row(broken[0], connection, self._known())
 
     def _before_commit(self, connection: apsw.Connection) -> None:
         self._check_references()

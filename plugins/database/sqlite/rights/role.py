@@ -16,6 +16,7 @@ from plugins.database.sqlite.rights.access import Access
 from plugins.database.sqlite.rights.trees import any_of, folded, policy_tree
 from plugins.database.sqlite.translate import expressions
 from plugins.database.sqlite.translate.nodes import Node, kind_of
+from plugins.database.sqlite.translate.queries.snapshots import Snapshot
 from plugins.database.sqlite.translate.scope import Item, Scope, file_name, table_types
 
 UNRESTRICTED = "service_role"
@@ -45,6 +46,7 @@ class RoleRights:
         self.barrier = barrier
         self._bypasses = known.bypasses_row_security
         self.noted: list[Access] = []
+        self.snapshot = Snapshot()
         self._path: list[tuple[str, str]] = []
 
     def access(self, table: Table, *privileges: str) -> Access:
@@ -68,12 +70,17 @@ class RoleRights:
         if table.kind == "view":
             return self._view(table)
         if not self.restricts(table):
-            return f"main.{file_name(table)}"
+            return self._rows(table)
         visible = self.visible(table, "select").sql
         limit = (
             " LIMIT -1" if self.barrier else ""
         )  # which keeps SQLite from merging the query into the outer one
-        return f"(SELECT * FROM main.{file_name(table)} AS {quote(table.name)} WHERE {visible}{limit})"
+        return f"(SELECT * FROM {self._rows(table)} AS {quote(table.name)} WHERE {visible}{limit})"
+
+    def _rows(self, table: Table) -> str:
+        """Return all rows of a table, as the statement found them."""
+        rows = self.snapshot.source(table)
+        return f"main.{file_name(table)}" if rows is None else f"({rows})"
 
     def restricts(self, table: Table) -> bool:
         """Tell whether policies concern the role on this table."""
@@ -138,16 +145,16 @@ class RoleRights:
         return sql
 
     def _view(self, view: Table) -> str:
+        from plugins.database.sqlite.translate.queries.sources import view_source
+
         if not view.security_invoker or view.definition is None:
             name = f"main.{file_name(view)}"
+            if self.snapshot:
+                name = view_source(view, Scope(self.catalogue, (), snapshot=self.snapshot))
             return f"(SELECT * FROM {name} LIMIT -1)" if self.barrier else name
-        from plugins.database.sqlite.translate.queries.select import emit_query
-
         _, fields = kind_of(parser.parse(view.definition).statements[0])
         with self._behind_barrier(leaks.leaks(fields["query"])):
-            query = emit_query(kind_of(fields["query"])[1], Scope(self.catalogue, (), rights=self))
-        listed = ", ".join(map(quote, view.columns))
-        return f"(WITH q({listed}) AS ({query.sql}) SELECT * FROM q)"
+            return view_source(view, Scope(self.catalogue, (), rights=self))
 
     @contextmanager
     def _within(self, table: Table, policies: tuple[Policy, ...]) -> Iterator[None]:

@@ -17,12 +17,13 @@ from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.catalogue.definitions import CALLED, Routine
 from plugins.database.sqlite.catalogue.kinds import DomainType
 from plugins.database.sqlite.names import quote
-from plugins.database.sqlite.statements import Plan
+from plugins.database.sqlite.statements import Plan, Step
 from plugins.database.sqlite.stored import base_type
 from plugins.database.sqlite.translate import expressions, types
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
 from plugins.database.sqlite.translate.queries.carried import packed_query
 from plugins.database.sqlite.translate.queries.select import Query, emit_query
+from plugins.database.sqlite.translate.queries.steps import writes_within
 from plugins.database.sqlite.translate.scope import Expr, Scope
 
 _TEXTS = re.compile(r"'(?:[^']|'')*'")
@@ -106,7 +107,12 @@ def _fit(
 
 def writes(function: Routine, catalogue: Catalogue) -> bool:
     """Tell whether a function's body writes, itself or by a function that it calls."""
-    return any("SelectStmt" not in node or _calls_a_writer(node, catalogue) for node in function.statements)
+    return not all(_reads(node, catalogue) for node in function.statements)
+
+
+def _reads(node: Node, catalogue: Catalogue) -> bool:
+    kind, fields = kind_of(node)
+    return kind == "SelectStmt" and not writes_within(fields) and not _calls_a_writer(node, catalogue)
 
 
 def _calls_a_writer(tree: object, catalogue: Catalogue) -> bool:
@@ -236,9 +242,8 @@ def _check_callable(function: Routine, scope: Scope) -> None:
 
 def body_scope(function: Routine, arguments: Sequence[Expr], scope: Scope) -> Scope:
     """Return the scope of a function's body."""
-    inner = Scope(
-        scope.catalogue, scope.parameters, rights=None if function.security_definer else scope.rights
-    )
+    rights = None if function.security_definer else scope.rights
+    inner = Scope(scope.catalogue, scope.parameters, rights=rights, snapshot=scope.snapshot)
     inner.inlined = scope.inlined | {(function.schema, function.signature)}
     inner.as_owner = scope.as_owner or function.security_definer
     named = {}
@@ -306,9 +311,13 @@ def emit_writing_call(fields: Node, scope: Scope) -> Plan | None:
             raise refused(
                 f"an argument of {function.name}() that is another value each time", hint="Bind it."
             )
-    pieces = _statements(call, scope)
+    plans = _statements(call, scope)
     width = 0 if function.returns_set else len(result_columns(function, scope.catalogue))
-    return Plan("write", "; ".join(pieces), "SELECT", width=width)
+    if not any(plan.steps for plan in plans):
+        return Plan("write", "; ".join(plan.sql for plan in plans), "SELECT", width=width)
+    steps = [step for plan in plans for step in (*plan.steps, Step(plan.sql, "done"))]
+    watched = tuple(dict.fromkeys(table for plan in plans for table in plan.watched))
+    return Plan("write", steps[-1].sql, "SELECT", width=width, steps=tuple(steps[:-1]), watched=watched)
 
 
 def _only_call(fields: Node) -> Node | None:
@@ -330,28 +339,28 @@ def _only_call(fields: Node) -> Node | None:
     return dict(node["FuncCall"]) if "FuncCall" in node else None
 
 
-def _statements(call: Call, scope: Scope) -> list[str]:
+def _statements(call: Call, scope: Scope) -> list[Plan]:
     """Return what a call of a function that writes runs; only the last of it returns rows."""
     from plugins.database.sqlite.translate.statements import emit_data
 
     function = call.function
-    pieces: list[str] = []
+    plans: list[Plan] = []
     for place, node in enumerate(function.statements, 1):
         inner = body_scope(function, call.arguments, scope)
         is_last = place == len(function.statements) and function.returns != "void"
         kind, fields = kind_of(node)
         if is_last:
             inner.returned = result_types(function, scope.catalogue)
-            if kind == "SelectStmt" and not _calls_a_writer(node, scope.catalogue):
-                pieces.append(emit_query(fields, inner, inner.returned).sql)
+            if _reads(node, scope.catalogue):
+                plans.append(Plan("read", emit_query(fields, inner, inner.returned).sql, "SELECT"))
                 continue
             if kind != "SelectStmt" and "returningClause" not in fields:
                 raise mismatch(function)
-        elif kind == "SelectStmt" and not _calls_a_writer(node, scope.catalogue):
+        elif _reads(node, scope.catalogue):
             continue  # what it reads goes nowhere
         elif "returningClause" in fields:
             fields = {name: value for name, value in fields.items() if name != "returningClause"}
-        pieces.append(emit_data({kind: fields}, inner).sql)
+        plans.append(emit_data({kind: fields}, inner))
     if function.returns == "void":
-        pieces.append("SELECT ''")
-    return pieces
+        plans.append(Plan("read", "SELECT ''", "SELECT"))
+    return plans

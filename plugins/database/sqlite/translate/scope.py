@@ -15,6 +15,7 @@ from plugins.database.sqlite.stored import base_type, form_of
 if TYPE_CHECKING:
     from plugins.database.sqlite.rights.access import Access
     from plugins.database.sqlite.rights.role import RoleRights
+    from plugins.database.sqlite.translate.queries.snapshots import Snapshot
 
 
 class Expr(NamedTuple):
@@ -32,6 +33,13 @@ class Expr(NamedTuple):
     modified: str | None = None
     is_null: bool = False
     argument: str | None = None
+
+
+class Common(NamedTuple):
+    """A WITH query: its columns' types, and what FROM reads for it."""
+
+    columns: Mapping[str, str]
+    source: str
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -68,7 +76,8 @@ class Scope:
     those around it, `returned` the types that a write's RETURNING has to give, `as_owner` that one of the functions
     runs with its owner's rights. `reads` gathers the columns of tables and views that the whole statement reads.
     `inside` counts the aggregates and GROUP BY expressions being emitted, `bare` the columns outside of them.
-    `rights` are those of the role that the statement is emitted for, or None where they do not matter.
+    The `snapshot`, where there is one, is that of a statement whose parts run one after the other. `rights` are those
+    of the role that the statement is emitted for, or None where they do not matter.
     """
 
     def __init__(
@@ -77,13 +86,15 @@ class Scope:
         parameters: tuple[str, ...],
         parent: Scope | None = None,
         rights: RoleRights | None = None,
+        snapshot: Snapshot | None = None,
     ) -> None:
         self.catalogue = catalogue
         self.parameters = parameters
         self.parent = parent
         self.rights: RoleRights | None = rights if parent is None else parent.rights
         self.items: list[Item] = []
-        self.ctes: dict[str, Mapping[str, str]] = {} if parent is None else dict(parent.ctes)
+        self.snapshot: Snapshot | None = snapshot if parent is None else parent.snapshot
+        self.ctes: dict[str, Common] = {} if parent is None else dict(parent.ctes)
         self.reads: set[tuple[str, str, str]] = set() if parent is None else parent.reads
         self.arguments: Mapping[str, Expr] | None = None if parent is None else parent.arguments
         self.inlined: frozenset[tuple[str, str]] = frozenset() if parent is None else parent.inlined
@@ -105,7 +116,7 @@ class Scope:
         """Return the scope of a subquery in FROM, which does not see what stands beside it there."""
         scope = Scope(self.catalogue, self.parameters, self.parent, self.rights)
         scope.ctes = dict(self.ctes)
-        scope.reads = self.reads
+        scope.reads, scope.snapshot = self.reads, self.snapshot
         scope.arguments, scope.inlined, scope.as_owner = self.arguments, self.inlined, self.as_owner
         return scope
 

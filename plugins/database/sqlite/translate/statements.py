@@ -12,6 +12,7 @@ from plugins.database.sqlite.rights.role import UNRESTRICTED, RoleRights
 from plugins.database.sqlite.statements import Plan
 from plugins.database.sqlite.translate.nodes import Node, kind_of, refused
 from plugins.database.sqlite.translate.queries.select import emit_query
+from plugins.database.sqlite.translate.queries.steps import emit_in_steps, writes_within
 from plugins.database.sqlite.translate.queries.truncation import emit_truncate
 from plugins.database.sqlite.translate.queries.writes import emit_delete, emit_insert, emit_update
 from plugins.database.sqlite.translate.routines import emit_writing_call
@@ -55,12 +56,11 @@ def emit_statement(node: Node, parsed: Parsed, catalogue: Catalogue, role: str |
     """
     kind, fields = kind_of(node)
     try:
-        data = _DATA.get(kind)
-        if data is not None:
+        if kind in _DATA:
             rights = None
             if role not in (None, UNRESTRICTED):
                 rights = RoleRights(catalogue, role, barrier=leaks(node))
-            plan = data(fields, Scope(catalogue, parsed.parameters, rights=rights))
+            plan = emit_data(node, Scope(catalogue, parsed.parameters, rights=rights))
             if rights is not None:
                 rights.check()
             return plan
@@ -80,6 +80,8 @@ def emit_statement(node: Node, parsed: Parsed, catalogue: Catalogue, role: str |
 def emit_data(node: Node, scope: Scope) -> Plan:
     """Return the plan of a statement on rows."""
     kind, fields = kind_of(node)
+    if writes_within(fields):
+        return emit_in_steps(kind, fields, scope, _DATA)
     return _DATA[kind](fields, scope)
 
 
@@ -100,7 +102,7 @@ def _select(fields: Node, scope: Scope) -> Plan:
     written = emit_writing_call(fields, scope)
     if written is not None:
         return written
-    return Plan("read", emit_query(fields, scope).sql, "SELECT")
+    return Plan("read", emit_query(fields, scope, scope.returned).sql, "SELECT")
 
 
 def _drop(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:

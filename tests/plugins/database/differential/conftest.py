@@ -70,6 +70,12 @@ class Engines:
             with database.schema_transaction() as transaction:
                 transaction.script(sql)
 
+    def both(self, statement: str) -> None:
+        """Run a statement in both, for good."""
+        for database in (self.sqlite, self.postgresql):
+            with database.transaction() as transaction:
+                transaction.query(statement)
+
     def outcomes(
         self, *statements: str, params: Mapping[str, Any] | None = None
     ) -> list[tuple[Outcome, Outcome]]:

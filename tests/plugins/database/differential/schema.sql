@@ -9,3 +9,7 @@ insert into s (t_id, qty, label) values (1,5,'p'),(1,7,'q'),(2,1,'r'),(4,2,null)
 create function of_t(x bigint) returns setof s language sql stable as $$ select * from s where t_id = x $$;
 create function ids(x bigint) returns setof bigint language sql stable as $$ select id from s where t_id = x $$;
 create function tot(x bigint) returns table (q bigint, c bigint) language sql stable as $$ select sum(qty), count(*) from s where s.t_id = x $$;
+create function move(x int) returns bigint language sql as $$ with gone as (delete from s where qty > x returning *) insert into s (qty, label) select qty, label || '!' from gone; select count(*) from s where label like '%!' $$;
+create function swap(x bigint) returns setof s language sql as $$ with a as (update s set qty = qty + 1 where id = x returning *) update s set label = s.label || a.qty from a where s.id = a.id + 1 returning s.* $$;
+create function take(x int) returns setof s language sql as $$ with gone as (delete from s where qty > x returning *) select * from gone $$;
+create view low as select id, qty, label from s where qty < 5;

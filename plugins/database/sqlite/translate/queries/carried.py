@@ -13,7 +13,7 @@ from plugins.database.sqlite.translate.scope import Item
 
 _DOCUMENTS = frozenset({"json", "jsonb", "record"})
 
-Columns = Sequence[tuple[str, str]]
+Columns = tuple[tuple[str, str], ...]
 
 
 def packed(values: Sequence[tuple[str, str]]) -> str:

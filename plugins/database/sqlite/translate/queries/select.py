@@ -27,7 +27,7 @@ from plugins.database.sqlite.translate.queries.ranked import (
 )
 from plugins.database.sqlite.translate.queries.sources import emit_from, renamed
 from plugins.database.sqlite.translate.queries.windows import emit_definition
-from plugins.database.sqlite.translate.scope import Expr, Scope
+from plugins.database.sqlite.translate.scope import Common, Expr, Scope
 
 _FIELDS = (
     "distinctClause", "targetList", "fromClause", "whereClause", "groupClause", "havingClause", "windowClause",
@@ -86,19 +86,17 @@ def _common_table(fields: Node, scope: Scope, *, recursive: bool) -> str:
     only(fields, "WITH", "ctename", "aliascolnames", "ctematerialized", "ctequery")
     kind, query_fields = kind_of(fields["ctequery"])
     if kind != "SelectStmt":
-        raise refused(
-            "WITH over a statement that writes",
-            hint="Write in statements of their own, within one transaction.",
-        )
+        message = "WITH clause containing a data-modifying statement must be at the top level"
+        raise DatabaseError(message, sqlstate="0A000")
     name, inner = fields["ctename"], scope.nested()
     names = strings(fields.get("aliascolnames", []))
     if recursive and "larg" in query_fields:
         first = emit_query(query_fields["larg"], inner.nested())
         columns = renamed(first.columns, names)
-        inner.ctes[name] = dict(columns)
+        inner.ctes[name] = Common(dict(columns), quote(name))
     query = emit_query(query_fields, inner)
     columns = renamed(query.columns, names)
-    scope.ctes[name] = dict(columns)
+    scope.ctes[name] = Common(dict(columns), quote(name))
     words = {"CTEMaterializeAlways": " MATERIALIZED", "CTEMaterializeNever": " NOT MATERIALIZED"}
     hint = words.get(fields.get("ctematerialized", ""), "")
     listed = ", ".join(quote(column) for column, _ in columns)
@@ -138,7 +136,7 @@ def _select(fields: Node, scope: Scope, expected: Sequence[str | None]) -> tuple
     if scope.aggregated and not aggregated:
         check_grouping(fields, scope)
         raise refused("an aggregate in ORDER BY and nowhere else")
-    return Query(sql, _columns(outputs), scope.aggregated and "groupClause" not in fields), order
+    return Query(sql, columns_of(outputs), scope.aggregated and "groupClause" not in fields), order
 
 
 def _ranked(
@@ -151,7 +149,7 @@ def _ranked(
         ranked = emit_with_ties(fields, outputs, tail, scope, count, offset)
     else:
         ranked = emit_distinct_on(fields, outputs, tail, scope)
-    return Query(ranked.sql, _columns(outputs)), ranked.order
+    return Query(ranked.sql, columns_of(outputs)), ranked.order
 
 
 def _check_plain(scope: Scope, clause: str) -> None:
@@ -159,7 +157,8 @@ def _check_plain(scope: Scope, clause: str) -> None:
         raise DatabaseError(f"aggregate functions are not allowed in {clause}", sqlstate="42803")
 
 
-def _columns(outputs: list[Expr]) -> tuple[tuple[str, str], ...]:
+def columns_of(outputs: Sequence[Expr]) -> tuple[tuple[str, str], ...]:
+    """Return the names and declared types of a select list's columns."""
     return tuple((item.name, item.modified or item.type or "text") for item in outputs)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from kernel.contracts.catalogue import Table
 from kernel.contracts.database import DatabaseError
+from plugins.database import parser
 from plugins.database.sqlite.names import quote
 from plugins.database.sqlite.translate import expressions
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
@@ -48,19 +50,45 @@ def emit_relation(fields: Node, scope: Scope) -> str:
     alias = alias_fields.get("aliasname", fields["relname"])
     common = scope.ctes.get(fields["relname"]) if "schemaname" not in fields else None
     if common is not None:
-        scope.add(Item(alias, common))
-        return f"{quote(fields['relname'])} AS {quote(alias)}"
+        if not common.source:
+            message = f'WITH query "{fields["relname"]}" does not have a RETURNING clause'
+            raise DatabaseError(message, sqlstate="0A000")
+        scope.add(Item(alias, common.columns))
+        return f"{common.source} AS {quote(alias)}"
     table = scope.table(fields)
     rights = scope.rights
     access = None if rights is None else rights.access(table, "select")
     scope.add(Item(alias, table_types(table), table=table, access=access))
+    earlier = _as_it_was(table, scope)
     if rights is not None:
         source = rights.source(table)
+    elif earlier is not None:
+        source = earlier
     else:
         # By the name of its database a table is never mistaken for a query of WITH around it.
         hidden = fields["relname"] in scope.ctes or scope.inlined
         source = f"main.{file_name(table)}" if hidden else file_name(table)
     return f"{source} AS {quote(alias)}"
+
+
+def _as_it_was(table: Table, scope: Scope) -> str | None:
+    """Return a table or a view as a statement found it whose earlier parts have written; None where nothing has."""
+    if not scope.snapshot:
+        return None
+    if table.kind != "view":
+        rows = scope.snapshot.source(table)
+        return None if rows is None else f"({rows})"
+    return view_source(table, Scope(scope.catalogue, (), snapshot=scope.snapshot))
+
+
+def view_source(view: Table, scope: Scope) -> str:
+    """Return the query of a view, in a scope that sees nothing else."""
+    from plugins.database.sqlite.translate.queries.select import emit_query
+
+    _, fields = kind_of(parser.parse(view.definition or "").statements[0])
+    query = emit_query(kind_of(fields["query"])[1], scope)
+    listed = ", ".join(map(quote, view.columns))
+    return f"(WITH q({listed}) AS ({query.sql}) SELECT * FROM q)"
 
 
 def _subselect(fields: Node, scope: Scope) -> str:

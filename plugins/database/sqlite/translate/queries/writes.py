@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import msgspec
+
 from kernel.contracts.catalogue import Column, Table
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.names import quote, rowid_of, text_literal
@@ -11,8 +13,9 @@ from plugins.database.sqlite.statements import Plan
 from plugins.database.sqlite.stored import base_type, fit
 from plugins.database.sqlite.translate import expressions, types
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused
-from plugins.database.sqlite.translate.queries import guards
-from plugins.database.sqlite.translate.queries.select import emit_query, emit_targets, emit_with
+from plugins.database.sqlite.translate.queries import guards, joined
+from plugins.database.sqlite.translate.queries.carried import Columns
+from plugins.database.sqlite.translate.queries.select import columns_of, emit_query, emit_targets, emit_with
 from plugins.database.sqlite.translate.queries.sources import emit_from
 from plugins.database.sqlite.translate.queries.targets import Target
 from plugins.database.sqlite.translate.schema.tables.defaults import default_value, makes_own_value
@@ -41,11 +44,12 @@ def emit_insert(fields: Node, scope: Scope) -> Plan:
         if "onConflictClause" in fields
         else None
     )
-    returning = _returning(fields, target, scope)
+    returning, returned = _returning(fields, target, scope)
     names, source = writing.rows(names, source)
     listed = f" ({', '.join(map(quote, names))})" if names else ""
     merged = "" if conflict is None else conflict()
-    return Plan("write", f"{with_sql}INSERT INTO {target.sql}{listed} {source}{merged}{returning}", "INSERT")
+    sql = f"{with_sql}INSERT INTO {target.sql}{listed} {source}{merged}{returning}"
+    return Plan("write", sql, "INSERT", columns=returned)
 
 
 def _insert_columns(cols: list[Node] | None, target: Target, select: Node) -> list[Column]:
@@ -301,18 +305,25 @@ def emit_update(fields: Node, scope: Scope) -> Plan:
     if "fromClause" in fields:
         from_sql = " FROM " + ", ".join(emit_from(item, scope) for item in fields["fromClause"])
     sets = _assignments(fields["targetList"], target, scope)
-    test = target.where(_where(fields, scope))
-    returning = _returning(fields, target, scope)
-    sql = (
-        f"UPDATE {target.sql} SET {_listed(writing.changed(sets))}{from_sql}{writing.where(test)}{returning}"
-    )
-    return Plan("write", with_sql + sql, "UPDATE")
+    test = target.where(_where(fields, scope, target))
+    if from_sql and "returningClause" in fields:
+        outputs = _outputs(fields, joined.returned_scope(scope, target, len(sets)), scope)
+        source = f"{target.sql}, {from_sql.removeprefix(' FROM ')}{writing.where(test)}"
+        plan = joined.updated(scope, target, source, writing.changed(sets), outputs)
+        return _with(with_sql, msgspec.structs.replace(plan, columns=columns_of(outputs)))
+    returning, columns = _returning(fields, target, scope)
+    changed = _listed(writing.changed(sets))
+    sql = f"UPDATE {target.sql} SET {changed}{from_sql}{writing.where(test)}{returning}"
+    return Plan("write", with_sql + sql, "UPDATE", columns=columns)
 
 
-def _where(fields: Node, scope: Scope) -> str | None:
+def _where(fields: Node, scope: Scope, target: Target) -> str | None:
+    """Return the test for rows to be changed, which are still as the statement found them."""
+    untouched = scope.snapshot.untouched(target.table, target.alias) if scope.snapshot else None
     if "whereClause" not in fields:
-        return None
-    return expressions.condition(fields["whereClause"], scope, "WHERE")
+        return untouched
+    test = expressions.condition(fields["whereClause"], scope, "WHERE")
+    return test if untouched is None else f"({untouched} AND {test})"
 
 
 def emit_delete(fields: Node, scope: Scope) -> Plan:
@@ -323,24 +334,42 @@ def emit_delete(fields: Node, scope: Scope) -> Plan:
     scope.add(target.item())
     writing = guards.writing(target, scope, "delete")
     using = [emit_from(item, scope) for item in fields.get("usingClause", ())]
-    test = target.where(_where(fields, scope))
-    returning = _returning(fields, target, scope)
+    test = target.where(_where(fields, scope, target))
+    if using and "returningClause" in fields:
+        outputs = _outputs(fields, scope, scope)
+        source = f"{', '.join([target.sql, *using])}{writing.where(test)}"
+        return _with(with_sql, joined.deleted(target, source, outputs))
+    returning, columns = _returning(fields, target, scope)
     where = writing.where(test)
     if using:
         rowid = rowid_of(target.table.columns)
         inner = f"SELECT {quote(target.alias)}.{rowid} FROM {target.sql}, {', '.join(using)}{where}"
         where = f" WHERE {rowid} IN ({inner})"
-    return Plan("write", f"{with_sql}DELETE FROM {target.sql}{where}{returning}", "DELETE")
+    return Plan("write", f"{with_sql}DELETE FROM {target.sql}{where}{returning}", "DELETE", columns=columns)
 
 
-def _returning(fields: Node, target: Target, scope: Scope) -> str:
+def _with(with_sql: str, plan: Plan) -> Plan:
+    """Return a plan whose first step sees the statement's WITH queries."""
+    first, *others = plan.steps
+    first = msgspec.structs.replace(first, sql=with_sql + first.sql)
+    return msgspec.structs.replace(plan, steps=(first, *others))
+
+
+def _returning(fields: Node, target: Target, scope: Scope) -> tuple[str, Columns]:
+    """Emit RETURNING of a statement's own table, with its columns' names and types."""
     if "returningClause" not in fields:
-        return ""
-    clause = fields["returningClause"]
-    only(clause, "RETURNING", "exprs")
+        return "", ()
     inner = scope.apart()
     inner.add(target.item(quote))
+    outputs = _outputs(fields, inner, scope)
+    listed = ", ".join(f"{item.sql} AS {quote(item.name)}" for item in outputs)
+    return f" RETURNING {listed}", columns_of(outputs)
+
+
+def _outputs(fields: Node, inner: Scope, scope: Scope) -> list[Expr]:
+    clause = fields["returningClause"]
+    only(clause, "RETURNING", "exprs")
     outputs = emit_targets(clause["exprs"], inner, scope.returned)
     if scope.returned and len(outputs) != len(scope.returned):
         raise DatabaseError("return type mismatch in a function's RETURNING", sqlstate="42P13")
-    return " RETURNING " + ", ".join(f"{item.sql} AS {quote(item.name)}" for item in outputs)
+    return outputs
