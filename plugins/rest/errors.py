@@ -6,6 +6,10 @@ import msgspec
 
 from kernel.contracts.database import DatabaseError, DatabaseUnavailable
 from kernel.contracts.records import (
+    AmbiguousRelationship,
+    NoRelationship,
+    NotEmbedded,
+    NotToOne,
     RecordsError,
     TooManyAffected,
     UnknownColumn,
@@ -13,6 +17,7 @@ from kernel.contracts.records import (
     Unsupported,
     WrongCount,
 )
+from kernel.contracts.relationships import Relationship, Side
 from kernel.http import HeaderList, Problem, Response
 from kernel.identity import Identity
 
@@ -38,7 +43,7 @@ class RestError(Exception):
         status: int,
         code: str,
         message: str,
-        details: str | None = None,
+        details: str | list[dict[str, str]] | None = None,
         hint: str | None = None,
         *,
         headers: HeaderList | None = None,
@@ -74,6 +79,18 @@ def translate(error: RecordsError | DatabaseError, identity: Identity | None) ->
         case UnknownColumn():
             message = f"Could not find the '{error.column}' column of '{error.table}' in the schema cache"
             return RestError(400, "PGRST204", message)
+        case NoRelationship():
+            return _no_relationship(error)
+        case AmbiguousRelationship():
+            return _ambiguous(error)
+        case NotEmbedded():
+            return not_embedded(error.name)
+        case NotToOne():
+            message = f"A related order on '{error.relation}' is not possible"
+            details = (
+                f"'{error.table}' and '{error.relation}' do not form a many-to-one or one-to-one relationship"
+            )
+            return RestError(400, "PGRST118", message, details)
         case WrongCount():
             message = "Cannot coerce the result to a single JSON object"
             return RestError(406, "PGRST116", message, f"The result contains {error.count} rows")
@@ -83,6 +100,61 @@ def translate(error: RecordsError | DatabaseError, identity: Identity | None) ->
         case Unsupported():
             return not_implemented(str(error))
     raise error
+
+
+def _no_relationship(error: NoRelationship) -> RestError:
+    between = f"between '{error.table}' and '{error.relation}'"
+    message = f"Could not find a relationship {between} in the schema cache"
+    using = f" using the hint '{error.hint}'" if error.hint is not None else ""
+    details = (
+        f"Searched for a foreign key relationship {between}{using} in the schema '{error.schema}', "
+        "but no matches were found."
+    )
+    meant = error.suggestion
+    hint = None if meant is None else f"Perhaps you meant '{meant}' instead of '{error.relation}'."
+    return RestError(400, "PGRST200", message, details, hint)
+
+
+def _ambiguous(error: AmbiguousRelationship) -> RestError:
+    name = error.relation
+    message = f"Could not embed because more than one relationship was found for '{error.table}' and '{name}'"
+    ways = ", ".join(f"'{found.target}!{_telling(found)}'" for found in error.candidates)
+    hint = (
+        f"Try changing '{name}' to one of the following: {ways}. "
+        "Find the desired relationship in the 'details' key."
+    )
+    return RestError(300, "PGRST201", message, [_described(found) for found in error.candidates], hint)
+
+
+def _telling(found: Relationship) -> str:
+    """Return the hint that tells one relationship from others: its foreign key, or the table between."""
+    return found.junction.table if found.junction is not None else _side(found).constraint
+
+
+def _described(found: Relationship) -> dict[str, str]:
+    if found.junction is not None:
+        near, far = found.junction.near, found.junction.far
+        how = (
+            f"{found.junction.table} using {near.constraint}{_listed(near.columns)} "
+            f"and {far.constraint}{_listed(far.columns)}"
+        )
+    else:
+        side = _side(found)
+        how = (
+            f"{side.constraint} using {found.table}{_listed(side.columns)} "
+            f"and {found.target}{_listed(side.related_columns)}"
+        )
+    embedding = f"{found.table} with {found.target}"
+    return {"cardinality": found.cardinality, "relationship": how, "embedding": embedding}
+
+
+def _side(found: Relationship) -> Side:
+    assert found.side is not None  # noqa: S101 - the contract: one of the two is there
+    return found.side
+
+
+def _listed(columns: tuple[str, ...]) -> str:
+    return f"({', '.join(columns)})"
 
 
 def _database(error: DatabaseError, identity: Identity | None) -> RestError:

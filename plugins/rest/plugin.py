@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated
-
-import msgspec
 
 from kernel.contracts.database import Database, DatabaseError
 from kernel.contracts.keys import Keys
@@ -14,24 +11,10 @@ from kernel.http import Problem, Request, Response
 from kernel.plugin import Plugin, hookimpl
 from kernel.routing import Route
 from plugins.rest.errors import RestError, of_problem, translate, unsupported_method
+from plugins.rest.settings import RestSettings
 
 _TABLE = "/rest/v1/{table}"
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-
-
-class RestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Settings of the REST API."""
-
-    schemas: Annotated[
-        tuple[str, ...],
-        msgspec.Meta(
-            min_length=1, description="The schemas it shows; the first one where a request names none."
-        ),
-    ] = ("public",)
-    max_rows: Annotated[
-        Annotated[int, msgspec.Meta(ge=1)] | None,
-        msgspec.Meta(description="The most rows that one read answers with, whatever it asks for."),
-    ] = None
 
 
 class RestPlugin(Plugin):
@@ -47,7 +30,7 @@ class RestPlugin(Plugin):
         """Return a route for each method on a table, and the refusal of every other path."""
         from plugins.rest.routes import Tables
 
-        tables = Tables(self.kernel.services[Records], self.settings.schemas, self.settings.max_rows)
+        tables = Tables(self.kernel.services[Records], self.settings)
         database = self.kernel.services.get(Database)
         nearby = database is not None and database.engine == "sqlite"  # a server would have to be waited for
         yield Route("GET", _TABLE, tables.read, inline=nearby, summary="Read rows of a table")

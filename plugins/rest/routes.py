@@ -18,8 +18,10 @@ from plugins.rest import ranges
 from plugins.rest.accept import CONTENT_TYPES, Shape, wanted_shape
 from plugins.rest.errors import RestError, translate
 from plugins.rest.language.query import Query, QueryParser
+from plugins.rest.language.selection import Selection
 from plugins.rest.payload import Payload, payload
 from plugins.rest.prefer import NONE, Preferences, preferences
+from plugins.rest.settings import RestSettings
 
 P = ParamSpec("P")
 
@@ -52,11 +54,12 @@ def answering(handler: Callable[P, Response]) -> Callable[P, Response]:
 class Tables:
     """The methods on a table."""
 
-    def __init__(self, records: Records, schemas: tuple[str, ...], max_rows: int | None) -> None:
+    def __init__(self, records: Records, settings: RestSettings) -> None:
         self._records = records
-        self._schemas = schemas
-        self._max_rows = max_rows
-        self._parser = QueryParser()
+        self._schemas = settings.schemas
+        self._max_rows = settings.max_rows
+        selection = Selection(settings.aggregates, settings.embedding_depth)
+        self._parser = QueryParser(selection, settings.max_rows)
 
     @answering
     def read(self, request: Request, table: str) -> Response:
@@ -204,7 +207,7 @@ class Tables:
         schema, headers = self._schema(request, "content-profile")
         prefer = preferences(request)
         shape = wanted_shape(request)
-        query = self._parser.parse(request.query).query
+        query = self._parser.parse_write(request.query).query
         ranges.window(query, None, None)
         found = self._records.table(table, schema, request.identity)
         return _Write(found, query, prefer, shape, headers)

@@ -5,8 +5,18 @@ from __future__ import annotations
 import re
 from typing import Any, Literal, cast
 
-from kernel.contracts.queries import Comparison, Condition, Field, Is, Logic, Membership, Operator
-from plugins.rest.errors import RestError, not_implemented
+from kernel.contracts.queries import (
+    Comparison,
+    Condition,
+    Field,
+    Is,
+    Logic,
+    Membership,
+    Operator,
+    Search,
+    SearchSyntax,
+)
+from plugins.rest.errors import RestError
 from plugins.rest.language import grammar
 from plugins.rest.language.scanner import Scanner, parse, parse_beginning
 
@@ -15,10 +25,14 @@ MAX_DEPTH = 50
 
 _OPERATOR = "operator (eq, gt, ...)"
 _IS_VALUE = "isVal: (null, not_null, true, false, unknown)"
-_FAST = re.compile(r"(eq|neq|gte?|lte?|isdistinct)\.")
-_COMPARISON = re.compile(r"(neq|eq|gte|gt|lte|lt|like|ilike|match|imatch|isdistinct)(?=[.(])")
+_FAST = re.compile(r"(eq|neq|gte?|lte?|isdistinct|cs|cd|ov|sl|sr|nxr|nxl|adj)\.")
+_WORD = re.compile(
+    "isdistinct|ilike|imatch|like|match|plfts|phfts|wfts|fts|neq|gte|gt|lte|lt|eq|in|is|cs|cd|ov|sl|sr|nxr|nxl|adj"
+)
+_PLAIN = frozenset(("neq", "isdistinct", "cs", "cd", "ov", "sl", "sr", "nxr", "nxl", "adj"))
+_SYNTAXES = frozenset(("fts", "plfts", "phfts", "wfts"))
 _QUANTIFIER = re.compile(r"\((any|all)\)(?=\.)")
-_REFUSED = re.compile(r"(?:(?:pl|ph|w)?fts(?:\([\w $]+\))?|cs|cd|ov|sl|sr|nxr|nxl|adj)(?=\.)")
+_LANGUAGE = re.compile(r"\([\w $]+\)(?=\.)")
 _TRUTH = re.compile(r"(?:not_null|null|true|false|unknown)", re.IGNORECASE)
 _REST = re.compile(r".*", re.DOTALL)
 _ELEMENT = re.compile(r"[^,)]*")
@@ -38,7 +52,6 @@ def condition(field: Field, value: str) -> Condition:
 
 
 def _operation(s: Scanner, field: Field, *, in_tree: bool) -> Condition:
-    start = s.pos
     negated = s.text.startswith("not.", s.pos)
     if negated:
         s.pos += 4
@@ -46,30 +59,43 @@ def _operation(s: Scanner, field: Field, *, in_tree: bool) -> Condition:
         s.miss("delimiter (.)", at=s.pos + 3)
     else:
         s.miss_word("not")
-    before = s.pos
-    if s.text.startswith("in.", s.pos):
-        s.pos += 3
-        return Membership(field, _list(s), negated)
-    if s.text.startswith("is.", s.pos):
-        s.pos += 3
-        return Is(field, _truth(s), negated)
-    operator = s.match(_COMPARISON)
-    if operator is not None:
-        quantifier = None if operator in ("neq", "isdistinct") else s.match(_QUANTIFIER)
-        if s.peek() == ".":
-            s.pos += 1
-            return _comparison(field, operator, negated, quantifier, _value(s, in_tree=in_tree))
+    word = s.match(_WORD)
+    if word is None:
         raise s.fail(_OPERATOR)
-    refused = s.match(_REFUSED)
-    if refused is not None:
-        raise not_implemented(f"The operator '{refused}' is not supported by this server's database.")
-    raise s.fail(_OPERATOR, at=before if negated else start)
+    if word in _SYNTAXES:
+        language = _modifier(s, _LANGUAGE)
+        _operator_end(s)
+        text = _value(s, in_tree=in_tree)
+        return Search(field, cast("SearchSyntax", word), text, language and language.strip(), negated)
+    quantifier = None if word in _PLAIN or word in ("in", "is") else _modifier(s, _QUANTIFIER)
+    _operator_end(s)
+    if word == "in":
+        return Membership(field, _list(s), negated)
+    if word == "is":
+        return Is(field, _truth(s), negated)
+    return _comparison(field, word, negated, quantifier, _value(s, in_tree=in_tree))
+
+
+def _operator_end(s: Scanner) -> None:
+    if s.peek() != ".":
+        raise s.fail(_OPERATOR)
+    s.pos += 1
+
+
+def _modifier(s: Scanner, pattern: re.Pattern[str]) -> str | None:
+    """Read what an operator has in parentheses, if anything."""
+    if s.peek() != "(":
+        return None
+    found = s.match(pattern)
+    if found is None:
+        raise s.fail(_OPERATOR, at=s.pos + 1)
+    return found[1:-1]
 
 
 def _comparison(field: Field, operator: str, negated: bool, quantifier: str | None, value: str) -> Comparison:
     if operator in ("like", "ilike"):
         value = value.replace("*", "%")
-    which = cast("Literal['any', 'all']", quantifier[1:-1]) if quantifier else None
+    which = cast("Literal['any', 'all'] | None", quantifier)
     return Comparison(field, cast("Operator", operator), value, negated, which)
 
 

@@ -1,4 +1,4 @@
-"""The words of PostgREST's query language: names, JSON paths, select items, order terms and column lists."""
+"""The words of PostgREST's query language: names, JSON paths, order terms and column lists."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Literal, TypeVar
 
-from kernel.contracts.queries import Field, Item, Order, Step
-from plugins.rest.errors import RestError, not_embedded, not_implemented
+from kernel.contracts.queries import Field, Order, Step
+from plugins.rest.errors import RestError
 from plugins.rest.language.scanner import END, Backtrack, Scanner
 
 T = TypeVar("T")
@@ -24,7 +24,6 @@ _KEY = re.compile(r"[^(\-:.,>)]+")
 _INDEX = re.compile(r"-?[0-9]+(?=->|::|\.|,|$)")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_AGGREGATE = re.compile(r"\.(?:sum|avg|count|max|min)\(\)")
 
 
 def space(s: Scanner) -> None:
@@ -113,6 +112,14 @@ def _operand(s: Scanner) -> str | int:
         s.pos += 1
 
 
+def identifier(s: Scanner) -> str:
+    """Read a bare word, as a type's or a language's name is."""
+    word = s.match(_IDENTIFIER)
+    if word is None:
+        raise _identifier_ended(s)
+    return word.strip()
+
+
 def field(s: Scanner) -> Field:
     """Read a column with its JSON path, blanks around it."""
     space(s)
@@ -135,94 +142,6 @@ def separated(s: Scanner, rule: Callable[[Scanner], T]) -> list[T]:
         found.append(rule(s))
 
 
-def select(s: Scanner) -> tuple[Item, ...]:
-    """Read the value of ``select``."""
-    return tuple(separated(s, _item)) if s.text else ()
-
-
-def _item(s: Scanner) -> Item:
-    space(s)
-    _refuse_embedding(s)
-    if s.attempt(_star, silent=True):
-        return Item()
-    if s.attempt(_count, silent=True):
-        raise _aggregates_are_off()
-    alias = s.attempt(_alias, silent=True)
-    found = field(s)
-    cast = _cast(s)
-    if s.match(_AGGREGATE):
-        raise _aggregates_are_off()
-    s.miss('"."')
-    _item_end(s)
-    return Item(found, alias, cast)
-
-
-def _refuse_embedding(s: Scanner) -> None:
-    start = s.pos
-    name = s.attempt(_embedded, silent=True)
-    s.pos = start
-    if name is not None and name != "count":
-        raise not_implemented(f"Embedding '{name}' in the answer is not supported yet.")
-
-
-def _embedded(s: Scanner) -> str:
-    if s.text.startswith("...", s.pos):
-        s.pos += 3
-    else:
-        s.attempt(_alias, silent=True)
-    name = field_name(s)
-    for _ in range(2):
-        if s.accept("!"):
-            field_name(s)
-    if s.peek() != "(":
-        raise Backtrack
-    return name
-
-
-def _star(s: Scanner) -> bool:
-    s.expect("*")
-    space(s)
-    _item_end(s)
-    return True
-
-
-def _count(s: Scanner) -> bool:
-    s.attempt(_alias)
-    s.expect("count()")
-    return True
-
-
-def _alias(s: Scanner) -> str:
-    name = field_name(s)
-    s.expect(":")
-    if s.peek() == ":":
-        raise Backtrack
-    return name
-
-
-def _cast(s: Scanner) -> str | None:
-    if not s.accept("::"):
-        return None
-    word = s.match(_IDENTIFIER)
-    if word is None:
-        s.miss("letter")
-        raise s.fail("digit")
-    return word.strip()
-
-
-def _item_end(s: Scanner) -> None:
-    space(s)
-    if s.at_end or s.peek() == ",":
-        return
-    s.miss('")"')
-    s.miss('","')
-    raise s.fail(END)
-
-
-def _aggregates_are_off() -> RestError:
-    return RestError(400, "PGRST123", "Use of aggregate functions is not allowed")
-
-
 def order(s: Scanner) -> tuple[Order, ...]:
     """Read the value of ``order``."""
     return tuple(separated(s, _order_term))
@@ -231,9 +150,7 @@ def order(s: Scanner) -> tuple[Order, ...]:
 def _order_term(s: Scanner) -> Order:
     space(s)
     related = s.attempt(_related, silent=True)
-    if related is not None:
-        raise not_embedded(related)
-    found = field(s)
+    name, found = related if related is not None else (None, field(s))
     direction = _one_of(s, "asc", "desc")
     nulls = _one_of(s, "nullsfirst", "nullslast")
     space(s)
@@ -242,7 +159,7 @@ def _order_term(s: Scanner) -> Order:
             s.miss("delimiter (.)")
         s.miss('","')
         raise s.fail(END)
-    return Order(found, direction == "desc", _NULLS[nulls])
+    return Order(found, direction == "desc", _NULLS[nulls], name)
 
 
 _NULLS: dict[str | None, Literal["first", "last"] | None] = {
@@ -252,12 +169,12 @@ _NULLS: dict[str | None, Literal["first", "last"] | None] = {
 }
 
 
-def _related(s: Scanner) -> str:
+def _related(s: Scanner) -> tuple[str, Field]:
     name = field_name(s)
     s.expect("(")
-    field(s)
+    found = field(s)
     s.expect(")")
-    return name
+    return name, found
 
 
 def _one_of(s: Scanner, *words: str) -> str | None:

@@ -9,17 +9,18 @@ from urllib.parse import quote, unquote_plus
 
 import msgspec
 
-from kernel.contracts.queries import ALL, Comparison, Condition, Field, Order, Selected
-from plugins.rest.errors import RestError, not_embedded
-from plugins.rest.language import filters, grammar
+from kernel.contracts.queries import ALL, Comparison, Condition, Order, Selected
+from plugins.rest.errors import RestError
+from plugins.rest.language import grammar
+from plugins.rest.language.levels import Level, Part
 from plugins.rest.language.scanner import parse
+from plugins.rest.language.selection import Selection
 
 MAX_PARAMETERS = 2000
 """How many parameters a query string may have."""
 
-_STRUCTURAL = frozenset({"order", "limit", "offset", "and", "or"})
+_WHOLE = frozenset({"select", "columns", "on_conflict"})
 _KEY = "apikey"
-_LARGEST = 2**63 - 1
 _SAFE = re.compile(r"[A-Za-z0-9_.~-]*")
 
 
@@ -57,41 +58,60 @@ class Parsed(msgspec.Struct, frozen=True):
 
 
 class QueryParser:
-    """Parses query strings and remembers the latest `size` of them, and of their parts that recur most."""
+    """Parses query strings and remembers the latest `size` of them, and of their parts that recur most.
+
+    `selection` says what may be selected; a read's related rows are at most `max_rows` of each parent's.
+    """
 
     _LONGEST_KEPT = 2000
 
-    def __init__(self, size: int = 1000) -> None:
-        self._parsed = lru_cache(size)(self._parse)
-        self._select = lru_cache(size)(lambda text: parse(text, "select parameter", grammar.select))
+    def __init__(
+        self, selection: Selection | None = None, max_rows: int | None = None, size: int = 1000
+    ) -> None:
+        self._max_rows = max_rows
+        self._read = lru_cache(size)(self._parse_read)
+        self._write = lru_cache(size)(self._parse_write)
+        self._select = lru_cache(size)((selection or Selection()).parse)
         self._order = lru_cache(size)(lambda text: parse(text, "order", grammar.order))
         self._quoted = lru_cache(size)(_quoted)
 
     def parse(self, text: str) -> Parsed:
-        """Parse an undecoded query string; raises `RestError`."""
-        return self._parsed(text) if len(text) <= self._LONGEST_KEPT else self._parse(text)
+        """Parse the undecoded query string of a read; raises `RestError`."""
+        return self._read(text) if len(text) <= self._LONGEST_KEPT else self._parse_read(text)
 
-    def _parse(self, text: str) -> Parsed:
-        if not text:
-            return Parsed(Query())
-        pairs = _pairs(text)
-        found = _Collector()
+    def parse_write(self, text: str) -> Parsed:
+        """Parse that of a write, whose answer holds all related rows, however many; raises `RestError`."""
+        return self._write(text) if len(text) <= self._LONGEST_KEPT else self._parse_write(text)
+
+    def _parse_read(self, text: str) -> Parsed:
+        return self._parse(text, self._max_rows, ranged=True)
+
+    def _parse_write(self, text: str) -> Parsed:
+        return self._parse(text, None, ranged=False)
+
+    def _parse(self, text: str, max_rows: int | None, *, ranged: bool) -> Parsed:
+        pairs = _pairs(text) if text else []
+        single: dict[str, str] = {}
         for key, value in pairs:
-            found.add(key, value)
-        return Parsed(self._query(found.where, found.single), self._canonical(pairs))
-
-    def _query(self, where: list[Condition], single: dict[str, str]) -> Query:
-        select, order = single.get("select"), single.get("order")
+            if key in _WHOLE:
+                single.setdefault(key, value)
+        select = single.get("select")
+        level = Level(ALL if select is None else self._select(select))
+        for key, value in pairs:
+            if key not in _WHOLE:
+                level.add(key, value)
         columns, on_conflict = single.get("columns"), single.get("on_conflict")
-        return Query(
-            ALL if select is None else self._select(select),
-            tuple(where),
-            () if order is None else self._order(order),
-            _integer(single.get("limit")),
-            max(_integer(single.get("offset")) or 0, 0),
+        part = Part(self._order, max_rows, ranged)
+        query = Query(
+            level.selected(part),
+            tuple(level.where),
+            level.order(part),
+            level.integer("limit"),
+            max(level.integer("offset") or 0, 0),
             None if columns is None else parse(columns, "columns parameter", grammar.columns),
             None if on_conflict is None else parse(on_conflict, "on_conflict parameter", grammar.columns),
         )
+        return Parsed(query, self._canonical(pairs))
 
     def _canonical(self, pairs: list[tuple[str, str]]) -> str:
         quoted = self._quoted
@@ -126,56 +146,3 @@ def _decoded(text: str) -> str:
     if "\x00" in decoded:
         raise RestError(400, "22021", 'invalid byte sequence for encoding "UTF8": 0x00')
     return decoded
-
-
-class _Collector:
-    """Gathers parameters: filters and logic trees in their order, of other repeated ones the first."""
-
-    def __init__(self) -> None:
-        self.where: list[Condition] = []
-        self.single: dict[str, str] = {}
-
-    def add(self, key: str, value: str) -> None:
-        """Take one parameter."""
-        if key in ("select", "columns", "on_conflict"):
-            self.single.setdefault(key, value)
-            return
-        last = key.rpartition(".")[2]
-        if last not in _STRUCTURAL:
-            self.where.append(filters.condition(_root_field(key), value))
-        elif last in ("and", "or"):
-            *parents, _ = _logic_path(key)
-            embedded = [name for name in parents if name != "not"]
-            if embedded:
-                raise not_embedded(embedded[0])
-            self.where.append(filters.logic(last, bool(parents), value))
-        elif key == last:
-            self.single.setdefault(key, value)
-        else:
-            raise not_embedded(parse(key, "tree path", grammar.path)[0][0])
-
-
-def _root_field(key: str) -> Field:
-    if key.isidentifier():
-        return Field(key)
-    parents, field = parse(key, "tree path", grammar.path)
-    if parents:
-        raise not_embedded(parents[0])
-    return field
-
-
-def _logic_path(key: str) -> list[str]:
-    if key in ("and", "or", "not.and", "not.or"):
-        return key.split(".")
-    parents, field = parse(key, "logic path", grammar.path)
-    return [*parents, field.column]
-
-
-def _integer(text: str | None) -> int | None:
-    """Return the number, or None: PostgREST ignores what is not one."""
-    if text is None or len(text) > 20:
-        return None
-    digits = text.removeprefix("-")
-    if not (digits.isascii() and digits.isdigit()):
-        return None
-    return max(min(int(text), _LARGEST), -_LARGEST)

@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from kernel.contracts.database import DatabaseError, DatabaseUnavailable
-from kernel.contracts.records import Records
+from kernel.contracts.records import (
+    AmbiguousRelationship,
+    NoRelationship,
+    NotEmbedded,
+    NotToOne,
+    Records,
+    RecordsError,
+)
+from kernel.contracts.relationships import Junction, Relationship, Side
 from kernel.identity import Identity
 from plugins.rest.errors import translate
 
@@ -30,6 +38,92 @@ def test_status_by_sqlstate(sqlstate: str, status: int) -> None:
 
 def test_an_unavailable_database_is_503_whatever_its_code() -> None:
     assert translate(DatabaseUnavailable("x", sqlstate="55P03"), ANN).status == 503
+
+
+MAIN = Side("main_project", ("main_project_id",), ("id",))
+NEAR = Side("jobs_site_fkey", ("site_id",), ("id",))
+FAR = Side("jobs_project_fkey", ("project_id", "branch"), ("id", "branch"))
+DIRECT = Relationship("public", "sites", "public", "projects", "many-to-one", MAIN)
+THROUGH = Relationship(
+    "public", "sites", "public", "projects", "many-to-many", junction=Junction("public", "jobs", NEAR, FAR)
+)
+SEARCHED = "Searched for a foreign key relationship between 'sites' and 'project'"
+UNFOUND = "Could not find a relationship between 'sites' and 'project' in the schema cache"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "body"),
+    [
+        (
+            NoRelationship("public", "sites", "project", None, "projects"),
+            400,
+            {
+                "code": "PGRST200",
+                "message": UNFOUND,
+                "details": f"{SEARCHED} in the schema 'public', but no matches were found.",
+                "hint": "Perhaps you meant 'projects' instead of 'project'.",
+            },
+        ),
+        (
+            NoRelationship("public", "sites", "project", "fk", None),
+            400,
+            {
+                "code": "PGRST200",
+                "message": UNFOUND,
+                "details": f"{SEARCHED} using the hint 'fk' in the schema 'public', but no matches were found.",
+                "hint": None,
+            },
+        ),
+        (
+            AmbiguousRelationship("sites", "projects", (DIRECT, THROUGH)),
+            300,
+            {
+                "code": "PGRST201",
+                "message": "Could not embed because more than one relationship was found for 'sites' and 'projects'",
+                "details": [
+                    {
+                        "cardinality": "many-to-one",
+                        "relationship": "main_project using sites(main_project_id) and projects(id)",
+                        "embedding": "sites with projects",
+                    },
+                    {
+                        "cardinality": "many-to-many",
+                        "relationship": "jobs using jobs_site_fkey(site_id) and jobs_project_fkey(project_id, branch)",
+                        "embedding": "sites with projects",
+                    },
+                ],
+                "hint": (
+                    "Try changing 'projects' to one of the following: 'projects!main_project', 'projects!jobs'. "
+                    "Find the desired relationship in the 'details' key."
+                ),
+            },
+        ),
+        (
+            NotToOne("sites", "projects"),
+            400,
+            {
+                "code": "PGRST118",
+                "message": "A related order on 'projects' is not possible",
+                "details": "'sites' and 'projects' do not form a many-to-one or one-to-one relationship",
+                "hint": None,
+            },
+        ),
+        (
+            NotEmbedded("projects"),
+            400,
+            {
+                "code": "PGRST108",
+                "message": "'projects' is not an embedded resource in this request",
+                "details": None,
+                "hint": "Verify that 'projects' is included in the 'select' query parameter.",
+            },
+        ),
+    ],
+)
+def test_what_does_not_relate_is_said_in_postgrest_s_words(
+    api: Any, monkeypatch: pytest.MonkeyPatch, error: RecordsError, status: int, body: dict[str, Any]
+) -> None:
+    assert failing(api, monkeypatch, error).expect(status).json() == body
 
 
 def failing(api: Any, monkeypatch: pytest.MonkeyPatch, error: Exception) -> Any:

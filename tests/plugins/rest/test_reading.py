@@ -158,8 +158,9 @@ def test_one_object(api: Any) -> None:
 
 def test_max_rows_caps_every_read(kernel_factory: Any, api: Any) -> None:
     from plugins.rest.routes import Tables
+    from plugins.rest.settings import RestSettings
 
-    tables = Tables(api.client.kernel.services[_records()], ("public",), 3)
+    tables = Tables(api.client.kernel.services[_records()], RestSettings(max_rows=3))
     reply = tables.read(_request("select=id&order=id&limit=9"), "items")
     assert reply.body == b'[{"id":1},{"id":2},{"id":3}]'
 

@@ -1,0 +1,32 @@
+"""What can be set of the REST API."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+
+class RestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Settings of the REST API."""
+
+    schemas: Annotated[
+        tuple[str, ...],
+        msgspec.Meta(
+            min_length=1, description="The schemas it shows; the first one where a request names none."
+        ),
+    ] = ("public",)
+    max_rows: Annotated[
+        Annotated[int, msgspec.Meta(ge=1)] | None,
+        msgspec.Meta(
+            description="The most rows that one read answers with, and the most related rows of each."
+        ),
+    ] = None
+    aggregates: Annotated[
+        bool,
+        msgspec.Meta(description="Whether a selection may sum up, average and count; that reads many rows."),
+    ] = False
+    embedding_depth: Annotated[
+        Annotated[int, msgspec.Meta(ge=1, le=20)],
+        msgspec.Meta(description="How deep related rows may nest inside one another."),
+    ] = 10
