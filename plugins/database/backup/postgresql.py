@@ -24,6 +24,10 @@ _TABLES = Compiled("""
     select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where c.relkind in ('r', 'p', 'v', 'm', 'S', 'f') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
 """)
+_SERVERS = Compiled("""
+    select count(*) from pg_stat_activity
+    where datname = current_database() and application_name = 'backend-kernel' and pid <> pg_backend_pid()
+""")
 _EMPTY = """
 do $$ declare item text; begin
     for item in select pubname from pg_publication loop
@@ -101,6 +105,11 @@ class PostgresPlace:
 
     def restore(self, path: Path, roles: tuple[str, ...], progress: Progress) -> None:
         """Put a dump in the place of all that is in the database, in one transaction."""
+        ((servers,),) = self._database.query(_SERVERS)
+        if servers:
+            raise BackupError(
+                f"the database is in use, by {servers} connections of a project's server; stop the server first"
+            )
         with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as complained:
             reading = _start(
                 "pg_restore", ["--file=-", "--no-owner", str(path)], None,

@@ -339,6 +339,16 @@ def test_the_password_is_not_among_a_programs_arguments() -> None:
     assert environment == {"PGPASSWORD": "secret"}
 
 
+def test_a_database_in_use_is_not_replaced(source: Project, file: Path) -> None:
+    serving = source.kernel()
+    before = serving.services[Database].query("select id, name, price from authors")
+    with pytest.raises(BackupError, match=r"in use.*; stop the server"):
+        source.command("restore", "--yes", str(file))
+    assert serving.services[Database].query("select id, name, price from authors") == before
+    serving.stop()
+    source.command("restore", "--yes", str(file))
+
+
 class TestSqlite:
     """What only a file has."""
 
@@ -348,15 +358,6 @@ class TestSqlite:
         yield lambda name: Project(tmp_path / name, "sqlite:///kernel.db", kernels)
         for kernel in kernels:
             kernel.stop()
-
-    def test_a_database_in_use_is_not_replaced(self, source: Project, file: Path) -> None:
-        serving = source.kernel()
-        before = serving.services[Database].query("select id, name, price from authors")
-        with pytest.raises(BackupError, match="in use; stop the server"):
-            source.command("restore", "--yes", str(file))
-        assert serving.services[Database].query("select id, name, price from authors") == before
-        serving.stop()
-        source.command("restore", "--yes", str(file))
 
     def test_there_is_nothing_to_back_up_before_the_first_start(self, make: Any, tmp_path: Path) -> None:
         with pytest.raises(BackupError, match="kernel serve"):
