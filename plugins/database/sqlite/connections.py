@@ -19,7 +19,7 @@ import msgspec
 from kernel.contracts.database import CLOSED, DatabaseError, DatabaseUnavailable, Params, Row
 from kernel.identity import Identity
 from plugins.database import rights
-from plugins.database.sqlite import errors, functions
+from plugins.database.sqlite import counters, errors, functions
 
 _LARGEST_VALUE = 256 * 1024 * 1024
 _STATEMENTS_KEPT = 512
@@ -66,6 +66,7 @@ class Guarded:
         self.identity: Identity | None = None
         functions.register(connection, self._now, now, uuid, self._caller)
         connection.create_scalar_function("pg_transaction", self._number, 1)
+        counters.register(connection)
         self._deadline = 0.0
         self._ticks = 0
         if inline:

@@ -40,6 +40,8 @@ FUNCTIONS: tuple[tuple[str, int, Callable[..., Any]], ...] = (
     ("pg_numeric_fit", 3, numbers.fit_numeric),
     ("pg_uuid", 1, texts.read_uuid),
     ("pg_varchar", 2, texts.fit_varchar),
+    ("pg_char", 2, texts.fit_char),
+    ("pg_moment_fit", 2, moments.fit),
     ("pg_bytea", 1, texts.read_bytea),
     ("pg_bytea_text", 1, texts.write_bytea),
     ("pg_ilike", 2, texts.matches_like_ignoring_case),

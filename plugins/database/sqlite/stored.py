@@ -26,12 +26,15 @@ _ALIASES = {
     "float": "double precision",
     "decimal": "numeric",
     "varchar": "character varying",
+    "bpchar": "character",
     "timestamptz": "timestamp with time zone",
     "timestamp": "timestamp without time zone",
     "time": "time without time zone",
 }
 
 _NAME = re.compile(r"([a-z_][a-z0-9_ ]*?)\s*(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\))?(\[\])?")
+
+_MOMENT = re.compile(r"(timestamp|time)\((\d)\) (with(?:out)? time zone)((?:\[\])?)")
 
 
 class TypeForm(msgspec.Struct, frozen=True):
@@ -50,6 +53,9 @@ class TypeForm(msgspec.Struct, frozen=True):
     ordered: bool = True
     comparable: bool = True
 
+
+MOMENTS = ("timestamp with time zone", "timestamp without time zone", "time without time zone")
+"""Types whose modifier is the number of digits that a second's fraction has."""
 
 _TEXT_FORM = TypeForm("TEXT", "{}")
 
@@ -74,6 +80,8 @@ FORMS: dict[str, TypeForm] = {
     "text": _TEXT_FORM,
     "character varying": _TEXT_FORM,
     "name": _TEXT_FORM,
+    # Filled up with blanks, which count for nothing where it is compared or becomes text.
+    "character": TypeForm("TEXT", "{}", text="rtrim({}, ' ')", collation="RTRIM"),
     "uuid": TypeForm("TEXT", "pg_uuid({})"),
     "date": TypeForm("TEXT", "pg_date({})"),
     "time without time zone": TypeForm("TEXT", "pg_time({})"),
@@ -90,7 +98,7 @@ FORMS: dict[str, TypeForm] = {
 }
 
 _REFUSED = frozenset({
-    "bit", "bit varying", "box", "bpchar", "char", "character", "cidr", "circle", "daterange", "inet", "int4range",
+    "bit", "bit varying", "box", "char", "cidr", "circle", "daterange", "inet", "int4range",
     "int8range", "line", "lseg", "macaddr", "macaddr8", "money", "numrange", "oid", "path", "pg_lsn", "point",
     "polygon", "record", "regclass", "regtype", "time with time zone", "timetz", "trigger", "tsquery", "tsrange",
     "tstzrange", "tsvector", "varbit", "void", "xml",
@@ -104,6 +112,9 @@ def split_type(name: str) -> tuple[str, tuple[int, ...]]:
         return name, ()
     if isinstance(name, DomainType):
         return split_type(name.base)[0], ()
+    moment = _MOMENT.fullmatch(name)
+    if moment is not None:
+        return f"{moment[1]} {moment[3]}{moment[4]}", (int(moment[2]),)
     match = _NAME.fullmatch(name.strip().lower())
     if match is None:
         return name, ()
@@ -157,7 +168,7 @@ def _array_form(element: str) -> TypeForm | None:
         return TypeForm("TEXT", reader, json="json({})", text=text, collation="pg_array", ordered=False)
     held = FORMS.get(element)
     # An array's elements are compared as they are written, which tells nothing of an interval's length.
-    if held is None or not held.comparable or element == "interval":
+    if held is None or not held.comparable or element in ("interval", "character"):
         return None
     return TypeForm(
         "TEXT",
@@ -184,6 +195,10 @@ def fit(name: str, value: str) -> str:
         return f"pg_array_fit({value}, '{element}', {', '.join(map(str, modifiers))})"
     if base == "character varying" and modifiers:
         return f"pg_varchar({value}, {modifiers[0]})"
+    if base == "character" and modifiers:
+        return f"pg_char({value}, {modifiers[0]})"
+    if base in MOMENTS and modifiers:
+        return f"pg_moment_fit({value}, {modifiers[0]})"
     if base == "numeric" and modifiers:
         scale = modifiers[1] if len(modifiers) > 1 else 0
         return f"pg_numeric_fit({value}, {modifiers[0]}, {scale})"

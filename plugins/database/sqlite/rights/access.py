@@ -45,8 +45,7 @@ def check(access: Access, acting: frozenset[str]) -> None:
             grant.privilege == "usage" and grant.column == column and grant.role in acting
             for grant in table.grants
         ):
-            name = f"{table.name}_{column}_seq"
-            raise DatabaseError(f"permission denied for sequence {name}", sqlstate="42501", table=table.name)
+            raise no_sequence(f"{table.name}_{column}_seq", table)
 
 
 def denied(table: Table) -> DatabaseError:
@@ -57,6 +56,11 @@ def denied(table: Table) -> DatabaseError:
         schema=table.schema,
         table=table.name,
     )
+
+
+def no_sequence(name: str, table: Table) -> DatabaseError:
+    """Return the error for a sequence on which a grant is missing."""
+    return DatabaseError(f"permission denied for sequence {name}", sqlstate="42501", table=table.name)
 
 
 def check_schema(schema: str, catalogue: Catalogue, acting: frozenset[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.names import text_literal
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused
+from plugins.database.sqlite.translate.schema.settings import set_config
 from plugins.database.sqlite.translate.scope import Expr
 
 _AUTH = {
@@ -25,7 +26,20 @@ def emit_caller(names: list[str], fields: Node) -> Expr | None:
         return found
     if names[-1] == "current_setting" and names[:-1] in ([], ["pg_catalog"]):
         return _setting(fields)
+    if names[-1] == "set_config" and names[:-1] in ([], ["pg_catalog"]):
+        return _set_config(fields)
     return None
+
+
+def _set_config(fields: Node) -> Expr:
+    only(fields, "set_config()", "funcname", "funcformat", "args")
+    values = [kind_of(item)[1].get("sval") for item in fields.get("args", ())]
+    texts = [str(one.get("sval", "")) for one in values[:2] if one is not None]
+    if len(values) != 3 or len(texts) != 2:
+        raise refused("set_config() of what is not written out")
+    name, value = texts
+    set_config(name.lower(), value)
+    return Expr(text_literal(value), "text", name="set_config")
 
 
 def _setting(fields: Node) -> Expr:

@@ -16,6 +16,7 @@ from plugins.database.sqlite.translate.builtins import (
 from plugins.database.sqlite.translate.callers import emit_caller
 from plugins.database.sqlite.translate.nodes import Node, only, refused, strings
 from plugins.database.sqlite.translate.scope import Expr, Scope
+from plugins.database.sqlite.translate.sequences import emit_sequence
 from plugins.database.sqlite.translate.signatures import apply, missing
 
 _FUNCTIONS = {
@@ -45,6 +46,9 @@ def emit_call(fields: Node, scope: Scope) -> Expr:
         fields, f"{name}()", "funcname", "args", "funcformat", "agg_star", "agg_distinct", "agg_filter",
         "agg_order", "over",
     )  # fmt: skip
+    counted = emit_sequence(name, fields, scope)
+    if counted is not None:
+        return counted
     if name in rows.FUNCTIONS:
         from plugins.database.sqlite.translate.queries.rows import emit_in_list
 

@@ -36,6 +36,7 @@ def binary(name: str, left: Expr, right: Expr) -> Expr:
     """Emit ``left name right``."""
     if name in COMPARISONS:
         return compare(COMPARISONS[name], left, right)
+    left, right = (types.cast(side, "text") if side.type == "character" else side for side in (left, right))
     emit, signatures = _BINARY.get(name), _OPERATORS.get(name, ())
     if emit is None and not signatures:
         raise refused(f"the operator {name}")

@@ -32,6 +32,7 @@ from plugins.database.sqlite.translate.schema.functions import (
     drop_function,
 )
 from plugins.database.sqlite.translate.schema.kinds import alter_enum, create_enum
+from plugins.database.sqlite.translate.schema.owners import changes_owner, owner, relation_owner
 from plugins.database.sqlite.translate.schema.publications import (
     alter_publication,
     create_publication,
@@ -88,6 +89,8 @@ def emit_data(node: Node, scope: Scope) -> Plan:
 def _alter(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     if policies.switches_row_security(fields):
         return policies.switch_row_security(fields, parsed, catalogue)
+    if changes_owner(fields):
+        return relation_owner(fields, parsed, catalogue)
     return alter_table(fields, parsed, catalogue)
 
 
@@ -154,6 +157,7 @@ _SCHEMA: dict[str, Callable[[Node, Parsed, Catalogue], Plan]] = {
     "CreateEnumStmt": create_enum,
     "AlterDefaultPrivilegesStmt": grants.default_privileges,
     "AlterObjectSchemaStmt": set_schema,
+    "AlterOwnerStmt": owner,
     "AlterPolicyStmt": policies.alter_policy,
     "AlterPublicationStmt": alter_publication,
     "AlterRoleStmt": grants.alter_role,

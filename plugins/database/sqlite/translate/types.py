@@ -10,6 +10,7 @@ from plugins.database.sqlite.catalogue.definitions import VALUE
 from plugins.database.sqlite.catalogue.kinds import DomainType, EnumArray, EnumType, resolve
 from plugins.database.sqlite.names import text_literal
 from plugins.database.sqlite.stored import FORMS, base_type, element_of, fit, form_of, split_type
+from plugins.database.sqlite.stored import MOMENTS as MOMENTS_KEPT
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
 from plugins.database.sqlite.translate.scope import Expr
 from plugins.database.sqlite.values.readers import reader_of
@@ -72,8 +73,13 @@ def type_name(node: Node, catalogue: Catalogue) -> str:
     if base == "interval" and modifiers:
         raise refused("interval with fields or a precision")
     if not modifiers:
+        if base == "character":
+            raise refused("bpchar without a length")
         return base + many
-    if base not in ("character varying", "numeric"):
+    if base in MOMENTS_KEPT and len(modifiers) == 1:
+        word, rest = base.split(" ", 1)
+        return f"{word}({min(modifiers[0], 6)}) {rest}{many}"
+    if base not in ("character varying", "character", "numeric"):
         raise refused(f"type {base}({', '.join(map(str, modifiers))})")
     if base == "numeric" and len(modifiers) == 1:
         modifiers.append(0)
@@ -111,6 +117,10 @@ def coerce(expr: Expr, target: str, *, assign: bool = False) -> Expr:
         return _from_unknown(expr, base)
     if expr.type in TEXTS and base in TEXTS:
         return expr._replace(type=base)
+    if (expr.type in TEXTS and base == "character" and assign) or (
+        expr.type == "character" and base in TEXTS
+    ):
+        return cast(expr, base)
     if _converts(expr.type, base) or (assign and _assigns(expr.type, base)):
         return cast(expr, base)
     raise DatabaseError(
@@ -136,7 +146,11 @@ def _assigns(source: str, base: str) -> bool:
     one, other = element_of(source), element_of(base)
     if one and other:
         return _assigns(one, other) and other not in TEXTS
-    return (source in NUMBERS and base in NUMBERS) or base in TEXTS or (source, base) in _ASSIGNABLE
+    return (
+        (source in NUMBERS and base in NUMBERS)
+        or base in (*TEXTS, "character")
+        or (source, base) in _ASSIGNABLE
+    )
 
 
 def _from_unknown(expr: Expr, base: str) -> Expr:
@@ -166,6 +180,9 @@ def cast(expr: Expr, target: str) -> Expr:
         return result
     if base == "character varying[]":
         return result._replace(sql=f"pg_array_cut({result.sql}, {modifiers[0]})", modified=target)
+    if base == "character":
+        cut = f"pg_char(substr({result.sql}, 1, {modifiers[0]}), {modifiers[0]})"
+        return result._replace(sql=cut, modified=target)
     if base == "character varying":
         return result._replace(sql=f"substr({result.sql}, 1, {modifiers[0]})", modified=target)
     return result._replace(sql=fit(target, result.sql), modified=target)
@@ -192,7 +209,7 @@ def _cast_base(expr: Expr, base: str) -> Expr:
         return expr
     if source is None:
         return _from_unknown(expr, base)
-    if base in TEXTS:
+    if base in TEXTS or base == "character":
         return Expr(form_of(source).text.replace("{}", expr.sql), base, name=expr.name)
     if element_of(source) and element_of(base):
         return Expr(form_of(base).read.replace("{}", expr.sql), base, name=expr.name)
@@ -233,7 +250,7 @@ def _wider(one: str, other: str, what: str) -> str:
     for family in (NUMBERS, MOMENTS):
         if one in family and other in family:
             return max(one, other, key=family.index)
-    if one in TEXTS and other in TEXTS:
+    if one in (*TEXTS, "character") and other in (*TEXTS, "character"):
         return "text"
     held, theirs = element_of(one), element_of(other)
     if held in TEXTS and theirs in TEXTS:

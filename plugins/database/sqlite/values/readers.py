@@ -79,6 +79,8 @@ def fit_array(value: str | None, element: str, *modifiers: int) -> str | None:
     def fitted(item: Any) -> Any:
         if element == "numeric":
             return numbers.fit_numeric(item, modifiers[0], modifiers[1] if len(modifiers) > 1 else 0)
+        if element != "character varying":
+            return moments.fit(item, modifiers[0])
         return texts.fit_varchar(item, modifiers[0])
 
     return arrays.write([None if item is None else fitted(item) for item in arrays.items(value)], element)

@@ -106,7 +106,7 @@ def test_writes_change_the_same_rows(ours: SqliteDatabase, theirs: Any, name: st
     assert not "\n".join(differences(ours, theirs, name))
 
 
-@pytest.mark.parametrize("name", ["schema", "domains"])
+@pytest.mark.parametrize("name", ["schema", "domains", "types", "sequences"])
 def test_schema_statements_succeed_and_fail_alike(ours: SqliteDatabase, theirs: Any, name: str) -> None:
     assert not "\n".join(differences(ours, theirs, name, schema=True))
 

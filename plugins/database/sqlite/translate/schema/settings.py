@@ -25,9 +25,19 @@ _HARMLESS: dict[str, frozenset[str] | None] = {
 }
 
 
+def set_config(name: str, value: str) -> None:
+    """Accept another value of a setting where that leaves the session as it is; refuse all others."""
+    allowed = _HARMLESS.get(name, frozenset())
+    values = {part.strip().strip('"').lower() for part in value.split(",")} - {""}
+    if allowed is not None and not values <= allowed:
+        raise refused(f"set_config() of {name} to {value}")
+
+
 def set_variable(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     """Accept a SET that leaves the session as it is; refuse all others."""
     name = fields.get("name", "")
+    if fields["kind"] == "VAR_RESET_ALL":
+        return Plan("schema", "", "RESET")
     if fields["kind"] in ("VAR_RESET", "VAR_SET_DEFAULT") and name in _HARMLESS:
         return Plan("schema", "", "SET")
     allowed = _HARMLESS.get(name, frozenset())

@@ -92,6 +92,31 @@ def write_timestamp(moment: datetime) -> str:
     return f"{moment.date().isoformat()}T{write_time(moment.time())}"
 
 
+def fit(stored: str | None, digits: int) -> str | None:
+    """Round a stored moment's fraction of a second to so many digits; a half is rounded away from 2000-01-01."""
+    if stored is None or "infinity" in stored:
+        return stored
+    head, dot, rest = stored.partition(".")
+    if not dot:
+        return stored
+    fraction, zone_ = rest.removesuffix("+00:00"), rest[len(rest.removesuffix("+00:00")) :]
+    if len(fraction) <= digits:
+        return stored
+    unit = 10 ** (6 - digits)
+    micros = int(fraction.ljust(6, "0"))
+    up = micros % unit * 2 - unit
+    micros = micros // unit * unit + (
+        unit if up > 0 or (up == 0 and (head >= "2000" or ":" in head[:3])) else 0
+    )
+    if ":" in head[:3]:
+        hour, minute, second = map(int, head.split(":"))
+        offset = timedelta(hours=hour, minutes=minute, seconds=second, microseconds=micros)
+        if offset == timedelta(days=1):
+            return "24:00:00"
+        return write_time((datetime(2000, 1, 1) + offset).time())
+    return write_timestamp(to_datetime(head) + timedelta(microseconds=micros)) + zone_
+
+
 def write_time(clock: time) -> str:
     """Write a time of day, its fraction without trailing zeros."""
     text = clock.replace(tzinfo=None, microsecond=0).isoformat()

@@ -61,6 +61,15 @@ def fit_varchar(value: str | None, length: int) -> str | None:
     return value[:length]
 
 
+def fit_char(value: str | None, length: int) -> str | None:
+    """Fill text up for a column of ``character(length)``; only spaces may be cut off."""
+    if value is None:
+        return None
+    if value[length:].strip(" "):
+        raise DatabaseError(f"value too long for type character({length})", sqlstate="22001")
+    return value[:length].ljust(length)
+
+
 def matches_like_ignoring_case(pattern: str | None, value: str | None) -> int | None:
     """Tell whether `value` matches a LIKE pattern whatever the case of either, in linear steps per wildcard."""
     if pattern is None or value is None:

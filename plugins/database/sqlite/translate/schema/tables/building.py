@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -136,8 +137,7 @@ class TableBuilder:
     def add_identity(self, name: str, fields: Node) -> None:
         """Have a column number the rows."""
         only(fields, "an identity column", "contype", "generated_when", "conname", "options")
-        if fields.get("options"):
-            raise refused("an identity column with options of its sequence")
+        _check_sequence(fields.get("options", ()))
         self._check_first_value(name)
         self.check_first_number()
         column = self.table.columns[name]
@@ -251,6 +251,19 @@ class TableBuilder:
         expressions.condition(fields["raw_expr"], table_scope(self.table, self._catalogue), "CHECK")
         name = self._names.new(fields, [self.table.name, *(used if len(used) == 1 else [])], "check")
         self.add(checks=(*self.table.checks, Check(name, placeless(fields["raw_expr"]))))
+
+
+def _check_sequence(options: Sequence[Node]) -> None:
+    """Refuse options of an identity's sequence that have it count otherwise than from 1 in steps of 1."""
+    for item in options:
+        option = item["DefElem"]
+        name, value = option["defname"], option.get("arg")
+        number = None if value is None else value.get("Integer", {}).get("ival", 0)
+        if name not in ("sequence_name", "cache") and not (
+            (name in ("start", "increment", "minvalue") and number == 1)
+            or (name in ("minvalue", "maxvalue") and value is None)
+        ):
+            raise refused(f"an identity column whose sequence has {name.upper()}")
 
 
 _READERS = {
