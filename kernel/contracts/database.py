@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from types import MappingProxyType
@@ -21,6 +22,8 @@ Row = tuple[Any, ...]
 Params = Mapping[str, Any]
 
 NO_PARAMS: Params = MappingProxyType({})
+
+_OPERAND = re.compile(r"\{([a-z]+)\}")
 
 
 class Compiled(msgspec.Struct, frozen=True):
@@ -74,6 +77,20 @@ class DatabaseUnavailable(DatabaseError, Unavailable):
 
 CLOSED = "08003"
 """The SQLSTATE where this process has closed the database; trying again does not help."""
+
+
+class Expression(msgspec.Struct, frozen=True):
+    """An expression in the engine's SQL: `template` has its operands' names in braces, `type` is PostgreSQL's name.
+
+    An operand may stand in it more than once: give a bound parameter or a column.
+    """
+
+    template: str
+    type: str
+
+    def over(self, **operands: str) -> str:
+        """Return the SQL with operands put in."""
+        return _OPERAND.sub(lambda found: operands.get(found[1], found[0]), self.template)
 
 
 class Transaction(Protocol):
@@ -158,10 +175,11 @@ class Database(Protocol):
         The same object for the same name. Raises `DatabaseError` (0A000) for a type the engine refuses.
         """
 
-    def operator(self, name: str) -> str:
-        """Return engine SQL for one of PostgreSQL's operators on text, as a template with ``{left}`` and ``{right}``.
+    def expression(self, text: str, operands: Mapping[str, str]) -> Expression:
+        """Return an expression of PostgreSQL's SQL over operands as the engine has it, its type included.
 
-        `name` is ``like``, ``ilike``, ``~`` or ``~*``; the right side is the pattern, with backslash as escape.
-        Raises `DatabaseError` (0A000) for an operator the engine refuses. Other comparisons of stored values
-        (``= <> < <= > >= in, is distinct from``) are written the same on every engine.
+        `operands` names their types; `text` has their names in braces: ``{left} @> {right}``, ``sum({value})``. Kept
+        by text and types until the schema changes. Raises `DatabaseError` where types and operator or function do not
+        fit (42883) or the engine refuses it (0A000). Comparisons of stored values of one type (``= <> < <= > >= in, is
+        distinct from``) are written the same on every engine.
         """

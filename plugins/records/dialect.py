@@ -12,10 +12,14 @@ from kernel.contracts.rights import Rights
 
 
 class Member(msgspec.Struct, frozen=True):
-    """One member of the answer's objects: the engine's SQL for its name, and for its value as JSON."""
+    """One member of the answer's objects: its name, and the engine's SQL for its value.
+
+    The value is what the engine's JSON functions take, or with `raw` JSON as text (as `Dialect.single` makes it).
+    """
 
     name: str
     value: str
+    raw: bool = False
 
 
 class Assignment(msgspec.Struct, frozen=True):
@@ -46,8 +50,8 @@ class Dialect(Protocol):
         """Quote a text that comes from the catalogue."""
         return "'" + text.replace("'", "''") + "'"
 
-    def column(self, table: Table, name: str) -> str:
-        """Name a column of the statement's table."""
+    def alias(self, table: Table) -> str:
+        """Return what a statement calls its table, quoted."""
 
     def json_path(self, steps: tuple[Step, ...]) -> str:
         """Return the text of the parameter that holds a path into JSON."""
@@ -83,31 +87,38 @@ class Dialect(Protocol):
         """Write one term of an order; `nulls` is None where there are none."""
         return f"{value} {'DESC' if descending else 'ASC'}{f' NULLS {nulls.upper()}' if nulls else ''}"
 
-    def part(self, limit: int | None, *, skips: bool) -> str:
-        """Write which part of the rows is wanted; where it `skips` some, the parameter ``offset`` says how many.
+    def part(self, limit: int | None, offset: str | None) -> str:
+        """Write which part of the rows is wanted; `offset` is a number or a parameter, None where none is skipped.
 
         A planner that does not know limit and offset plans for a tenth of all rows, and PostgreSQL would then plan
         every execution anew: so the limit stands in the text, and an offset only where there is one.
         """
-        return f" LIMIT {self.everything if limit is None else limit}{' OFFSET :offset' if skips else ''}"
+        skipped = "" if offset is None else f" OFFSET {offset}"
+        return f" LIMIT {self.everything if limit is None else limit}{skipped}"
 
     def object(self, members: list[Member]) -> str:
-        """Build a JSON object."""
+        """Build a row's JSON object, as text."""
 
-    def select(
-        self,
-        table: Table,
-        rights: Rights,
-        row: str,
-        where: str | None,
-        order: str,
-        *,
-        counted: bool,
-    ) -> str:
-        """Return one row: how many rows there are, their JSON array, and if `counted` the total without the part.
+    def page(self, members: list[Member], source: str, ending: str, counted: str | None) -> str:
+        """Return one row: how many rows there are, their JSON array as text, and the number of those in `counted`."""
 
-        `row` makes the JSON of one row; `order` is what follows the condition, a `part` included.
-        """
+    def array(self, members: list[Member], source: str, ending: str) -> str:
+        """Select the JSON array of all rows, as a member's raw value."""
+
+    def single(self, members: list[Member], source: str, ending: str) -> str:
+        """Select the JSON object of the one row there may be, as a member's raw value."""
+
+    def values(self, member: Member, source: str, ending: str) -> str:
+        """Select the JSON array of one member of all rows, as a member's raw value."""
+
+    def scalar(self, member: Member, source: str, ending: str) -> str:
+        """Select one member of the one row there may be, as a member's raw value."""
+
+    def groupable(self, member: Member) -> str:
+        """Write a member's value so that rows can be grouped by it."""
+
+    def ungrouped(self, cell: str) -> str:
+        """Return a raw value from what `groupable` wrote."""
 
     def insert(
         self,

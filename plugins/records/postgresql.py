@@ -1,4 +1,3 @@
-# ruff: noqa: S608 - writing SQL from quoted names and bound parameters is what this module is for
 """PostgreSQL's SQL: rows are read from JSON as records of the table's types, and written as JSON piece by piece."""
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ class PostgreSQL(Dialect):
 
     everything = "ALL"
 
-    def column(self, table: Table, name: str) -> str:
-        """Name a column of the statement's table."""
-        return f"{self._table(table)}.{self.name(name)}"
+    def alias(self, table: Table) -> str:
+        """Return the table's name without its schema."""
+        return self.name(table.name)
 
     def json_path(self, steps: tuple[Step, ...]) -> str:
         """Return the text of the parameter that holds a path into JSON."""
@@ -52,28 +51,44 @@ class PostgreSQL(Dialect):
         return self._quantified(found, test, values)
 
     def object(self, members: list[Member]) -> str:
-        """Build a JSON object's text; ``json_build_object`` takes no more than 50 members."""
-        texts = [
-            f"to_json({member.name}::text) || ':' || coalesce(to_json({member.value})::text, 'null')"
-            for member in members
-        ]
-        return f"'{{' || array_to_string(ARRAY[{', '.join(texts)}]::text[], ',') || '}}'"
+        """Build a row's JSON object, as text."""
+        return f"(SELECT row_to_json(_)::text FROM (SELECT {self._columns(members)}) _)"
 
-    def select(
-        self,
-        table: Table,
-        rights: Rights,
-        row: str,
-        where: str | None,
-        order: str,
-        *,
-        counted: bool,
-    ) -> str:
-        """Return one row: how many rows there are, their JSON array, and if `counted` the total."""
-        source = f"FROM {self._table(table)}{f' WHERE {where}' if where else ''}"
-        total = f", (SELECT count(*) {source})" if counted else ""
-        body = "'[' || coalesce(string_agg(j, ','), '') || ']'"
-        return f"SELECT count(*), {body}{total} FROM (SELECT {row} AS j {source}{order}) _"
+    def page(self, members: list[Member], source: str, ending: str, counted: str | None) -> str:
+        """Return one row: how many rows there are, their JSON array, and the number of those in `counted`."""
+        total = "" if counted is None else f", (SELECT count(*) {counted})"
+        rows = self._rows(members, source, ending)
+        return f"SELECT count(*), coalesce(json_agg(_), '[]')::text{total} FROM {rows} _"
+
+    def array(self, members: list[Member], source: str, ending: str) -> str:
+        """Select the JSON array of all rows."""
+        return f"SELECT coalesce(json_agg(_), '[]') FROM {self._rows(members, source, ending)} _"
+
+    def single(self, members: list[Member], source: str, ending: str) -> str:
+        """Select the JSON object of the one row there may be."""
+        return f"SELECT row_to_json(_) FROM {self._rows(members, source, ending)} _"
+
+    def values(self, member: Member, source: str, ending: str) -> str:
+        """Select the JSON array of one member of all rows."""
+        return f"SELECT coalesce(json_agg(v), '[]') FROM (SELECT {member.value} AS v {source}{ending}) _"
+
+    def scalar(self, member: Member, source: str, ending: str) -> str:
+        """Select one member of the one row there may be."""
+        return f"SELECT {member.value} {source}{ending}"
+
+    def groupable(self, member: Member) -> str:
+        """Write finished JSON as text, which can be compared."""
+        return f"({member.value})::text"
+
+    def ungrouped(self, cell: str) -> str:
+        """Return JSON again."""
+        return f"{cell}::json"
+
+    def _rows(self, members: list[Member], source: str, ending: str) -> str:
+        return f"(SELECT {self._columns(members)} {source}{ending})"
+
+    def _columns(self, members: list[Member]) -> str:
+        return ", ".join(f"{member.value} AS {self.name(member.name)}" for member in members)
 
     def insert(
         self,
@@ -87,20 +102,20 @@ class PostgreSQL(Dialect):
         names = ", ".join(self.name(column.column) for column in columns)
         conflict = "" if upsert is None else self._conflict(upsert)
         return (
-            f"INSERT INTO {self._table(table)} ({names}) SELECT {names} "
+            f"INSERT INTO {self._target(table)} ({names}) SELECT {names} "
             f"FROM json_to_recordset(:rows::json) AS {self._given(table, columns)}{conflict}{_returning(row)}"
         )
 
     def insert_defaults(self, table: Table, rights: Rights, row: str | None) -> str:
         """Insert one row of defaults."""
-        return f"INSERT INTO {self._table(table)} DEFAULT VALUES{_returning(row)}"
+        return f"INSERT INTO {self._target(table)} DEFAULT VALUES{_returning(row)}"
 
     def has_new(self, table: Table, rights: Rights, keys: list[Assignment]) -> str:
         """Tell whether any of the objects in the parameter ``rows`` has keys that are not in the table."""
         same = " AND ".join(
-            f"{self.column(table, key.column)} = {_GIVEN}.{self.name(key.column)}" for key in keys
+            f"{self._column(table, key.column)} = {_GIVEN}.{self.name(key.column)}" for key in keys
         )
-        found = f"SELECT FROM {self._table(table)} WHERE {same}"
+        found = f"SELECT FROM {self._target(table)} WHERE {same}"
         given = f"json_to_recordset(:rows::json) AS {self._given(table, keys)}"
         return f"SELECT EXISTS (SELECT FROM {given} WHERE NOT EXISTS ({found}))"
 
@@ -116,14 +131,17 @@ class PostgreSQL(Dialect):
             f"{self.name(column.column)} = {_GIVEN}.{self.name(column.column)}" for column in columns
         )
         given = f"json_to_record(:row::json) AS {self._given(table, columns)}"
-        return f"UPDATE {self._table(table)} SET {sets} FROM {given}{rights.where(where)}{_returning(row)}"
+        return f"UPDATE {self._target(table)} SET {sets} FROM {given}{rights.where(where)}{_returning(row)}"
 
     def delete(self, table: Table, rights: Rights, where: str | None, row: str | None) -> str:
         """Delete rows."""
-        return f"DELETE FROM {self._table(table)}{rights.where(where)}{_returning(row)}"
+        return f"DELETE FROM {self._target(table)}{rights.where(where)}{_returning(row)}"
 
-    def _table(self, table: Table) -> str:
-        return f"{self.name(table.schema)}.{self.name(table.name)}"
+    def _target(self, table: Table) -> str:
+        return f"{self.name(table.schema)}.{self.name(table.name)} AS {self.alias(table)}"
+
+    def _column(self, table: Table, name: str) -> str:
+        return f"{self.alias(table)}.{self.name(name)}"
 
     def _given(self, table: Table, columns: list[Assignment]) -> str:
         typed = (f"{self.name(column.column)} {table.columns[column.column].type}" for column in columns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any
 
@@ -15,10 +15,12 @@ from kernel.contracts.records import Page, TooManyAffected, UnknownTable, Unsupp
 from kernel.identity import Identity
 from plugins.records.compiler import Compiler
 from plugins.records.dialect import Dialect
-from plugins.records.plans import Plan, PlanCache, shape_of
+from plugins.records.plans import Plan, PlanCache
 from plugins.records.postgresql import PostgreSQL
-from plugins.records.refusals import hinting
+from plugins.records.refusals import Query, hinting
 from plugins.records.sqlite import SQLite
+from plugins.records.statement import Statement
+from plugins.records.templates import template
 
 _DIALECTS: dict[str, Callable[[], Dialect]] = {"sqlite": SQLite, "postgresql": PostgreSQL}
 
@@ -56,12 +58,9 @@ class TableRecords:
     def read(self, query: Select, identity: Identity | None, *, inline: bool = False) -> Page:
         """Answer `query` with one statement."""
         caller = _caller(identity)
-        values: list[Any] = []
         ranged = query.limit is not None or query.offset > 0
-        part = (query.limit, query.offset > 0)
-        where = shape_of(query.where, values)
-        key = (query.schema, query.table, query.items, where, query.order, part, query.counted)
-        plan = self._plan(key, caller, query.schema, query.table, lambda compiler: compiler.select(query))
+        shape, values = template(query)
+        plan = self._plan(shape, values, caller, lambda compiler: compiler.select(shape))
         params = plan.params(values)
         if query.offset > 0:
             params["offset"] = query.offset
@@ -82,10 +81,13 @@ class TableRecords:
             for batch in _batches(insert):
                 self._refuse_null_numbers(batch, batch.rows)
                 inserted = self._has_new(batch, caller, transaction) or written.count > 0
-                plan = self._insert_plan(batch, caller)
+                shape, values = template(batch)
+                plan = self._plan(shape, values, caller, _inserting(shape))
+                params = plan.params(values)
                 for _ in range(1 if batch.columns else batch.size):
-                    params = {**plan.constants, "rows": batch.rows} if batch.columns else plan.constants
-                    written.run(transaction, plan, params)
+                    written.run(
+                        transaction, plan, {**params, "rows": batch.rows} if batch.columns else params
+                    )
             written.check(insert.single, None)
         return written.result(inserted)
 
@@ -94,14 +96,10 @@ class TableRecords:
         """Change rows, all or none."""
         caller = _caller(identity)
         self._check_writable(update.table, update.schema)
-        values: list[Any] = []
-        where = shape_of(update.where, values)
-        key = ("update", update.schema, update.table, update.columns, where, update.returning)
         written = _Tally(update.returning is not None)
         if update.columns:
-            plan = self._plan(
-                key, caller, update.schema, update.table, lambda compiler: compiler.update(update)
-            )
+            shape, values = template(update)
+            plan = self._plan(shape, values, caller, lambda compiler: compiler.update(shape))
             with self._database.transaction(caller) as transaction:
                 row = self._with_defaults(update, caller) if update.defaults else update.values
                 self._refuse_null_numbers(update, f"[{row}]")
@@ -116,9 +114,8 @@ class TableRecords:
         """Delete rows, all or none."""
         caller = _caller(identity)
         self._check_writable(delete.table, delete.schema)
-        values: list[Any] = []
-        key = ("delete", delete.schema, delete.table, shape_of(delete.where, values), delete.returning)
-        plan = self._plan(key, caller, delete.schema, delete.table, lambda compiler: compiler.delete(delete))
+        shape, values = template(delete)
+        plan = self._plan(shape, values, caller, lambda compiler: compiler.delete(shape))
         written = _Tally(delete.returning is not None)
         with self._database.transaction(caller) as transaction:
             written.run(transaction, plan, plan.params(values))
@@ -160,33 +157,36 @@ class TableRecords:
             return msgspec.Raw(b"null" if value is None else value.encode())
         return msgspec.Raw(_encode(str(value)))
 
-    def _insert_plan(self, insert: Insert, caller: Identity) -> Plan:
-        key = ("insert", insert.schema, insert.table, insert.columns, insert.conflict, insert.returning)
-        return self._plan(key, caller, insert.schema, insert.table, lambda compiler: compiler.insert(insert))
-
     def _has_new(self, insert: Insert, caller: Identity, transaction: Transaction) -> bool:
         if insert.conflict is None or insert.conflict.action != "merge" or not insert.columns:
             return True
-        plan = self._compiler(insert.table, insert.schema, caller).has_new(insert)
+        plan = self._compiler(insert, caller).has_new(insert)
         return plan is None or bool(transaction.query(plan.statement, {"rows": insert.rows})[0][0])
 
     def _plan(
-        self, key: Hashable, caller: Identity, schema: str, table: str, compile_: Callable[[Compiler], Plan]
+        self, shape: Query, values: list[Any], caller: Identity, compile_: Callable[[Compiler], Plan]
     ) -> Plan:
+        plans = self._cache()
+        key = (caller.role, shape)
+        plan = plans.get(key)
+        if plan is None:
+            plan = compile_(self._compiler(shape, caller))
+            # A shape that is very large hardly comes again.
+            if len(values) <= plans.LARGEST:
+                plans.put(key, plan)
+        return plan
+
+    def _cache(self) -> PlanCache:
         catalogue = self._database.catalogue
         plans = self._plans
         if plans is None or plans.catalogue is not catalogue:
             plans = self._plans = PlanCache(catalogue, self._size)
-        of_role = (caller.role, key)
-        plan = plans.get(of_role)
-        if plan is None:
-            plan = compile_(self._compiler(table, schema, caller))
-            plans.put(of_role, plan)
-        return plan
+        return plans
 
-    def _compiler(self, table: str, schema: str, caller: Identity) -> Compiler:
+    def _compiler(self, query: Query, caller: Identity) -> Compiler:
         dialect = _DIALECTS[self._database.engine]()
-        return Compiler(self._database, dialect, self._table(table, schema), caller.role)
+        statement = Statement(self._database, dialect, self._cache().relationships, caller.role)
+        return Compiler(statement, self._table(query.table, query.schema))
 
     def _check_writable(self, table: str, schema: str) -> None:
         if self._table(table, schema).kind == "view":
@@ -207,7 +207,8 @@ class _Tally:
         else:
             rows = transaction.query(plan.statement, params)
             self.count += len(rows)
-            self._rows.extend(row[0] for row in rows)
+            # A row that lacks what is to be embedded in it is changed all the same, and left out of the answer.
+            self._rows.extend(row[0] for row in rows if row[0] is not None)
         if (check := plan.check_for(self.count)) is not None:
             transaction.query(check, params)
 
@@ -222,6 +223,10 @@ class _Tally:
         """Return what was done."""
         body = b"" if self._rows is None else f"[{','.join(self._rows)}]".encode()
         return Written(self.count, body, inserted)
+
+
+def _inserting(shape: Insert) -> Callable[[Compiler], Plan]:
+    return lambda compiler: compiler.insert(shape)
 
 
 def _caller(identity: Identity | None) -> Identity:

@@ -1,8 +1,8 @@
-# ruff: noqa: S608 - writing SQL from quoted names and bound parameters is what this module is for
 """SQLite's SQL (3.44 and later): JSON made with json_object, rows read from JSON with json_each."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from kernel.contracts.catalogue import Table
@@ -14,6 +14,7 @@ from plugins.records.dialect import Assignment, Dialect, Member, Upsert, fill
 # own name, so that every statement uses that and not an alias.)
 _EACH = '".each"'
 _VALUE = f"{_EACH}.value"
+_LONGEST_CHAIN = 100
 
 
 class SQLite(Dialect):
@@ -24,9 +25,9 @@ class SQLite(Dialect):
     # json_object takes at most 1,000 arguments, two for each member.
     _MEMBERS_AT_ONCE = 400
 
-    def column(self, table: Table, name: str) -> str:
-        """Name a column of the statement's table."""
-        return f"{self._table(table)}.{self.name(name)}"
+    def alias(self, table: Table) -> str:
+        """Return the table's name in the file."""
+        return self.name(table.name if table.schema == "public" else f"{table.schema}.{table.name}")
 
     def json_path(self, steps: tuple[Step, ...]) -> str:
         """Return the text of the parameter that holds a path into JSON."""
@@ -64,37 +65,51 @@ class SQLite(Dialect):
         return self._quantified("min", test, values, none=1)
 
     def object(self, members: list[Member]) -> str:
-        """Build a JSON object; a wide one is joined from several."""
-        parts = []
-        for start in range(0, len(members), self._MEMBERS_AT_ONCE):
-            some = members[start : start + self._MEMBERS_AT_ONCE]
-            parts.append(f"json_object({', '.join(f'{member.name}, {member.value}' for member in some)})")
-        if not parts:
-            return "json_object()"
-        if len(parts) == 1:
-            return parts[0]
+        """Build a row's JSON object; one that is wide or holds finished JSON is joined from texts."""
+        if len(members) > self._MEMBERS_AT_ONCE or any(member.raw for member in members):
+            texts = [f"{self.literal(_key(member.name))} || {self._text(member)}" for member in members]
+            return f"'{{' || {_chained(texts, chr(39) + ',' + chr(39))} || '}}'"
         return (
-            "'{' || "
-            + " || ',' || ".join(f"substr({part}, 2, length({part}) - 2)" for part in parts)
-            + " || '}'"
+            f"json_object({', '.join(f'{self.literal(member.name)}, {member.value}' for member in members)})"
         )
 
-    def select(
-        self,
-        table: Table,
-        rights: Rights,
-        row: str,
-        where: str | None,
-        order: str,
-        *,
-        counted: bool,
-    ) -> str:
-        """Return one row: how many rows there are, their JSON array, and if `counted` the total."""
-        source = f"FROM {rights.source} AS {self._table(table)}{f' WHERE {where}' if where else ''}"
-        total = f", (SELECT count(*) {source})" if counted else ""
+    def page(self, members: list[Member], source: str, ending: str, counted: str | None) -> str:
+        """Return one row: how many rows there are, their JSON array, and the number of those in `counted`."""
+        total = "" if counted is None else f", (SELECT count(*) {counted})"
         # Joining the rows' texts costs half of what json_group_array does, which parses each of them again.
         body = "'[' || coalesce(group_concat(j, ','), '') || ']'"
-        return f"SELECT count(*), {body}{total} FROM (SELECT {row} AS j {source}{order})"
+        return f"SELECT count(*), {body}{total} FROM (SELECT {self.object(members)} AS j {source}{ending})"
+
+    def array(self, members: list[Member], source: str, ending: str) -> str:
+        """Select the JSON array of all rows."""
+        return self._joined(self.object(members), source, ending)
+
+    def single(self, members: list[Member], source: str, ending: str) -> str:
+        """Select the JSON object of the one row there may be."""
+        return f"SELECT {self.object(members)} {source}{ending}"
+
+    def values(self, member: Member, source: str, ending: str) -> str:
+        """Select the JSON array of one member of all rows."""
+        return self._joined(self._text(member), source, ending)
+
+    def scalar(self, member: Member, source: str, ending: str) -> str:
+        """Select one member of the one row there may be."""
+        return f"SELECT {self._text(member)} {source}{ending}"
+
+    def groupable(self, member: Member) -> str:
+        """Write a member's value as its JSON's text."""
+        return self._text(member)
+
+    def ungrouped(self, cell: str) -> str:
+        """Return the text as it is."""
+        return cell
+
+    def _text(self, member: Member) -> str:
+        return f"coalesce({member.value}, 'null')" if member.raw else f"json_quote({member.value})"
+
+    def _joined(self, text: str, source: str, ending: str) -> str:
+        rows = f"SELECT {text} AS j {source}{ending}"
+        return f"SELECT '[' || coalesce(group_concat(j, ','), '') || ']' FROM ({rows})"
 
     def insert(
         self,
@@ -110,18 +125,18 @@ class SQLite(Dialect):
         written, source = rights.rows([column.column for column in columns], given)
         names = ", ".join(map(self.name, written))
         conflict = "" if upsert is None else self._conflict(upsert, rights)
-        return f"INSERT INTO {self._table(table)} ({names}) {source}{conflict}{self._returning(row)}"
+        return f"INSERT INTO {self.alias(table)} ({names}) {source}{conflict}{self._returning(row)}"
 
     def insert_defaults(self, table: Table, rights: Rights, row: str | None) -> str:
         """Insert one row of defaults."""
         written, source = rights.rows((), "DEFAULT VALUES")
         names = f" ({', '.join(map(self.name, written))})" if written else ""
-        return f"INSERT INTO {self._table(table)}{names} {source}{self._returning(row)}"
+        return f"INSERT INTO {self.alias(table)}{names} {source}{self._returning(row)}"
 
     def has_new(self, table: Table, rights: Rights, keys: list[Assignment]) -> str:
         """Tell whether any of the objects in the parameter ``rows`` has keys that are not in the table."""
-        same = " AND ".join(f"{self.column(table, key.column)} = {self._read(key, _VALUE)}" for key in keys)
-        found = f"SELECT 1 FROM {rights.source} AS {self._table(table)} WHERE {same}"
+        same = " AND ".join(f"{self._column(table, key.column)} = {self._read(key, _VALUE)}" for key in keys)
+        found = f"SELECT 1 FROM {rights.source} AS {self.alias(table)} WHERE {same}"
         return f"SELECT EXISTS (SELECT 1 FROM json_each(:rows) AS {_EACH} WHERE NOT EXISTS ({found}))"
 
     def read_row(self, table: Table, columns: list[Assignment]) -> list[str]:
@@ -134,14 +149,14 @@ class SQLite(Dialect):
         """Set columns from the object in the parameter ``row``."""
         values = {column.column: self._read(column, ":row") for column in columns}
         sets = self._sets(rights.changed(values))
-        return f"UPDATE {self._table(table)} SET {sets}{rights.where(where)}{self._returning(row)}"
+        return f"UPDATE {self.alias(table)} SET {sets}{rights.where(where)}{self._returning(row)}"
 
     def delete(self, table: Table, rights: Rights, where: str | None, row: str | None) -> str:
         """Delete rows."""
-        return f"DELETE FROM {self._table(table)}{rights.where(where)}{self._returning(row)}"
+        return f"DELETE FROM {self.alias(table)}{rights.where(where)}{self._returning(row)}"
 
-    def _table(self, table: Table) -> str:
-        return self.name(table.name if table.schema == "public" else f"{table.schema}.{table.name}")
+    def _column(self, table: Table, name: str) -> str:
+        return f"{self.alias(table)}.{self.name(name)}"
 
     def _read(self, column: Assignment, source: str) -> str:
         path = self.literal("$" + _step(column.column))
@@ -164,6 +179,18 @@ class SQLite(Dialect):
 
     def _returning(self, row: str | None) -> str:
         return "" if row is None else f" RETURNING {row}"
+
+
+def _key(name: str) -> str:
+    return f"{json.dumps(name, ensure_ascii=False)}:"
+
+
+def _chained(texts: list[str], between: str) -> str:
+    """Join many texts, in parentheses as a tree: an engine limits how deep an expression may be."""
+    if len(texts) < _LONGEST_CHAIN:
+        return f" || {between} || ".join(texts)
+    middle = len(texts) // 2
+    return f"({_chained(texts[:middle], between)}) || {between} || ({_chained(texts[middle:], between)})"
 
 
 def _step(key: str | int) -> str:

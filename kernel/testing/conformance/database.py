@@ -284,12 +284,28 @@ class DatabaseContract(StoredTypes):
         self, database: Database, operator: str, pattern: str, found: list[int]
     ) -> None:
         """Case counts for ``like`` and ``~``, and not for ``ilike`` and ``~*``."""
-        condition = database.operator(operator).format(left="name", right=":pattern")
-        statement = Compiled(f"select id from authors where {condition} order by id")
+        operands = {"left": "text", "right": "text"}
+        condition = database.expression(f"{{left}} {operator} {{right}}", operands)
+        assert condition.type == "boolean"
+        statement = Compiled(
+            f"select id from authors where {condition.over(left='name', right=':pattern')} order by id"
+        )
         assert database.query(statement, {"pattern": pattern}) == [(number,) for number in found]
 
-    def test_an_unknown_operator_is_refused(self, database: Database) -> None:
-        """As a feature that is not supported (0A000)."""
+    def test_an_expression_has_the_type_that_postgresql_gives_it(self, database: Database) -> None:
+        """From operands' types alone."""
+        for text, operands, kind in (
+            ("sum({value})", {"value": "integer"}, "bigint"),
+            ("avg({value})", {"value": "integer"}, "numeric"),
+            ("max({value})", {"value": "text"}, "text"),
+            ("count({value})", {"value": "uuid"}, "bigint"),
+            ("{left} @> {right}", {"left": "text[]", "right": "text[]"}, "boolean"),
+            ("{left} -> {right}", {"left": "jsonb", "right": "text"}, "jsonb"),
+        ):
+            assert database.expression(text, operands).type == kind, text
+
+    def test_an_expression_over_types_that_do_not_fit_is_refused(self, database: Database) -> None:
+        """As PostgreSQL refuses it (42883)."""
         with pytest.raises(DatabaseError) as raised:
-            database.operator("@@@")
-        assert raised.value.sqlstate == "0A000"
+            database.expression("{left} @> {right}", {"left": "integer", "right": "integer"})
+        assert raised.value.sqlstate == "42883"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, TypeVar
 
 from kernel.contracts.catalogue import Catalogue, Table
@@ -12,6 +12,7 @@ from kernel.contracts.database import (
     Compiled,
     DatabaseError,
     DatabaseUnavailable,
+    Expression,
     NotInline,
     Params,
     Row,
@@ -31,12 +32,6 @@ from plugins.database.postgresql.transaction import TAKE_TURN, PostgresSchemaTra
 
 T = TypeVar("T")
 
-_OPERATORS = {
-    "like": "({left} LIKE {right})",
-    "ilike": "({left} ILIKE {right})",
-    "~": "({left} ~ {right})",
-    "~*": "({left} ~* {right})",
-}
 _STATEMENTS_KEPT = 2000
 
 
@@ -63,6 +58,7 @@ class PostgresDatabase:
         self.committed: Callable[[], None] = lambda: None
         self._catalogue = CatalogueCache()
         self._describe = functools.lru_cache(maxsize=1000)(self._known_type)
+        self._express = functools.lru_cache(maxsize=1000)(self._expressed)
         self._given = functools.lru_cache(maxsize=_STATEMENTS_KEPT)(statements.given)
         self._compiled = functools.lru_cache(maxsize=_STATEMENTS_KEPT)(statements.compiled)
 
@@ -115,12 +111,18 @@ class PostgresDatabase:
         """Return how a declared type is kept."""
         return self._describe(type)
 
-    def operator(self, name: str) -> str:
-        """Return engine SQL for an operator on text."""
-        try:
-            return _OPERATORS[name]
-        except KeyError:
-            raise DatabaseError(f"the operator {name} is not supported", sqlstate="0A000") from None
+    def expression(self, text: str, operands: Mapping[str, str]) -> Expression:
+        """Return an expression over operands; the server tells its type."""
+        return self._express(self.catalogue.version, text, tuple(operands.items()))
+
+    def _expressed(self, version: int, text: str, operands: tuple[tuple[str, str], ...]) -> Expression:
+        found = Expression(f"({text})", "")
+        columns = {name: f'"{name}"' for name, _ in operands}
+        nulls = ", ".join(f"null::{self.stored(kind).type}" for _, kind in operands)
+        value = found.over(**columns)
+        asked = f"select format_type(pg_typeof({value}), -1) from (select {nulls}) _({', '.join(columns.values())})"  # noqa: S608 - ours
+        ((kind,),) = self.query(Compiled(asked))
+        return Expression(found.template, kind)
 
     def statement(self, statement: str | Compiled, identity: Identity | None = None) -> Statement:
         """Return a statement with its parameters numbered.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import apsw
 
 from kernel.contracts.catalogue import Catalogue, Table
-from kernel.contracts.database import NO_PARAMS, Compiled, DatabaseError, NotInline, Params, Row
+from kernel.contracts.database import NO_PARAMS, Compiled, DatabaseError, Expression, NotInline, Params, Row
 from kernel.contracts.rights import Rights, Use
 from kernel.contracts.stored import StoredType
 from kernel.events import Event
@@ -25,17 +25,6 @@ from plugins.database.sqlite.connections import Connections, Limits, run
 from plugins.database.sqlite.statements import Plan, Plans
 from plugins.database.sqlite.transaction import SqliteSchemaTransaction, SqliteTransaction
 from plugins.database.sqlite.values.temporal.moments import write_timestamptz
-
-_OPERATORS = {
-    "like": "({left} LIKE {right} ESCAPE '\\')",
-    # The function in Python is slow, and keeps other threads waiting: only patterns beyond ASCII need it.
-    "ilike": (
-        "CASE WHEN octet_length({right}) = length({right}) AND substr({right}, -1) <> '\\'"
-        " THEN lower({left}) LIKE lower({right}) ESCAPE '\\' ELSE pg_ilike({right}, {left}) END"
-    ),
-    "~": "pg_regexp_like({left}, {right})",
-    "~*": "pg_regexp_like({left}, {right}, 'i')",
-}
 
 
 class SqliteDatabase:
@@ -64,6 +53,7 @@ class SqliteDatabase:
         self.announce: Callable[[], None] = lambda: None
         self._catalogue = catalogues.CatalogueCache()
         self._describe = functools.lru_cache(maxsize=1000)(stored.describe)
+        self._express = functools.lru_cache(maxsize=1000)(self._expressed)
         self._has_tables = False
 
     @property
@@ -118,12 +108,14 @@ class SqliteDatabase:
         known = self.catalogue
         return self._describe(resolve(type, known) if known.enums or known.domains else type)
 
-    def operator(self, name: str) -> str:
-        """Return engine SQL for an operator on text."""
-        try:
-            return _OPERATORS[name]
-        except KeyError:
-            raise DatabaseError(f"the operator {name} is not supported on SQLite", sqlstate="0A000") from None
+    def expression(self, text: str, operands: Mapping[str, str]) -> Expression:
+        """Return an expression over operands."""
+        return self._express(self.catalogue.version, text, tuple(operands.items()))
+
+    def _expressed(self, version: int, text: str, operands: tuple[tuple[str, str], ...]) -> Expression:
+        from plugins.database.sqlite.translate.operands import translate_expression
+
+        return translate_expression(text, dict(operands), self.catalogue)
 
     def image(self) -> bytes:
         """Return the database as committed now, as the bytes of a file."""

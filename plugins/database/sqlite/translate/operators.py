@@ -115,10 +115,20 @@ def like(left: Expr, pattern: Expr, *, negated: bool, ignoring_case: bool) -> Ex
     if left.type not in TEXTS or pattern.type not in TEXTS:
         raise missing("~~*" if ignoring_case else "~~", left, pattern)
     if ignoring_case:
-        sql = f"pg_ilike({pattern.sql}, {left.sql})"
+        sql = _ilike(left.sql, pattern.sql)
     else:
         sql = f"({left.sql} LIKE {pattern.sql} ESCAPE '\\')"
-    return Expr(f"(NOT {sql})" if negated else sql, "boolean")
+    return Expr(f"(NOT {sql})" if negated else f"({sql})" if ignoring_case else sql, "boolean")
+
+
+def _ilike(left: str, pattern: str) -> str:
+    if not pattern.startswith((":", "'", "{")):
+        return f"pg_ilike({pattern}, {left})"
+    # The function in Python is slow, and keeps other threads waiting: only patterns beyond ASCII need it.
+    return (
+        f"CASE WHEN octet_length({pattern}) = length({pattern}) AND substr({pattern}, -1) <> '\\'"
+        f" THEN lower({left}) LIKE lower({pattern}) ESCAPE '\\' ELSE pg_ilike({pattern}, {left}) END"
+    )
 
 
 def _arithmetic(name: str, left: Expr, right: Expr) -> Expr:

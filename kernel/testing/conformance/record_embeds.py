@@ -1,0 +1,269 @@
+"""What every `Records` must do with related rows and aggregates."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from kernel.contracts.database import Database, DatabaseError
+from kernel.contracts.queries import (
+    Aggregate,
+    Comparison,
+    Delete,
+    Embed,
+    Field,
+    Insert,
+    Is,
+    Item,
+    Logic,
+    Order,
+    Select,
+    Selected,
+    Update,
+)
+from kernel.contracts.records import (
+    AmbiguousRelationship,
+    NoRelationship,
+    NotEmbedded,
+    NotToOne,
+    Records,
+    Unsupported,
+)
+from kernel.identity import Identity
+from kernel.testing.conformance.record_reads import ID, NAME, SERVICE, RecordReads, equal
+
+SCHEMA = """
+create table skills (id bigint primary key, name text not null, level numeric);
+create table person_skills (
+    person bigint references people (id), skill bigint references skills (id), since integer,
+    primary key (person, skill)
+);
+create table tasks (
+    id bigint primary key, title text not null, hours integer, due date,
+    owner bigint references people (id), helper bigint references people (id), parent bigint references tasks (id)
+);
+create table badges (person bigint primary key references people (id), code text, valid boolean, info jsonb);
+insert into skills values (1, 'sql', 1.50), (2, 'c', 20), (3, 'no one has', null);
+insert into person_skills values (1, 1, 2001), (1, 2, 2002), (2, 2, 2003);
+insert into tasks values
+    (1, 'a', 5, '2024-01-01', 1, 2, null), (2, 'b', 7, null, 1, null, 1), (3, 'c', null, null, 2, null, 1),
+    (4, 'd', 2, null, null, null, 2);
+insert into badges values (1, 'x', true, '{"k": [1]}'), (3, null, null, null);
+"""
+
+_ID = Item(Field("id"))
+_NAME = Item(NAME)
+_TITLE = Item(Field("title"))
+
+
+def _row(**members: Any) -> dict[str, Any]:
+    return members
+
+
+class RecordEmbeds(RecordReads):
+    """The part of `RecordsContract` about relationships."""
+
+    @pytest.fixture
+    def related(self, database: Database, records: Records) -> Records:
+        """Return the records of a database with tasks, skills and badges too."""
+        with database.schema_transaction() as transaction:
+            transaction.script(SCHEMA)
+        return records
+
+    def found(self, records: Records, table: str, *items: Selected, **options: Any) -> Any:
+        """Return the rows of a read in the order of their ids."""
+        options.setdefault("order", (Order(Field("id")),))
+        return self.rows(records, Select(table, items=items, **options))
+
+    def test_a_foreign_key_leads_to_one_row(self, related: Records) -> None:
+        """An object, or null; by the table's name, the key's, or the column's."""
+        expected = [{"id": 1, "parent": None}, {"id": 2, "parent": {"title": "a"}}]
+        embed = Embed("parent", items=(_TITLE,))
+        assert self.found(related, "tasks", _ID, embed, limit=2) == expected
+        owner = Embed("owner", items=(_NAME,))
+        by_key = Embed("people", "tasks_owner_fkey", "owner", items=(_NAME,))
+        for one in (owner, by_key, Embed("tasks_owner_fkey", alias="owner", items=(_NAME,))):
+            rows = self.found(related, "tasks", _ID, one)
+            assert rows[2:] == [_row(id=3, owner={"name": "bob"}), _row(id=4, owner=None)]
+
+    def test_the_other_side_of_a_key_leads_to_many(self, related: Records) -> None:
+        """An array, in order and part as the embed says, empty where there is none."""
+        tasks = Embed("tasks", "owner", items=(_TITLE,), order=(Order(Field("hours"), descending=True),))
+        assert self.found(related, "people", _ID, tasks)[:2] == [
+            _row(id=1, tasks=[{"title": "b"}, {"title": "a"}]),
+            _row(id=2, tasks=[{"title": "c"}]),
+        ]
+        one = Embed("tasks", "owner", "last", items=(_ID,), order=(Order(Field("id")),), limit=1, offset=1)
+        assert self.found(related, "people", one) == [{"last": [{"id": 2}]}, {"last": []}, {"last": []}]
+
+    def test_a_unique_key_leads_to_one_row_from_either_side(self, related: Records) -> None:
+        """Its values of every type as in any row."""
+        badge = {"person": 1, "code": "x", "valid": True, "info": {"k": [1]}}
+        rows = self.found(related, "people", _ID, Embed("badges"))
+        assert [row["badges"] for row in rows] == [
+            badge,
+            None,
+            {"person": 3, "code": None, "valid": None, "info": None},
+        ]
+        people = Embed("people", items=(_NAME,))
+        order = (Order(Field("person")),)
+        assert self.found(related, "badges", people, order=order)[0] == {"people": {"name": "Ann"}}
+
+    def test_a_table_of_two_keys_leads_from_many_to_many(self, related: Records) -> None:
+        """And can itself be embedded."""
+        skills = Embed("skills", items=(_NAME,), order=(Order(NAME),))
+        assert self.found(related, "people", _ID, skills) == [
+            _row(id=1, skills=[{"name": "c"}, {"name": "sql"}]),
+            _row(id=2, skills=[{"name": "c"}]),
+            _row(id=3, skills=[]),
+        ]
+        through = Embed("person_skills", items=(Item(Field("since")), Embed("skills", items=(_NAME,))))
+        (row,) = self.found(related, "people", through, where=(equal("id", "2"),))
+        assert row == {"person_skills": [{"since": 2003, "skills": {"name": "c"}}]}
+
+    def test_embeds_nest(self, related: Records) -> None:
+        """A table within itself too."""
+        below = Embed("tasks", "parent", "below", items=(_ID,), order=(Order(Field("id")),))
+        tree = Embed("tasks", "tasks_parent_fkey", "below", items=(_ID, below), order=(Order(Field("id")),))
+        with pytest.raises(AmbiguousRelationship):
+            self.found(related, "tasks", tree)
+
+    def test_an_inner_embed_leaves_rows_out(self, related: Records) -> None:
+        """Those with nothing to embed, as its own conditions and inner embeds have it; the total counts the rest."""
+        tasks = Embed(
+            "tasks", "owner", items=(_ID,), where=(Comparison(Field("hours"), "gt", "5"),), inner=True
+        )
+        assert self.found(related, "people", _ID, tasks) == [_row(id=1, tasks=[{"id": 2}])]
+        deeper = Embed("people", "owner", items=(_ID, Embed("badges", inner=True)), inner=True)
+        assert [row["id"] for row in self.found(related, "tasks", _ID, deeper)] == [1, 2]
+        page = related.read(Select("people", items=(tasks,), counted=True, limit=10), SERVICE)
+        assert page.total == 1
+
+    def test_conditions_on_whether_there_is_a_related_row(self, related: Records) -> None:
+        """By the embed's name, within a tree too; an embed without members only serves that."""
+        none = Embed("badges", items=())
+        absent, present = Is(Field("badges"), "null"), Is(Field("badges"), "null", negated=True)
+        assert self.found(related, "people", _ID, none, where=(absent,)) == [{"id": 2}]
+        either = Logic("or", (present, equal("name", "bob")))
+        assert self.found(related, "people", _ID, none, where=(either,)) == [{"id": 1}, {"id": 2}, {"id": 3}]
+
+    def test_rows_are_ordered_by_a_related_row(self, related: Records) -> None:
+        """Where there is one at most."""
+        order = (Order(NAME, descending=True, nulls="last", related="owner"), Order(Field("id")))
+        rows = self.found(related, "tasks", _ID, Embed("owner", items=(_NAME,)), order=order)
+        assert [row["id"] for row in rows] == [3, 1, 2, 4]
+        with pytest.raises(NotToOne):
+            self.found(
+                related, "people", Embed("tasks", "owner"), order=(Order(Field("id"), related="tasks"),)
+            )
+        with pytest.raises(NotEmbedded):
+            self.found(related, "people", order=(Order(Field("id"), related="tasks"),))
+
+    def test_a_spread_puts_members_in_the_rows_own_object(self, related: Records) -> None:
+        """Of many rows, each member becomes an array."""
+        badge = Embed("badges", items=(Item(Field("code")), Item(Field("info"), "about")), spread=True)
+        assert self.found(related, "people", _ID, badge) == [
+            _row(id=1, code="x", about={"k": [1]}),
+            _row(id=2, code=None, about=None),
+            _row(id=3, code=None, about=None),
+        ]
+        skills = Embed("skills", items=(_NAME, Item(Field("level"))), order=(Order(NAME),), spread=True)
+        (row,) = self.found(related, "people", skills, where=(equal("id", "1"),))
+        assert row == {"name": ["c", "sql"], "level": [20, 1.5]}
+        both = Embed(
+            "owner", items=(_NAME, Embed("badges", items=(Item(Field("code")),), spread=True)), spread=True
+        )
+        assert self.found(related, "tasks", _ID, both)[:1] == [_row(id=1, name="Ann", code="x")]
+
+    def test_aggregates_are_reckoned_by_the_other_members(self, related: Records) -> None:
+        """Of all rows where there are no other members."""
+        total = Aggregate("sum", Field("hours"))
+        assert self.found(related, "tasks", total, Aggregate("count"), order=()) == [{"sum": 14, "count": 4}]
+        owner = Item(Field("owner"))
+        order = (Order(Field("owner"), nulls="first"),)
+        assert self.found(related, "tasks", owner, total, order=order) == [
+            _row(owner=None, sum=2), _row(owner=1, sum=12), _row(owner=2, sum=None),
+        ]  # fmt: skip
+        cast = Aggregate("avg", Field("hours"), "mean", "numeric", "text")
+        longest = Aggregate("max", Field("title"), "last")
+        rows = self.found(related, "tasks", cast, longest, where=(equal("owner", "1"),), order=())
+        assert rows == [{"mean": "6.0000000000000000", "last": "b"}]
+        with pytest.raises(DatabaseError) as raised:
+            self.found(related, "tasks", total)
+        assert raised.value.sqlstate == "42803"
+
+    def test_aggregates_beside_and_within_embeds(self, related: Records) -> None:
+        """An embedded row groups; a spread row's aggregates are the outer row's."""
+        hours = Aggregate("sum", Field("hours"))
+        rows = self.found(related, "tasks", Embed("owner", items=(_NAME,)), hours, order=())
+        assert sorted(rows, key=json.dumps) == [
+            {"owner": None, "sum": 2}, {"owner": {"name": "Ann"}, "sum": 12}, {"owner": {"name": "bob"}, "sum": None},
+        ]  # fmt: skip
+        within = Embed("tasks", "owner", items=(hours, Aggregate("count")))
+        (row,) = self.found(related, "people", within, where=(equal("id", "1"),))
+        assert row == {"tasks": [{"sum": 12, "count": 2}]}
+        spread = Embed("owner", items=(Aggregate("max", Field("age")),), spread=True)
+        assert self.found(related, "tasks", spread, Aggregate("count"), order=()) == [{"max": 30, "count": 4}]
+        with pytest.raises(Unsupported):
+            many = Embed("tasks", "owner", items=(hours,), spread=True)
+            self.found(related, "people", many)
+
+    def test_writes_return_related_rows(self, related: Records) -> None:
+        """As they are after the write; a row that lacks an inner one is written, and not returned."""
+        owner = Embed("owner", items=(_NAME,))
+        written = related.insert(
+            Insert(
+                "tasks",
+                ("id", "title", "owner"),
+                '[{"id":9,"title":"z","owner":2}]',
+                1,
+                returning=(_ID, owner),
+            ),
+            SERVICE,
+        )
+        assert json.loads(written.body) == [_row(id=9, owner={"name": "bob"})]
+        inner = Embed("owner", items=(_NAME,), inner=True)
+        update = Update("tasks", ("hours",), '{"hours":1}', returning=(_ID, inner))
+        written = related.update(update, SERVICE)
+        assert sorted(row["id"] for row in json.loads(written.body)) == [1, 2, 3, 9]
+        assert written.count == 5
+        helper = Embed("helper", items=(_NAME,))
+        delete = Delete("tasks", where=(equal("id", "9"),), returning=(helper,))
+        assert json.loads(related.delete(delete, SERVICE).body) == [{"helper": None}]
+
+    def test_what_is_not_related_is_refused(self, related: Records) -> None:
+        """So is what several keys relate, unless a hint tells which."""
+        with pytest.raises(NoRelationship):
+            self.found(related, "people", Embed("seats"))
+        with pytest.raises(AmbiguousRelationship) as raised:
+            self.found(related, "people", Embed("tasks"))
+        assert len(raised.value.candidates) == 2
+        with pytest.raises(NoRelationship):
+            self.found(related, "people", Embed("tasks", "parent"))
+
+    def test_related_rows_need_rights_of_their_own(self, related: Records, database: Database) -> None:
+        """The caller's, on the table, and by its policies."""
+        with database.schema_transaction() as transaction:
+            transaction.script("""
+                grant select on people to anon;
+                alter table tasks enable row level security;
+                create policy short on tasks for select using (hours < 6);
+            """)
+        query = Select(
+            "people", items=(_ID, Embed("tasks", "owner", items=(_ID,))), where=(equal("id", "1"),)
+        )
+        anyone = Identity("anon")
+        with pytest.raises(DatabaseError) as raised:
+            related.read(query, anyone)
+        assert raised.value.sqlstate == "42501"
+        with database.schema_transaction() as transaction:
+            transaction.script("grant select on tasks to anon;")
+        assert json.loads(related.read(query, anyone).body) == [_row(id=1, tasks=[{"id": 1}])]
+
+    def test_bad_values_within_embeds_are_refused(self, related: Records) -> None:
+        """Whether or not there is a row to compare them with."""
+        bad = Embed("tasks", "owner", where=(Comparison(Field("hours"), "eq", "x"),))
+        for where in ((), (equal("id", "77"),)):
+            self.refused("22P02", related.read, Select("people", items=(*ID, bad), where=where))

@@ -1,0 +1,54 @@
+"""Operands: columns, what stands at a path inside their JSON, and casts."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from kernel.contracts.database import DatabaseError
+from kernel.contracts.queries import Field
+from plugins.records.dialect import fill
+from plugins.records.statement import Operand, Scope, Statement
+
+
+def operand(statement: Statement, scope: Scope, field: Field) -> Operand:
+    """Return a field of a scope's table; raises `DatabaseError` 42703 where it has no such column."""
+    column = scope.table.columns.get(field.column)
+    if column is None:
+        raise _no_column(scope, field.column)
+    found = Operand(scope.column(column.name), statement.database.stored(column.type))
+    return _at_path(statement, found, field) if field.path else found
+
+
+def cast(statement: Statement, value: Operand, type_name: str) -> Operand:
+    """Return a value as another type, through its text."""
+    target = statement.database.stored(type_name)
+    text = fill(value.stored.to_text, value.sql)
+    return Operand(fill(target.assign_text, f"({text})"), target)
+
+
+def no_operator(left: str, right: str) -> DatabaseError:
+    """Return PostgreSQL's error for an operator between types that have none."""
+    hint = "No operator matches the given name and argument types. You might need to add explicit type casts."
+    return DatabaseError(f"operator does not exist: {left} {right}", sqlstate="42883", hint=hint)
+
+
+def _at_path(statement: Statement, value: Operand, field: Field) -> Operand:
+    *inner, last = field.path
+    if any(step.as_text for step in inner):
+        raise no_operator("text ->", "unknown")
+    dialect, database = statement.dialect, statement.database
+    path = statement.constant(dialect.json_path(field.path))
+    json = fill(value.stored.to_json, value.sql)
+    jsonb = database.stored("jsonb")
+    if not last.as_text:
+        return Operand(dialect.json_at(json, path), jsonb)
+    return Operand(dialect.text_at(json, path, jsonb.to_text), database.stored("text"))
+
+
+def _no_column(scope: Scope, name: str) -> DatabaseError:
+    table = scope.table.name
+    near = get_close_matches(name, scope.table.columns, n=1, cutoff=0.7)
+    hint = f'Perhaps you meant to reference the column "{table}.{near[0]}".' if near else None
+    return DatabaseError(
+        f"column {table}.{name} does not exist", sqlstate="42703", hint=hint, table=table, column=name
+    )

@@ -1,0 +1,239 @@
+"""Selections: the members of an answer's objects, related rows and aggregates among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+import msgspec
+
+from kernel.contracts.queries import Aggregate, Embed, Field, Item, Order, Select, Selected
+from kernel.contracts.records import NotEmbedded, NotToOne, Unsupported
+from kernel.contracts.relationships import Relationship, Side
+from plugins.records.conditions import Conditions, balanced, ordering
+from plugins.records.dialect import Member, fill
+from plugins.records.operands import cast, operand
+from plugins.records.statement import Operand, Scope, Statement
+
+MAX_MEMBERS = 1664
+"""How many members an answer's object may have; PostgreSQL's own limit."""
+
+T = TypeVar("T")
+
+_AGGREGATES_IN_SPREADS = "Aggregates are not implemented for one-to-many or many-to-many spreads."
+
+
+class Rows(msgspec.Struct, frozen=True):
+    """Rows as they are selected: their members, where they come from, and in what order and part.
+
+    `counted` is what a count of all of them is taken from.
+    """
+
+    members: list[Member]
+    source: str
+    ending: str
+    counted: str
+
+
+class Selection:
+    """Writes the selections of one statement."""
+
+    def __init__(self, statement: Statement) -> None:
+        self._statement = statement
+        self._dialect = statement.dialect
+        self.conditions = Conditions(statement, self._exists)
+
+    def rows(self, scope: Scope, query: Select | Embed, joins: Joins | None = None) -> Rows:
+        """Return what `query` selects of a scope's table, which `joins` relate to another scope."""
+        self.enter(scope, query.items)
+        if _has_aggregates(scope, query.items):
+            from plugins.records.grouping import Grouping
+
+            return Grouping(self, self._statement, scope).rows(query, joins)
+        members = self.members(scope, query.items)
+        tests = self.tests(scope, query, joins)
+        order = self._order(scope, query.order)
+        source = self.source(scope, joins, tests)
+        return Rows(members, source, f"{order}{self.part(query)}", source)
+
+    def enter(self, scope: Scope, items: tuple[Selected, ...]) -> None:
+        """Find the relationships of what is embedded beside a scope's columns."""
+        find = self._statement.relationships.find
+        for item in items:
+            if isinstance(item, Embed):
+                found = find(scope.table, item.relation, item.hint)
+                scope.embeds[item.alias or item.relation] = (item, found)
+
+    def members(self, scope: Scope, items: tuple[Selected, ...]) -> list[Member]:
+        """Return the members of one row's object."""
+        members: list[Member] = []
+        for item in items:
+            if isinstance(item, Embed):
+                members.extend(self.embedded(scope, item))
+            elif isinstance(item, Item):
+                members.extend(
+                    Member(name, fill(value.stored.to_json, value.sql))
+                    for name, value in self.values(scope, item)
+                )
+            if len(members) > MAX_MEMBERS:
+                raise Unsupported(f"An answer's objects have at most {MAX_MEMBERS} members.")
+        return members
+
+    def values(self, scope: Scope, item: Item) -> Iterable[tuple[str, Operand]]:
+        """Return the names and values that a plain item stands for."""
+        if item.field is None:
+            for column in scope.table.columns:
+                yield column, operand(self._statement, scope, Field(column))
+            return
+        value = operand(self._statement, scope, item.field)
+        if item.cast is not None:
+            value = cast(self._statement, value, item.cast)
+        keys = [step.key for step in item.field.path if isinstance(step.key, str)]
+        yield item.alias or (keys[-1] if keys else item.field.column), value
+
+    def inner(self, scope: Scope, items: tuple[Selected, ...]) -> list[str]:
+        """Return a test for each embed that rows must have something of."""
+        names = [item.alias or item.relation for item in items if isinstance(item, Embed) and item.inner]
+        return [self._exists(scope, name) for name in names]
+
+    def part(self, query: Select | Embed) -> str:
+        """Write which part of the rows is wanted."""
+        if query.limit is None and query.offset <= 0:
+            return ""
+        if isinstance(query, Select):
+            return self._dialect.part(query.limit, ":offset" if query.offset > 0 else None)
+        return self._dialect.part(query.limit, str(query.offset) if query.offset > 0 else None)
+
+    def nested(self, scope: Scope, embed: Embed) -> Rows:
+        """Return the rows of an embed that belong to one of the scope's."""
+        child, joins = self.child(scope, embed)
+        return self.rows(child, embed, joins)
+
+    def within(self, scope: Scope, embed: Embed, write: Callable[[Scope], T]) -> tuple[T, str]:
+        """Return what `write` makes of an embed's own scope, and the source to read it from."""
+        child, joins = self.child(scope, embed)
+        self.enter(child, embed.items)
+        written = write(child)
+        return written, self.source(child, joins, self.tests(child, embed, joins))
+
+    def embedded(self, scope: Scope, embed: Embed) -> list[Member]:
+        """Return the members that an embed stands for: one, or those that it spreads."""
+        _, relationship = scope.embeds[embed.alias or embed.relation]
+        if not embed.items:
+            return []
+        if not embed.spread:
+            rows = self.nested(scope, embed)
+            write = self._dialect.single if relationship.to_one else self._dialect.array
+            return [
+                Member(
+                    embed.alias or embed.relation, f"({write(rows.members, rows.source, rows.ending)})", True
+                )
+            ]
+        if not relationship.to_one and any(isinstance(item, Aggregate) for item in embed.items):
+            raise Unsupported(_AGGREGATES_IN_SPREADS)
+        # Each member is a subquery of its own.
+        rows = self.nested(scope, embed)
+        each = self._dialect.scalar if relationship.to_one else self._dialect.values
+        return [
+            Member(member.name, f"({each(member, rows.source, rows.ending)})", True)
+            for member in rows.members
+        ]
+
+    def _exists(self, scope: Scope, name: str) -> str:
+        embed, _ = scope.embeds[name]
+        _, source = self.within(scope, embed, lambda child: None)
+        return f"EXISTS (SELECT 1 {source})"
+
+    def child(self, scope: Scope, embed: Embed) -> tuple[Scope, Joins]:
+        """Return a scope for an embed's table, and what relates it to this one."""
+        _, relationship = scope.embeds[embed.alias or embed.relation]
+        return _join(self._statement, scope, relationship)
+
+    def tests(self, scope: Scope, query: Select | Embed, joins: Joins | None) -> list[str]:
+        """Return what must hold of a row."""
+        tests = [] if joins is None else list(joins.tests)
+        if joins is None:
+            tests += self.conditions.tests(scope, query.where)
+        else:
+            # A row that no other is related to has its values looked at all the same.
+            tests += self._statement.checking_always(lambda: self.conditions.tests(scope, query.where))
+        return tests + self.inner(scope, query.items)
+
+    def source(self, scope: Scope, joins: Joins | None, tests: list[str]) -> str:
+        """Write FROM and WHERE, once it is known what is read."""
+        beside = (
+            "" if joins is None or joins.junction is None else f", {self._statement.source(joins.junction)}"
+        )
+        where = f" WHERE {balanced(tests, 'AND')}" if tests else ""
+        return f"FROM {self._statement.source(scope)}{beside}{where}"
+
+    def _order(self, scope: Scope, terms: tuple[Order, ...]) -> str:
+        return ordered([self._term(scope, term) for term in terms])
+
+    def _term(self, scope: Scope, term: Order) -> str:
+        if term.related is None:
+            value = operand(self._statement, scope, term.field)
+            nullable = bool(term.field.path) or scope.table.columns[term.field.column].nullable
+            return ordering(self._statement, value, term, nullable=nullable)
+        value = self.related(scope, term)
+        return ordering(self._statement, value, term, nullable=True)
+
+    def related(self, scope: Scope, term: Order) -> Operand:
+        """Return a related row's value to order by."""
+        found = scope.embeds.get(term.related or "")
+        if found is None:
+            raise NotEmbedded(term.related or "")
+        embed, relationship = found
+        if not relationship.to_one:
+            raise NotToOne(scope.table.name, embed.relation)
+        value, source = self.within(scope, embed, lambda child: operand(self._statement, child, term.field))
+        return Operand(f"(SELECT {value.sql} {source})", value.stored)
+
+
+class Joins(msgspec.Struct, frozen=True):
+    """What relates a scope to the one it is embedded in: tests, and the table between them if there is one."""
+
+    tests: tuple[str, ...]
+    junction: Scope | None = None
+
+
+def _join(statement: Statement, scope: Scope, relationship: Relationship) -> tuple[Scope, Joins]:
+    child = statement.scope(relationship.target_schema, relationship.target)
+    junction = relationship.junction
+    if junction is None:
+        if relationship.side is None:
+            raise AssertionError("a relationship has a side or a junction")
+        return child, Joins(_equal(scope, relationship.side, child))
+    between = statement.scope(junction.schema, junction.table)
+    near = _equal(between, junction.near, scope)
+    far = _equal(between, junction.far, child)
+    return child, Joins((*near, *far), between)
+
+
+def _equal(origin: Scope, side: Side, target: Scope) -> tuple[str, ...]:
+    pairs = zip(side.columns, side.related_columns, strict=True)
+    return tuple(f"{target.column(theirs)} = {origin.column(ours)}" for ours, theirs in pairs)
+
+
+def _has_aggregates(scope: Scope, items: tuple[Selected, ...]) -> bool:
+    """Tell whether a selection holds an aggregate, also one in the row that it spreads."""
+    for item in items:
+        if isinstance(item, Aggregate):
+            return True
+        if isinstance(item, Embed) and item.spread:
+            _, relationship = scope.embeds[item.alias or item.relation]
+            if relationship.to_one and _spreads_aggregates(item):
+                return True
+    return False
+
+
+def _spreads_aggregates(embed: Embed) -> bool:
+    return any(
+        isinstance(item, Aggregate) or (isinstance(item, Embed) and item.spread and _spreads_aggregates(item))
+        for item in embed.items
+    )
+
+
+def ordered(terms: list[str]) -> str:
+    """Write ORDER BY."""
+    return f" ORDER BY {', '.join(terms)}" if terms else ""

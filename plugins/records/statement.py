@@ -1,0 +1,113 @@
+"""A statement while it is compiled: the tables in it, its parameters, and what is to be checked beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from kernel.contracts.catalogue import Command, Table
+from kernel.contracts.database import Compiled, Database
+from kernel.contracts.queries import Embed
+from kernel.contracts.relationships import Relationship
+from kernel.contracts.rights import Rights, Use
+from kernel.contracts.stored import StoredType
+from plugins.records.dialect import Dialect
+from plugins.records.plans import Plan, Prepare
+from plugins.records.relationships import Relationships
+
+# Engines limit the columns of a result: PostgreSQL to 1,664, SQLite to 2,000.
+_MAX_CHECKS = 1_000
+
+
+class Operand(msgspec.Struct, frozen=True):
+    """An expression and how its values are kept."""
+
+    sql: str
+    stored: StoredType
+
+
+class Scope:
+    """One table at one place of a statement: what it is called there, and which of its columns are read.
+
+    `embeds` are the related rows that are asked for beside it, by the names that conditions and orders know them by.
+    """
+
+    __slots__ = ("embeds", "name", "reads", "table")
+
+    def __init__(self, table: Table, name: str) -> None:
+        self.table = table
+        self.name = name
+        self.reads: set[str] = set()
+        self.embeds: dict[str, tuple[Embed, Relationship]] = {}
+
+    def column(self, name: str) -> str:
+        """Name one of its columns, which is read by that."""
+        self.reads.add(name)
+        return f'{self.name}."{name.replace(chr(34), chr(34) * 2)}"'
+
+
+class Statement:
+    """A statement for one role; None is without bounds."""
+
+    def __init__(
+        self, database: Database, dialect: Dialect, relationships: Relationships, role: str | None
+    ) -> None:
+        self.database = database
+        self.dialect = dialect
+        self.relationships = relationships
+        self.role = role
+        self.check_always = False
+        self.checks: list[str] = []
+        self._prepare: dict[str, Prepare] = {}
+        self._constants: dict[str, str] = {}
+        self._scopes = 0
+
+    def scope(self, schema: str, table: str) -> Scope:
+        """Return a scope of its own for a table that stands beside others."""
+        self._scopes += 1
+        # No table has a name that begins with a dot.
+        return Scope(self.database.catalogue.tables[schema, table], f'".{self._scopes}"')
+
+    def rights(
+        self, scope: Scope, command: Command, writes: tuple[str, ...] = (), merges: tuple[str, ...] = ()
+    ) -> Rights:
+        """Return what the role may do, now that it is known which columns are read."""
+        return self.database.rights(
+            self.role, scope.table, Use(command, frozenset(scope.reads), writes, merges)
+        )
+
+    def source(self, scope: Scope) -> str:
+        """Return what FROM reads for a scope."""
+        return f"{self.rights(scope, 'select').source} AS {scope.name}"
+
+    def value(self, name: str, prepare: Prepare | None = None) -> str:
+        """Return the parameter that holds a value of the query's."""
+        if prepare is not None:
+            self._prepare[name] = prepare
+        return f":{name}"
+
+    def constant(self, text: str) -> str:
+        """Return a parameter that holds a text of the template's."""
+        name = f"c{len(self._constants)}"
+        self._constants[name] = text
+        return f":{name}"
+
+    def check(self, read: str, check: str) -> None:
+        """Have a value read apart from any row; `read` is the template of how it is read."""
+        if read != "{}":  # any text is one
+            self.checks.append(check)
+
+    def checking_always(self, compile_: Callable[[], Any]) -> Any:
+        """Compile something that may hold without all its values being looked at."""
+        before = len(self.checks)
+        compiled = compile_()
+        self.check_always |= len(self.checks) > before
+        return compiled
+
+    def plan(self, sql: str) -> Plan:
+        """Return the finished plan."""
+        checks = ", ".join(self.checks[:_MAX_CHECKS])
+        check = Compiled(f"SELECT {checks}", self.role) if checks else None
+        return Plan(Compiled(sql, self.role), self._prepare, self._constants, check, self.check_always)
