@@ -125,10 +125,10 @@ class RecordEmbeds(RecordReads):
 
     def test_embeds_nest(self, related: Records) -> None:
         """A table within itself too."""
-        below = Embed("tasks", "parent", "below", items=(_ID,), order=(Order(Field("id")),))
-        tree = Embed("tasks", "tasks_parent_fkey", "below", items=(_ID, below), order=(Order(Field("id")),))
-        with pytest.raises(AmbiguousRelationship):
-            self.found(related, "tasks", tree)
+        below = Embed("tasks", None, "below", items=(_ID,), order=(Order(Field("id")),))
+        tree = Embed("tasks", "parent", "below", items=(_ID, below), order=(Order(Field("id")),))
+        (row,) = self.found(related, "tasks", _ID, tree, where=(equal("id", "1"),))
+        assert row == _row(id=1, below=[_row(id=2, below=[{"id": 4}]), _row(id=3, below=[])])
 
     def test_an_inner_embed_leaves_rows_out(self, related: Records) -> None:
         """Those with nothing to embed, as its own conditions and inner embeds have it; the total counts the rest."""
