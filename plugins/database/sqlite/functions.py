@@ -14,7 +14,7 @@ from plugins.database.sqlite.catalogue.kinds import labels_of
 from plugins.database.sqlite.errors import refused_value
 from plugins.database.sqlite.values import enums, extremes, readers, series
 from plugins.database.sqlite.values.nested import arrays, documents, members, sequences
-from plugins.database.sqlite.values.numeric import arithmetic, numbers, powers
+from plugins.database.sqlite.values.numeric import arithmetic, numbers, pictures, powers, statistics
 from plugins.database.sqlite.values.numeric.arithmetic import NumericSum
 from plugins.database.sqlite.values.temporal import fields, intervals, moments, spans, templates
 from plugins.database.sqlite.values.temporal.intervals import IntervalSum
@@ -119,6 +119,17 @@ FUNCTIONS: tuple[tuple[str, int, Callable[..., Any]], ...] = (
     ("pg_cbrt", 1, powers.cube_root),
     ("pg_ln", 1, powers.natural_logarithm),
     ("pg_log", 1, powers.common_logarithm),
+    ("pg_percentile_disc", 2, statistics.percentile_disc),
+    ("pg_percentile_cont", 2, statistics.percentile_cont),
+    ("pg_mode", 1, statistics.mode),
+    ("pg_variance", 2, statistics.variance),
+    ("pg_bits", 2, statistics.bits),
+    ("pg_xor", 2, statistics.exclusive_or),
+    ("pg_shift", 3, statistics.shifted),
+    ("pg_gcd", 2, statistics.greatest_divisor),
+    ("pg_lcm", 2, statistics.least_multiple),
+    ("pg_number_to_char", 2, pictures.to_char),
+    ("pg_overlaps", 4, spans.overlap),
     ("pg_array", 2, readers.read_array),
     ("pg_array_fit", -1, readers.fit_array),
     ("pg_array_cut", 2, readers.cut_array),

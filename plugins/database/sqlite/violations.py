@@ -129,7 +129,7 @@ def broken_reference(
         broken: list[Any] = connection.execute("PRAGMA foreign_key_check").fetchall()
         if not broken:
             return unnamed
-        child, rowid, _, position = broken[0]
+        child, rowid, _, position = _first(broken, catalogue, connection)
         table, key = _find(catalogue, child, connection, position)
         values = _values(connection, table, rowid, key)
         if values is not None and connection.changes() and _was_parent(sql, key):
@@ -137,6 +137,19 @@ def broken_reference(
         return _missing(table, key, values)
     except (apsw.Error, DatabaseError, LookupError):
         return unnamed
+
+
+def _first(
+    broken: list[tuple[Any, ...]], catalogue: Catalogue, connection: apsw.Connection
+) -> tuple[Any, ...]:
+    """Return the one that PostgreSQL tells of: of the first row, the key that was made first."""
+
+    def order(row: tuple[Any, ...]) -> tuple[int, int]:
+        table, key = _find(catalogue, row[0], connection, row[3])
+        return row[1] or 0, table.foreign_keys.index(key)
+
+    same = [row for row in broken if row[0] == broken[0][0]]
+    return min(same, key=order) if len(same) > 1 else broken[0]
 
 
 def missing_row(row: tuple[Any, ...], connection: apsw.Connection, catalogue: Catalogue) -> DatabaseError:

@@ -5,11 +5,57 @@ from __future__ import annotations
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.translate import expressions, types
 from plugins.database.sqlite.translate.builtins.aggregates import AGGREGATES, WINDOW_ONLY
-from plugins.database.sqlite.translate.nodes import Node, refused
+from plugins.database.sqlite.translate.nodes import Node, placeless, refused
+from plugins.database.sqlite.translate.queries.ranked import direction
 from plugins.database.sqlite.translate.scope import Expr, Scope
 from plugins.database.sqlite.translate.signatures import Signature, call, missing, resolve
 
 _NO_ORDER = frozenset({"boolean", "uuid", "json", "jsonb", "bytea"})
+
+
+ORDERED_SETS = ("percentile_cont", "percentile_disc", "mode")
+
+
+def emit_ordered_set(name: str, fields: Node, scope: Scope) -> Expr:
+    """Emit an aggregate WITHIN GROUP: SQLite gathers the values in their order, a function of ours looks at them."""
+    if "over" in fields:
+        raise DatabaseError(f"OVER is not supported for ordered-set aggregate {name}", sqlstate="0A000")
+    scope.aggregated = True
+    scope.inside += 1
+    try:
+        return _ordered_set(name, fields, scope)
+    finally:
+        scope.inside -= 1
+
+
+def _ordered_set(name: str, fields: Node, scope: Scope) -> Expr:
+    direct = [expressions.emit(item, scope) for item in fields.get("args", ())]
+    keys = fields["agg_order"]
+    value = types.settle(expressions.emit(keys[0]["SortBy"]["node"], scope))
+    if len(keys) != 1 or len(direct) != (name != "mode"):
+        raise missing(name, [*direct, value])
+    result = value.type or "text"
+    if name == "percentile_cont" and result != "interval":
+        value = types.coerce(value, "double precision")
+        result = "double precision"
+    many = (
+        name == "percentile_cont"
+        and bool(direct)
+        and direct[0].type is not None
+        and direct[0].type.endswith("[]")
+    )
+    fraction = (
+        types.coerce(direct[0], "double precision[]" if many else "double precision") if direct else None
+    )
+    if result in ("interval", "bytea") and name != "mode":
+        raise refused(f"{name} of {result}")
+    order = types.ordered(value, name) + direction(keys[0]["SortBy"])
+    condition = f"{value.sql} IS NOT NULL"
+    if "agg_filter" in fields:
+        condition = f"({condition}) AND {expressions.condition(fields['agg_filter'], scope, 'FILTER')}"
+    gathered = f"json_group_array({value.sql} ORDER BY {order}) FILTER (WHERE {condition})"
+    given = f", {fraction.sql}" if fraction is not None else ""
+    return Expr(f"pg_{name}({gathered}{given})", f"{result}[]" if many else result, name=name)
 
 
 def emit_aggregate(name: str, label: str, fields: Node, scope: Scope) -> Expr:
@@ -62,6 +108,7 @@ def _called(name: str, label: str, fields: Node, scope: Scope) -> tuple[str, str
         # An aggregate compares its values as their type does.
         converted = [item._replace(sql=types.collated(item)) for item in converted[:1]] + converted[1:]
     if "agg_order" in fields:
+        _check_distinct_order(fields)
         from plugins.database.sqlite.translate.queries.select import emit_order
 
         ordered = f" ORDER BY {emit_order(fields['agg_order'], scope, [])}"
@@ -74,3 +121,15 @@ def _called(name: str, label: str, fields: Node, scope: Scope) -> tuple[str, str
         sql = sql.replace("(", "(DISTINCT ", 1)
     sql = f"{sql[:-1]}{ordered})"
     return sql, signature.around, result
+
+
+def _check_distinct_order(fields: Node) -> None:
+    """Raise 42P10 where DISTINCT values are to be ordered by something else."""
+    if not fields.get("agg_distinct"):
+        return
+    given = [placeless(item) for item in fields["args"]]
+    if any(placeless(item["SortBy"]["node"]) not in given for item in fields["agg_order"]):
+        raise DatabaseError(
+            "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list",
+            sqlstate="42P10",
+        )

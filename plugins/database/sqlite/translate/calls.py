@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from plugins.database.sqlite.translate import expressions
-from plugins.database.sqlite.translate.aggregates import emit_aggregate
+from plugins.database.sqlite.translate.aggregates import ORDERED_SETS, emit_aggregate, emit_ordered_set
 from plugins.database.sqlite.translate.builtins import (
     aggregates,
     arrays,
@@ -17,15 +17,11 @@ from plugins.database.sqlite.translate.callers import emit_caller
 from plugins.database.sqlite.translate.nodes import Node, only, refused, strings
 from plugins.database.sqlite.translate.scope import Expr, Scope
 from plugins.database.sqlite.translate.sequences import emit_sequence
-from plugins.database.sqlite.translate.signatures import apply, missing
+from plugins.database.sqlite.translate.signatures import apply, merged, missing
 
-_FUNCTIONS = {
-    **texts.FUNCTIONS,
-    **numbers.FUNCTIONS,
-    **moments.FUNCTIONS,
-    **documents.FUNCTIONS,
-    **arrays.FUNCTIONS,
-}
+_FUNCTIONS = merged(
+    texts.FUNCTIONS, numbers.FUNCTIONS, moments.FUNCTIONS, documents.FUNCTIONS, arrays.FUNCTIONS
+)
 _SPECIAL = {**documents.SPECIAL, **arrays.SPECIAL, **moments.SPECIAL}
 _SYNONYMS = {"ceiling": "ceil", "pow": "power"}
 # Supabase installs extensions in a schema of that name, and calls their functions by it.
@@ -42,6 +38,19 @@ def emit_call(fields: Node, scope: Scope) -> Expr:
         return _kept(fields, scope) or _no_such(names)
     label = names[-1]
     name = _SYNONYMS.get(label, label)
+    if name in ORDERED_SETS and fields.get("agg_within_group"):
+        only(
+            fields,
+            f"{name}()",
+            "funcname",
+            "args",
+            "funcformat",
+            "agg_filter",
+            "agg_order",
+            "agg_within_group",
+            "over",
+        )
+        return emit_ordered_set(name, fields, scope)
     only(
         fields, f"{name}()", "funcname", "args", "funcformat", "agg_star", "agg_distinct", "agg_filter",
         "agg_order", "over",

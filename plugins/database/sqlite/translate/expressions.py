@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from plugins.database.sqlite.translate.queries.select import Query
 
 
-def emit(node: Node, scope: Scope) -> Expr:
-    """Emit one expression; raises `DatabaseError` for one that is wrong or not supported."""
+def _emit(node: Node, scope: Scope) -> Expr:
     kind, fields = kind_of(node)
     function = _EMIT.get(kind)
     if function is None:
@@ -34,6 +33,14 @@ def emit(node: Node, scope: Scope) -> Expr:
         finally:
             scope.inside -= 1
     return function(fields, scope)
+
+
+def emit(node: Node, scope: Scope) -> Expr:
+    """Emit one expression; raises `DatabaseError` for one that is wrong or not supported."""
+    expr = _emit(node, scope)
+    if scope.absent and not scope.inside and expr.sql in scope.absent:
+        return expr._replace(sql="NULL")
+    return expr
 
 
 def fingerprint(node: Node) -> bytes:
@@ -151,8 +158,13 @@ def _in_one_by_one(left: Expr, items: list[Expr], name: str) -> Expr:
 def _between(fields: Node, scope: Scope) -> Expr:
     value = emit(fields["lexpr"], scope)
     low, high = (emit(item, scope) for item in fields["rexpr"]["List"]["items"])
-    both = f"({operators.compare('>=', value, low).sql} AND {operators.compare('<=', value, high).sql})"
-    negated = fields["kind"] == "AEXPR_NOT_BETWEEN"
+
+    def within(low: Expr, high: Expr) -> str:
+        return f"({operators.compare('>=', value, low).sql} AND {operators.compare('<=', value, high).sql})"
+
+    kind = fields["kind"]
+    both = f"({within(low, high)} OR {within(high, low)})" if kind.endswith("_SYM") else within(low, high)
+    negated = kind.startswith("AEXPR_NOT_BETWEEN")
     return Expr(f"(NOT {both})" if negated else both, "boolean")
 
 
@@ -307,6 +319,12 @@ def _query(node: Node, scope: Scope) -> Query:
     return emit_query(kind_of(node)[1], scope.nested())
 
 
+def _grouping(fields: Node, scope: Scope) -> Expr:
+    from plugins.database.sqlite.translate.queries.groupingsets import emit_grouping_call
+
+    return emit_grouping_call(fields, scope)
+
+
 def _call(fields: Node, scope: Scope) -> Expr:
     from plugins.database.sqlite.translate.calls import emit_call
 
@@ -344,6 +362,8 @@ _OPERATORS: dict[str, Callable[[Node, Scope], Expr]] = {
     "AEXPR_IN": _in,
     "AEXPR_BETWEEN": _between,
     "AEXPR_NOT_BETWEEN": _between,
+    "AEXPR_BETWEEN_SYM": _between,
+    "AEXPR_NOT_BETWEEN_SYM": _between,
     "AEXPR_DISTINCT": _distinct,
     "AEXPR_NOT_DISTINCT": _distinct,
     "AEXPR_NULLIF": _nullif,
@@ -369,6 +389,7 @@ _EMIT: dict[str, Callable[[Node, Scope], Expr]] = {
     "CollateClause": _collate,
     "ColumnRef": _column,
     "FuncCall": _call,
+    "GroupingFunc": _grouping,
     "MinMaxExpr": _extreme,
     "NamedArgExpr": _named_argument,
     "NullTest": _null_test,

@@ -8,6 +8,7 @@ from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.stored import form_of
 from plugins.database.sqlite.translate import types
 from plugins.database.sqlite.translate.builtins import arrays, documents, moments, texts
+from plugins.database.sqlite.translate.builtins import numbers as builtin_numbers
 from plugins.database.sqlite.translate.nodes import refused
 from plugins.database.sqlite.translate.scope import Expr
 from plugins.database.sqlite.translate.signatures import Table, apply, merged
@@ -17,7 +18,9 @@ from plugins.database.sqlite.values.textual import patterns
 
 # What the operators of the language itself take; everything else has signatures.
 _PLAIN = {None, *NUMBERS, *TEXTS}
-_OPERATORS: Table = merged(texts.OPERATORS, documents.OPERATORS, arrays.OPERATORS, moments.OPERATORS)
+_OPERATORS: Table = merged(
+    texts.OPERATORS, documents.OPERATORS, arrays.OPERATORS, moments.OPERATORS, builtin_numbers.OPERATORS
+)
 COMPARISONS = {"=": "=", "<>": "<>", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _NUMERIC = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "%": "remainder"}
 
@@ -54,7 +57,12 @@ def binary(name: str, left: Expr, right: Expr) -> Expr:
 
 
 def prefix(name: str, right: Expr) -> Expr:
-    """Emit ``name right``: a sign."""
+    """Emit ``name right``: a sign, or another operator on one number."""
+    if name in builtin_numbers.PREFIXES:
+        found = apply("?column?", builtin_numbers.PREFIXES[name], [right])
+        if found is None:
+            raise missing(name, None, right)
+        return found
     if right.type is None and not right.is_null:
         right = types.coerce(right, "double precision")
     if right.type == "interval" and name == "-":

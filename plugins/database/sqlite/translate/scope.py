@@ -75,9 +75,10 @@ class Scope:
     `arguments` are those of the function whose body this is in, by name and as ``$1``, `inlined` that function and
     those around it, `returned` the types that a write's RETURNING has to give, `as_owner` that one of the functions
     runs with its owner's rights. `reads` gathers the columns of tables and views that the whole statement reads.
-    `inside` counts the aggregates and GROUP BY expressions being emitted, `bare` the columns outside of them.
-    The `snapshot`, where there is one, is that of a statement whose parts run one after the other. `rights` are those
-    of the role that the statement is emitted for, or None where they do not matter.
+    `inside` counts the aggregates and GROUP BY expressions being emitted, `bare` the columns outside of them; `keys`
+    are what grouping sets group by, `absent` those not in the present one. The `snapshot`, where there is one, is that
+    of a statement whose parts run one after the other. `rights` are those of the role that the statement is emitted
+    for, or None where they do not matter.
     """
 
     def __init__(
@@ -106,6 +107,8 @@ class Scope:
         self.inside = 0
         self.grouped: frozenset[bytes] = frozenset()
         self.bare: list[tuple[Item, str]] | None = None
+        self.keys: frozenset[str] = frozenset()
+        self.absent: frozenset[str] = frozenset()
         self.spread: list[str] | None = None
 
     def nested(self) -> Scope:

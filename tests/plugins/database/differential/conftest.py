@@ -29,6 +29,14 @@ class Outcome(msgspec.Struct, frozen=True):
     failure: tuple[str | None, ...] = ()
     message: str = ""
 
+    def agrees(self, theirs: Outcome) -> bool:
+        """Tell whether PostgreSQL did the same; where it names no table or column, ours may name one."""
+        named = zip(self.failure, theirs.failure, strict=False)
+        failed = len(self.failure) == len(theirs.failure) and all(
+            their in (our, None) for our, their in named
+        )
+        return failed and self.rows == theirs.rows and self.count == theirs.count
+
     def sorted(self) -> Outcome:
         """Return the same with its rows in an order that does not matter."""
         return msgspec.structs.replace(self, rows=tuple(sorted(self.rows, key=repr)))

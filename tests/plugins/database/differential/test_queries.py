@@ -27,7 +27,6 @@ def test_sqlite_answers_as_postgresql_does(known: Any, path: Path) -> None:
         ((ours, theirs),) = known.outcomes(statement)
         if "order by" not in statement.rpartition(")")[2]:
             ours, theirs = ours.sorted(), theirs.sorted()
-        same = ours.failure == theirs.failure and ours.rows == theirs.rows and ours.count == theirs.count
-        if not same:
+        if not ours.agrees(theirs):
             different.append(f"{statement}\n  SQLite:     {ours}\n  PostgreSQL: {theirs}")
     assert not different, "\n".join(different)

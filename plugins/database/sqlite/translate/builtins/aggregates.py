@@ -21,8 +21,34 @@ _NUMBERS: Table = {
         Sig(("double precision",), "avg({0})", "double precision"),
     ),
 }
+
+
+def _statistics(name: str) -> tuple[Sig, ...]:
+    """Return the signatures of a variance: exact of numbers that are, of floats as they are."""
+    around = f"pg_variance({{}}, '{name}')"
+    return (
+        Sig(("bigint",), "json_group_array({0})", "numeric", around=around),
+        Sig(("numeric",), "json_group_array({0})", "numeric", around=around),
+        Sig(("double precision",), "json_group_array({0})", "double precision", around=around),
+    )
+
+
+_INTEGERS = ("smallint", "integer", "bigint")
+_STATISTICS: Table = {
+    **{name: _statistics(name) for name in ("var_pop", "var_samp", "stddev_pop", "stddev_samp")},
+    "variance": _statistics("var_samp"),
+    "stddev": _statistics("stddev_samp"),
+    **{
+        f"bit_{word}": tuple(
+            Sig((kind,), "json_group_array({0})", kind, around=f"pg_bits({{}}, '{word}')")
+            for kind in _INTEGERS
+        )
+        for word in ("and", "or", "xor")
+    },
+}
 AGGREGATES: Table = {
     **merged(_NUMBERS, moments.AGGREGATES),
+    **_STATISTICS,
     "count": (Sig(("any",), "count({0})", "bigint"),),
     "min": (Sig(("any",), "min({0})", "same"),),
     "max": (Sig(("any",), "max({0})", "same"),),

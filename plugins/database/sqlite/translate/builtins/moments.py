@@ -25,6 +25,17 @@ def _fields(result: str, around: str) -> tuple[Sig, ...]:
     )
 
 
+def _span(kind: str, start: str, end: str, end_type: str) -> str:
+    """Return both ends of a stretch of time, the second of which may be given by its length."""
+    if end_type != "interval":
+        return f"{start}, {end}"
+    return (
+        f"{start}, pg_time_add({start}, {end}, 1)"
+        if kind == _TIME
+        else f"{start}, pg_moment_add({start}, {end})"
+    )
+
+
 FUNCTIONS: Table = {
     "now": (Sig((), "pg_now()", TIMESTAMPTZ),),
     "transaction_timestamp": (Sig((), "pg_now()", TIMESTAMPTZ),),
@@ -47,6 +58,16 @@ FUNCTIONS: Table = {
         Sig((TIMESTAMP, TIMESTAMP), "pg_age({0}, {1})", "interval"),
         Sig((TIMESTAMPTZ,), "pg_age(substr(pg_now(), 1, 10) || 'T00:00:00+00:00', {0})", "interval"),
         Sig((TIMESTAMP,), "pg_age(substr(pg_now(), 1, 10) || 'T00:00:00', {0})", "interval"),
+    ),
+    "overlaps": tuple(
+        Sig(
+            (kind, first, kind, second),
+            f"pg_overlaps({_span(kind, '{0}', '{1}', first)}, {_span(kind, '{2}', '{3}', second)})",
+            "boolean",
+        )
+        for kind in (TIMESTAMPTZ, TIMESTAMP, _TIME)
+        for first in (kind, "interval")
+        for second in (kind, "interval")
     ),
     "justify_days": (Sig(("interval",), "pg_justify_days({0})", "interval"),),
     "justify_hours": (Sig(("interval",), "pg_justify_hours({0})", "interval"),),

@@ -56,9 +56,43 @@ FUNCTIONS: Table = {
     "tan": (Sig((_DOUBLE,), "tan({0})", _DOUBLE),),
     "atan": (Sig((_DOUBLE,), "atan({0})", _DOUBLE),),
     "atan2": (Sig((_DOUBLE, _DOUBLE), "atan2({0}, {1})", _DOUBLE),),
+    "gcd": (
+        Sig(("integer", "integer"), "pg_int4(pg_gcd({0}, {1}))", "integer"),
+        Sig(("bigint", "bigint"), "pg_int8(pg_gcd({0}, {1}))", "bigint"),
+    ),
+    "lcm": (
+        Sig(("integer", "integer"), "pg_int4(pg_lcm({0}, {1}))", "integer"),
+        Sig(("bigint", "bigint"), "pg_int8(pg_lcm({0}, {1}))", "bigint"),
+    ),
+    "to_char": (
+        Sig(("numeric", "text"), "pg_number_to_char({0}, {1})", "text"),
+        Sig((_DOUBLE, "text"), "pg_number_to_char(pg_float_text({0}), {1})", "text"),
+    ),
     "random": (Sig((), "pg_random()", _DOUBLE),),
     "gen_random_uuid": (Sig((), "pg_new_uuid()", "uuid"),),
     "uuid_generate_v4": (Sig((), "pg_new_uuid()", "uuid"),),
     "num_nulls": (Sig(("any",), "pg_nulls({*})", "integer", variadic=True),),
     "num_nonnulls": (Sig(("any",), "pg_non_nulls({*})", "integer", variadic=True),),
+}
+
+_BITS = {"smallint": 16, "integer": 32, "bigint": 64}
+
+OPERATORS: Table = {
+    "&": tuple(Sig((kind, kind), "({0} & {1})", kind) for kind in _BITS),
+    "|": tuple(Sig((kind, kind), "({0} | {1})", kind) for kind in _BITS),
+    "#": tuple(Sig((kind, kind), "pg_xor({0}, {1})", kind) for kind in _BITS),
+    "<<": tuple(
+        Sig((kind, "integer"), f"pg_shift({{0}}, {{1}}, {bits})", kind) for kind, bits in _BITS.items()
+    ),
+    ">>": tuple(
+        Sig((kind, "integer"), f"({{0}} >> ({{1}} & {max(bits, 32) - 1}))", kind)
+        for kind, bits in _BITS.items()
+    ),
+}
+
+PREFIXES: Table = {
+    "~": tuple(Sig((kind,), "(~{0})", kind) for kind in _BITS),
+    "@": FUNCTIONS["abs"],
+    "|/": FUNCTIONS["sqrt"],
+    "||/": FUNCTIONS["cbrt"],
 }

@@ -72,28 +72,32 @@ def emit_grouping(fields: Node, scope: Scope, outputs: list[Expr]) -> str:
         raise refused("GROUP BY DISTINCT")
     sql = ""
     if "groupClause" in fields:
-        scope.inside += 1
-        keys = [_group_key(item, scope, outputs) for item in fields["groupClause"]]
-        scope.inside -= 1
-        sql = f" GROUP BY {', '.join(keys)}"
+        keys = grouping_keys(fields, scope, outputs)
+        sql = f" GROUP BY {', '.join(types.collated(not_a_position(key)) for key in keys)}"
     if "havingClause" in fields:
         sql += f" HAVING {expressions.condition(fields['havingClause'], scope, 'HAVING')}"
     return sql
 
 
-def _group_key(node: Node, scope: Scope, outputs: list[Expr]) -> str:
+def grouping_keys(fields: Node, scope: Scope, outputs: list[Expr]) -> list[Expr]:
+    """Return the expressions that GROUP BY names; a number or an output's name stands for that output."""
+    scope.inside += 1
+    keys = [_group_key(item, scope, outputs) for item in fields["groupClause"]]
+    scope.inside -= 1
+    return keys
+
+
+def _group_key(node: Node, scope: Scope, outputs: list[Expr]) -> Expr:
     kind, fields = kind_of(node)
-    if kind == "GroupingSet":
-        raise refused("GROUPING SETS, ROLLUP and CUBE")
     if kind == "A_Const":
-        return types.collated(position(fields, outputs, "GROUP BY"))
+        return outputs[int(position(fields, outputs, "GROUP BY").sql) - 1]
     if kind == "ColumnRef" and len(fields["fields"]) == 1:
         name = strings(fields["fields"])[0]
         if not any(name in item.columns for item in scope.items):
             named = [item for item in outputs if item.name == name]
             if named:
-                return types.collated(not_a_position(named[0]))
-    return types.collated(not_a_position(expressions.emit(node, scope)))
+                return named[0]
+    return expressions.emit(node, scope)
 
 
 def position(fields: Node, outputs: list[Expr], clause: str) -> Expr:

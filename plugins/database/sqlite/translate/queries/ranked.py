@@ -35,7 +35,7 @@ def emit_distinct_on(fields: Node, outputs: list[Expr], tail: str, scope: Scope)
     if has_ties(fields):
         raise refused("DISTINCT ON with FETCH FIRST WITH TIES")
     keys = [types.collated(_key(node, scope, outputs)) for node in fields["distinctClause"]]
-    sorts = _sorts(fields, scope, outputs)
+    sorts = sort_keys(fields, scope, outputs)
     if sorts and {expr.sql for expr, _ in sorts[: len(set(keys))]} - {
         key.split(" COLLATE ")[0] for key in keys
     }:
@@ -50,7 +50,7 @@ def emit_with_ties(
     fields: Node, outputs: list[Expr], tail: str, scope: Scope, count: str, offset: str
 ) -> Ranked:
     """Emit a SELECT whose last row brings all its equals with it."""
-    sorts = _sorts(fields, scope, outputs)
+    sorts = sort_keys(fields, scope, outputs)
     if "distinctClause" in fields:
         raise refused("DISTINCT with FETCH FIRST WITH TIES")
     window = _window_order(sorts).strip()
@@ -73,7 +73,8 @@ def _numbered(
     return Ranked(sql, order)
 
 
-def _sorts(fields: Node, scope: Scope, outputs: list[Expr]) -> list[tuple[Expr, str]]:
+def sort_keys(fields: Node, scope: Scope, outputs: list[Expr]) -> list[tuple[Expr, str]]:
+    """Return the keys of a SELECT's ORDER BY as expressions of their own, each with its direction."""
     sorts = []
     for item in fields.get("sortClause", ()):
         sort = item["SortBy"]

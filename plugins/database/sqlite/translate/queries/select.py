@@ -11,9 +11,11 @@ from plugins.database.sqlite.names import quote
 from plugins.database.sqlite.stored import base_type, fit, form_of
 from plugins.database.sqlite.translate import expressions, types
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
+from plugins.database.sqlite.translate.queries import groupingsets
 from plugins.database.sqlite.translate.queries.grouping import (
     check_grouping,
     emit_grouping,
+    grouping_keys,
     not_a_position,
     position,
     watch_grouping,
@@ -24,6 +26,7 @@ from plugins.database.sqlite.translate.queries.ranked import (
     emit_with_ties,
     has_ties,
     is_ranked,
+    sort_keys,
 )
 from plugins.database.sqlite.translate.queries.sources import emit_from, renamed
 from plugins.database.sqlite.translate.queries.windows import emit_definition
@@ -50,6 +53,9 @@ class Query(msgspec.Struct, frozen=True):
 
 def emit_query(fields: Node, scope: Scope, expected: Sequence[str | None] = ()) -> Query:
     """Emit a SELECT; `expected` are the column types its output is assigned to, where there are any."""
+    sets = groupingsets.sets_of(fields) if groupingsets.has_sets(fields) else None
+    if sets is not None:
+        fields = {**fields, "groupClause": groupingsets.all_keys(sets)}
     # FOR UPDATE and its kin lock nothing: who writes is alone, and reads what nobody else can change.
     only(fields, "SELECT", *_FIELDS)
     with_sql = emit_with(fields["withClause"], scope) if "withClause" in fields else ""
@@ -62,7 +68,7 @@ def emit_query(fields: Node, scope: Scope, expected: Sequence[str | None] = ()) 
         core = _values(fields, scope, expected)
         order = _set_order(fields, core)
     else:
-        core, order = _select(fields, scope, expected)
+        core, order = _select(fields, scope, expected, sets)
     limit = "" if has_ties(fields) else _limit(fields, scope)
     if "valuesLists" in fields and (order or limit):  # SQLite takes neither behind VALUES
         core = msgspec.structs.replace(core, sql=f"SELECT * FROM ({core.sql})")
@@ -103,8 +109,10 @@ def _common_table(fields: Node, scope: Scope, *, recursive: bool) -> str:
     return f"{quote(name)}({listed}) AS{hint} ({query.sql})"
 
 
-def _select(fields: Node, scope: Scope, expected: Sequence[str | None]) -> tuple[Query, str]:
-    """Emit a SELECT, and what it is ordered by."""
+def _select(
+    fields: Node, scope: Scope, expected: Sequence[str | None], sets: Sequence[groupingsets.Keys] | None
+) -> tuple[Query, str]:
+    """Emit a SELECT, and what it is ordered by; `sets` are its grouping sets, if it has any."""
     from_sql = (
         " FROM " + ", ".join(emit_from(item, scope) for item in fields["fromClause"])
         if ("fromClause" in fields)
@@ -116,6 +124,8 @@ def _select(fields: Node, scope: Scope, expected: Sequence[str | None]) -> tuple
         where = f" WHERE {expressions.condition(fields['whereClause'], scope, 'WHERE')}"
         _check_plain(scope, "WHERE")
     watch_grouping(fields, scope)
+    if sets is not None:
+        return _in_sets(fields, scope, expected, sets, f"{from_sql}{where}")
     window_sql = _windows(fields.get("windowClause", ()), scope)
     scope.spread = []
     outputs = emit_targets(fields.get("targetList", ()), scope, expected)
@@ -137,6 +147,34 @@ def _select(fields: Node, scope: Scope, expected: Sequence[str | None]) -> tuple
         check_grouping(fields, scope)
         raise refused("an aggregate in ORDER BY and nowhere else")
     return Query(sql, columns_of(outputs), scope.aggregated and "groupClause" not in fields), order
+
+
+def _in_sets(
+    fields: Node, scope: Scope, expected: Sequence[str | None], sets: Sequence[groupingsets.Keys], source: str
+) -> tuple[Query, str]:
+    """Emit a SELECT with grouping sets."""
+    groupingsets.check_alone(fields)
+    keyed = emit_targets(fields.get("targetList", ()), scope, expected)
+    everything = frozenset(key.sql for key in grouping_keys(fields, scope, keyed))
+    scope.keys = everything
+    parts: list[str] = []
+    for keys in sets:
+        grouped = {**fields, "groupClause": list(keys)}
+        present = grouping_keys(grouped, scope, keyed)
+        scope.absent = everything - {key.sql for key in present}
+        outputs = emit_targets(fields.get("targetList", ()), scope, expected)
+        sorts = sort_keys(fields, scope, outputs)
+        if not keys:
+            del grouped["groupClause"]
+        tail = emit_grouping(grouped, scope, keyed)
+        # Without a key SQLite makes one group of all rows only where there is an aggregate.
+        listed = ["count(*)", *(f"{item.sql} AS o{place}" for place, item in enumerate(outputs))]
+        listed += [f"{expr.sql} AS k{place}" for place, (expr, _) in enumerate(sorts)]
+        parts.append(f"SELECT {', '.join(listed)}{source}{tail}")
+        scope.absent = frozenset()
+    distinct = "DISTINCT " if "distinctClause" in fields else ""
+    sql, order = groupingsets.together(parts, outputs, sorts, distinct)
+    return Query(sql, columns_of(outputs)), order
 
 
 def _ranked(
@@ -284,9 +322,8 @@ def _values(fields: Node, scope: Scope, expected: Sequence[str | None]) -> Query
 
 def _set_operation(fields: Node, scope: Scope, expected: Sequence[str | None]) -> Query:
     word = _SET_OPERATIONS[fields["op"]]
-    if fields.get("all"):
-        if word != "UNION":
-            raise refused(f"{word} ALL")
+    counted = bool(fields.get("all")) and word != "UNION"
+    if fields.get("all") and not counted:
         word = "UNION ALL"
     left = emit_query(fields["larg"], scope.nested(), expected)
     right = emit_query(fields["rarg"], scope.nested(), expected)
@@ -299,11 +336,30 @@ def _set_operation(fields: Node, scope: Scope, expected: Sequence[str | None]) -
         for (_, one), (_, other) in zip(left.columns, right.columns, strict=True)
     ]
     left_sql, right_sql = (
-        _operand(side, operand, targets, first=operand is left, compared=not fields.get("all"))
+        _operand(side, operand, targets, first=operand is left, compared=word != "UNION ALL")
         for side, operand in ((fields["larg"], left), (fields["rarg"], right))
     )
     columns = tuple((name, target) for (name, _), target in zip(left.columns, targets, strict=True))
+    if counted:
+        return Query(_counted(word, left_sql, right_sql, columns), columns)
     return Query(f"{left_sql} {word} {right_sql}", columns)
+
+
+def _counted(word: str, left: str, right: str, columns: tuple[tuple[str, str], ...]) -> str:
+    """Emit INTERSECT ALL or EXCEPT ALL: equal rows are told apart by numbers."""
+    names = [f"c{place}" for place in range(len(columns))]
+    keys = ", ".join(
+        types.collated(Expr(name, base_type(kind))) for name, (_, kind) in zip(names, columns, strict=True)
+    )
+    listed = ", ".join(names)
+
+    def numbered(sql: str) -> str:
+        rows = f"(WITH q({listed}) AS ({sql}) SELECT * FROM q)"
+        return f"SELECT {keys}, row_number() OVER (PARTITION BY {keys}) AS n FROM {rows}"
+
+    outputs = ", ".join(f"{one} AS {quote(name)}" for one, (name, _) in zip(names, columns, strict=True))
+    both = f"{numbered(left)} {word} {numbered(right)}"
+    return f"SELECT {outputs} FROM (WITH q({listed}, n) AS ({both}) SELECT * FROM q)"
 
 
 def _operand(fields: Node, query: Query, targets: list[str], *, first: bool, compared: bool) -> str:

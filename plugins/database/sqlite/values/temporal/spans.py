@@ -199,3 +199,27 @@ def make_timestamp(*parts: Any) -> str | None:
 def is_finite(stored: str | None) -> int | None:
     """Tell whether a timestamp or date is neither end of time."""
     return None if stored is None else int(not _endless(stored))
+
+
+def overlap(start: Any, end: Any, other_start: Any, other_end: Any) -> int | None:
+    """Tell whether two stretches of time overlap, their later ends excluded; stored forms, which sort by time.
+
+    An end that is NULL is anywhere from the other one on, as PostgreSQL has it.
+    """
+    first, second = _stretch(start, end), _stretch(other_start, other_end)
+    if first is None or second is None:
+        return None
+    (low, high), (other_low, other_high) = sorted((first, second), key=lambda one: one[0])
+    if high is None or (low == other_low and other_high is None):
+        return None
+    if low == other_low or other_low < high:
+        return 1
+    return None if other_high is None else 0
+
+
+def _stretch(start: Any, end: Any) -> tuple[Any, Any] | None:
+    if start is None and end is None:
+        return None
+    if start is None or end is None:
+        return (end, None) if start is None else (start, None)
+    return (end, start) if start > end else (start, end)
