@@ -7,11 +7,14 @@ import functools
 from plugins.database import parser
 from plugins.database.sqlite.translate.nodes import Node, kind_of
 
+BEFORE = "SELECT ("
+"""What stands before a policy's expression where it is parsed, and counts in the places of its tree."""
+
 
 @functools.lru_cache(maxsize=1000)
 def policy_tree(text: str) -> Node:
     """Return the tree of a policy's expression."""
-    statement = parser.parse(f"SELECT ({text}\n)").statements[0]
+    statement = parser.parse(f"{BEFORE}{text}\n)").statements[0]
     node: Node = kind_of(statement)[1]["targetList"][0]["ResTarget"]["val"]
     return node
 

@@ -75,6 +75,16 @@ def _constant(fields: Node, scope: Scope) -> Expr:
 
 def _column(fields: Node, scope: Scope) -> Expr:
     only(fields, "a column", "fields")
+    if scope.mentions is None:
+        return _resolved(fields, scope)
+    scope.mentions.node = fields
+    try:
+        return _resolved(fields, scope)
+    finally:
+        scope.mentions.node = None
+
+
+def _resolved(fields: Node, scope: Scope) -> Expr:
     parts = fields["fields"]
     if any("A_Star" in part for part in parts):
         raise refused("a * outside a select list")

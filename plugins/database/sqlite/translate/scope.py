@@ -15,6 +15,7 @@ from plugins.database.sqlite.stored import base_type, form_of
 if TYPE_CHECKING:
     from plugins.database.sqlite.rights.access import Access
     from plugins.database.sqlite.rights.role import RoleRights
+    from plugins.database.sqlite.translate.mentions import Mentions
     from plugins.database.sqlite.translate.queries.snapshots import Snapshot
 
 
@@ -74,11 +75,11 @@ class Scope:
 
     `arguments` are those of the function whose body this is in, by name and as ``$1``, `inlined` that function and
     those around it, `returned` the types that a write's RETURNING has to give, `as_owner` that one of the functions
-    runs with its owner's rights. `reads` gathers the columns of tables and views that the whole statement reads.
-    `inside` counts the aggregates and GROUP BY expressions being emitted, `bare` the columns outside of them; `keys`
-    are what grouping sets group by, `absent` those not in the present one. The `snapshot`, where there is one, is that
-    of a statement whose parts run one after the other. `rights` are those of the role that the statement is emitted
-    for, or None where they do not matter.
+    runs with its owner's rights. `reads` gathers the columns of tables and views that the whole statement reads,
+    `mentions` the places that name them. `inside` counts the aggregates and GROUP BY expressions being emitted,
+    `bare` the columns outside of them; `keys` are what grouping sets group by, `absent` those not in the present one.
+    The `snapshot`, where there is one, is that of a statement whose parts run one after the other. `rights` are those
+    of the role that the statement is emitted for, or None where they do not matter.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class Scope:
         self.arguments: Mapping[str, Expr] | None = None if parent is None else parent.arguments
         self.inlined: frozenset[tuple[str, str]] = frozenset() if parent is None else parent.inlined
         self.as_owner: bool = False if parent is None else parent.as_owner
+        self.mentions: Mentions | None = None if parent is None else parent.mentions
         self.returned: Sequence[str] = ()
         self.merged: dict[str, Expr] = {}
         self.windows: set[str] = set()
@@ -119,7 +121,7 @@ class Scope:
         """Return the scope of a subquery in FROM, which does not see what stands beside it there."""
         scope = Scope(self.catalogue, self.parameters, self.parent, self.rights)
         scope.ctes = dict(self.ctes)
-        scope.reads, scope.snapshot = self.reads, self.snapshot
+        scope.reads, scope.mentions, scope.snapshot = self.reads, self.mentions, self.snapshot
         scope.arguments, scope.inlined, scope.as_owner = self.arguments, self.inlined, self.as_owner
         return scope
 
@@ -202,6 +204,8 @@ class Scope:
             self.reads.add((item.table.schema, item.table.name, name))
         if item.access is not None:
             item.access.read(name)
+        if self.mentions is not None:
+            self.mentions.read(item, name)
         return item.column(name)
 
     def has_bare_names(self) -> bool:

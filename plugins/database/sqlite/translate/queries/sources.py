@@ -56,6 +56,8 @@ def emit_relation(fields: Node, scope: Scope) -> str:
         scope.add(Item(alias, common.columns))
         return f"{common.source} AS {quote(alias)}"
     table = scope.table(fields)
+    if scope.mentions is not None:
+        scope.mentions.relations.append((fields, table))
     rights = scope.rights
     access = None if rights is None else rights.access(table, "select")
     scope.add(Item(alias, table_types(table), table=table, access=access))

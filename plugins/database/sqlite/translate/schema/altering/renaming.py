@@ -10,7 +10,7 @@ import msgspec
 from kernel.contracts.catalogue import Catalogue, ForeignKey, Index
 from kernel.contracts.database import DatabaseError
 from plugins.database.parser import Parsed
-from plugins.database.sqlite.catalogue.definitions import Check, Definition, Simple, definitions
+from plugins.database.sqlite.catalogue.definitions import Check, Definition, definitions
 from plugins.database.sqlite.names import engine_name, quote
 from plugins.database.sqlite.statements import Change, Plan
 from plugins.database.sqlite.translate.nodes import Node, only, refused, strings
@@ -86,11 +86,7 @@ def move(table: Definition, schema: str, name: str, catalogue: Catalogue) -> Pla
         for index in filter(lambda index: stands_beside(index, after), after.indexes):
             pieces.append(f"DROP INDEX {index_name(table, index.name)}")
             pieces.append(index_sql(index, after, catalogue))
-
-    def below(simple: Simple) -> Simple:
-        return msgspec.structs.replace(simple, schema=schema, name=name)
-
-    changes = _with_followers(table, after, catalogue, follow, lambda column: (schema, name, column), below)
+    changes = _with_followers(table, after, catalogue, follow, lambda column: (schema, name, column))
     return Plan("schema", "; ".join(pieces), "ALTER TABLE", (Change(*key_of(table)), *changes))
 
 
@@ -133,12 +129,8 @@ def _rename_column(table: Definition, old: str, new: str, catalogue: Catalogue) 
     def read(column: str) -> tuple[str, str, str]:
         return (table.schema, table.name, new if column == old else column)
 
-    def below(simple: Simple) -> Simple:
-        targets, where = _column_anew([simple.targets, simple.where], old, new)
-        return msgspec.structs.replace(simple, targets=targets, where=where)
-
     sql = f"ALTER TABLE {file_name(table)} RENAME COLUMN {quote(old)} TO {quote(new)}"
-    return Plan("schema", sql, "ALTER TABLE", _with_followers(table, after, catalogue, follow, read, below))
+    return Plan("schema", sql, "ALTER TABLE", _with_followers(table, after, catalogue, follow, read))
 
 
 def _rename_constraint(table: Definition, old: str, new: str, catalogue: Catalogue) -> Plan:
@@ -246,7 +238,6 @@ def _with_followers(
     catalogue: Catalogue,
     follow: Callable[[ForeignKey], ForeignKey],
     read: Callable[[str], tuple[str, str, str]],
-    below: Callable[[Simple], Simple],
 ) -> tuple[Change, ...]:
     """Return the changes of a table and of all that names it: foreign keys, its own included, and views."""
 
@@ -261,7 +252,7 @@ def _with_followers(
         )
         simple = table.simple
         if simple is not None and (simple.schema, simple.name) == key_of(before):
-            simple = below(simple)
+            simple = msgspec.structs.replace(simple, schema=after.schema, name=after.name)
         return msgspec.structs.replace(table, foreign_keys=keys, reads=reads, simple=simple)
 
     others = {key_of(other): other for other, _ in pointing_at(catalogue, before)}

@@ -7,37 +7,28 @@ import msgspec
 from kernel.contracts.catalogue import Catalogue, Policy, Table
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.statements import Change, Plan
-from plugins.database.sqlite.translate.nodes import Node, refused
+from plugins.database.sqlite.translate.nodes import Node
 from plugins.database.sqlite.translate.schema.rights.grants import first_grants
+from plugins.database.sqlite.translate.schema.rights.names import follow_names
 from plugins.database.sqlite.translate.schema.rights.policies import reads_of
 
 _MOVES = ("AlterObjectSchemaStmt", "RenameStmt")
-_OF_TABLES = (*_MOVES, "AlterTableStmt", "CreateStmt", "CreateTableAsStmt", "DropStmt", "ViewStmt")
+_OF_TABLES = ("AlterTableStmt", "CreateStmt", "CreateTableAsStmt", "DropStmt", "ViewStmt")
 
 
 def follow(kind: str, fields: Node, plan: Plan, catalogue: Catalogue) -> Plan:
     """Return the plan of a statement with what it means for grants and policies."""
+    if kind in _MOVES:
+        return follow_names(fields, plan, catalogue)
     if kind not in _OF_TABLES or not plan.changes:
         return plan
-    changes = [_followed(change, kind, catalogue) for change in plan.changes]
-    if kind in _MOVES:
-        _check_own_policies(changes, kind, catalogue)
+    changes = [_followed(change, catalogue) for change in plan.changes]
     broken = _broken(changes, catalogue)
     cascade = _is_cascade(fields)
     for owner, policy, what in broken:
         if not cascade:
-            raise _in_use(kind, what, policy, owner)
+            raise _in_use(what, policy, owner)
     return msgspec.structs.replace(plan, changes=tuple(_without(broken, changes)))
-
-
-def _check_own_policies(changes: list[Change], kind: str, catalogue: Catalogue) -> None:
-    """Raise where a table's policy calls it by the name that it had."""
-    for table in (change.table for change in changes if change.table is not None):
-        for policy in table.policies:
-            try:
-                reads_of(policy, table, catalogue)
-            except DatabaseError as error:
-                raise _in_use(kind, f"table {table.name}", policy, table) from error
 
 
 def _is_cascade(fields: Node) -> bool:
@@ -45,9 +36,9 @@ def _is_cascade(fields: Node) -> bool:
     return any(one.get("behavior") == "DROP_CASCADE" for one in (fields, *commands))
 
 
-def _followed(change: Change, kind: str, catalogue: Catalogue) -> Change:
+def _followed(change: Change, catalogue: Catalogue) -> Change:
     table = change.table
-    if table is None or kind in _MOVES:
+    if table is None:
         return change
     before = catalogue.tables.get((change.schema, change.name))
     grants = first_grants(table, catalogue) if before is None else table.grants
@@ -105,11 +96,7 @@ def _gone(change: Change, catalogue: Catalogue) -> list[tuple[tuple[str, str], f
     return [(key, missing)] if missing else []
 
 
-def _in_use(kind: str, what: str, policy: Policy, owner: Table) -> DatabaseError:
-    if kind in _MOVES:
-        return refused(
-            f'RENAME of {what}, which the policy "{policy.name}" reads,', hint="Drop the policy first."
-        )
+def _in_use(what: str, policy: Policy, owner: Table) -> DatabaseError:
     return DatabaseError(
         f"cannot drop {what} because other objects depend on it",
         sqlstate="2BP01",
