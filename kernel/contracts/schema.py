@@ -57,6 +57,10 @@ class SchemaTransaction(Transaction, Protocol):
         """The tables and views as they would be after a commit."""
 
 
+class NoCopy(Exception):
+    """The database cannot be copied; says why, and what would help."""
+
+
 class Scratch(Protocol):
     """A place where a schema may be changed without anyone else noticing; it is gone after its ``with`` block."""
 
@@ -110,5 +114,5 @@ class SchemaWork(Protocol):
     def scratch(self) -> AbstractContextManager[Scratch]:
         """Make an empty place to rehearse in; raises `DatabaseError` where the login may not."""
 
-    def copy(self) -> AbstractContextManager[Scratch] | None:
-        """Make a place to rehearse in that holds what the database holds, rows too; None where the engine cannot."""
+    def copy(self) -> AbstractContextManager[Scratch]:
+        """Make a place to rehearse in that holds what the database holds, rows too; raises `NoCopy`."""

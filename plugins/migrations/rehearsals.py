@@ -104,9 +104,9 @@ def add_verify(group: Group, plugin: MigrationsPlugin) -> None:
 
         Undone, a migration must leave the schema as it was before; applied again, as it was the first time. Also
         compared are the database itself with what its applied migrations make, and a database made from scratch
-        with one that was migrated step by step. It says where it rehearses: on SQLite in memory, and on a copy of
-        the file, so that the rows are tried too; on PostgreSQL in a database that is made and dropped, or, where
-        the login may not, in a transaction that is rolled back.
+        with one that was migrated step by step. It says where it rehearses: on SQLite in memory, on PostgreSQL in a
+        database that is made and dropped, or, where the login may not, in a transaction that is rolled back. What
+        is pending is then tried on a copy of the database, rows and all; where there can be none, it says why.
 
         Exit code: 0 if all is as it should be, 1 if not. The database is not changed.
         """
@@ -131,6 +131,11 @@ def add_verify(group: Group, plugin: MigrationsPlugin) -> None:
 
 def _show_rehearsal(rehearsal: Rehearsal) -> None:
     output.say(output.styled(f"In {rehearsal.where}:", bold=True))
+    if rehearsal.not_tried is not None:
+        output.say(
+            f"{output.styled('!', fg='yellow', bold=True)} the rows were not tried: {rehearsal.not_tried}"
+        )
+        return
     rows = [{column: getattr(one, column) for column in _COLUMNS} for one in rehearsal.migrations]
     if rows:
         output.draw(rows, _COLUMNS, _STYLES)

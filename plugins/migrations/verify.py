@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
 from typing import Literal
 
 import msgspec
 
 from kernel.contracts.catalogue import Catalogue
 from kernel.contracts.database import Database, DatabaseError
-from kernel.contracts.schema import SchemaWork, Scratch
+from kernel.contracts.schema import NoCopy, SchemaWork, Scratch
 from plugins.migrations.differences import Difference, differences
 from plugins.migrations.files import Migration
 from plugins.migrations.record import Files, Record, entries, pending
@@ -41,11 +40,12 @@ class Rehearsed(msgspec.Struct):
 
 
 class Rehearsal(msgspec.Struct, frozen=True):
-    """Migrations rehearsed in one place, and what was found."""
+    """Migrations rehearsed in one place, and what was found; or why there was no such place."""
 
     where: str
     migrations: list[Rehearsed]
     problems: list[Problem]
+    not_tried: str | None = None
 
 
 class Verifier:
@@ -75,14 +75,16 @@ class Verifier:
         self._around = around
 
     def run(self) -> list[Rehearsal]:
-        """Rehearse in an empty place, and with rows where the engine can; raises `DatabaseError` without a place."""
+        """Rehearse in an empty place, then with rows where there can be a copy.
+
+        Raises `DatabaseError` where there is no place at all.
+        """
         with self._work.scratch() as scratch:
             empty, after = self._from_empty(scratch)
             if after is None:
                 return [empty]
             self._compare_with_fresh(after, scratch, empty.problems)
-        copy = self._work.copy() if self._pending else None
-        return [empty] if copy is None else [empty, self._with_rows(copy, after)]
+        return [empty, self._with_rows(after)] if self._pending else [empty]
 
     def _from_empty(self, scratch: Scratch) -> tuple[Rehearsal, Catalogue | None]:
         """Rehearse from nothing; the catalogue afterwards is None where that failed."""
@@ -104,13 +106,16 @@ class Verifier:
         if _replay(self._fresh, scratch, problems):
             problems.extend(_problems("from scratch", differences(scratch.catalogue, replayed)))
 
-    def _with_rows(self, copy: AbstractContextManager[Scratch], expected: Catalogue) -> Rehearsal:
-        with copy as scratch:
-            rehearsal = Rehearsal(scratch.where, [], [])
-            if self._cycle(self._pending, scratch, rehearsal):
-                found = differences(expected, scratch.catalogue)
-                rehearsal.problems.extend(_problems("with rows", found))
-            return rehearsal
+    def _with_rows(self, expected: Catalogue) -> Rehearsal:
+        try:
+            with self._work.copy() as scratch:
+                rehearsal = Rehearsal(scratch.where, [], [])
+                if self._cycle(self._pending, scratch, rehearsal):
+                    found = differences(expected, scratch.catalogue)
+                    rehearsal.problems.extend(_problems("with rows", found))
+                return rehearsal
+        except NoCopy as error:
+            return Rehearsal("a copy of the database", [], [], str(error))
 
     def _cycle(self, migrations: Iterable[Migration], scratch: Scratch, rehearsal: Rehearsal) -> bool:
         """Take each up, down and up again; False where it cannot go on."""

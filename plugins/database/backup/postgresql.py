@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 from kernel.contracts.database import Compiled, Database
 from plugins.database.backup.archive import BackupError, Progress
+from plugins.database.postgresql import programs
 
 _ROLES = Compiled("""
     select distinct r.rolname from pg_shdepend d join pg_roles r on r.oid = d.refobjid
@@ -28,19 +26,6 @@ _SERVERS = Compiled("""
     select count(*) from pg_stat_activity
     where datname = current_database() and application_name = 'backend-kernel' and pid <> pg_backend_pid()
 """)
-_EMPTY = """
-do $$ declare item text; begin
-    for item in select pubname from pg_publication loop
-        execute format('drop publication %I', item);
-    end loop;
-    for item in select nspname from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema' loop
-        execute format('drop schema %I cascade', item);
-    end loop;
-    create schema public authorization pg_database_owner;
-    comment on schema public is 'standard public schema';
-    grant usage on schema public to public;
-end $$;
-"""
 _CREATE_ROLE = """
 do $$ begin create role {} nologin; exception when duplicate_object or unique_violation then null; end $$;
 """
@@ -80,7 +65,7 @@ class PostgresPlace:
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(0.1)
             if process.returncode != 0:
-                raise BackupError(f"pg_dump failed: {_reason(said)}")
+                raise BackupError(f"pg_dump failed: {programs.reason(said)}")
         target.chmod(0o600)
 
     def roles(self) -> tuple[str, ...]:
@@ -93,7 +78,7 @@ class PostgresPlace:
             process = _start("pg_restore", ["--file=/dev/null", str(path)], None, stderr=said)
             if process.wait() != 0:
                 raise BackupError(
-                    f"the dump in the backup cannot be read: {_reason(said)}; nothing was changed"
+                    f"the dump in the backup cannot be read: {programs.reason(said)}; nothing was changed"
                 )
 
     def is_empty(self) -> bool:
@@ -116,15 +101,19 @@ class PostgresPlace:
                 stdout=subprocess.PIPE, stderr=complained,
             )  # fmt: skip
             running = _start(
-                "psql", ["--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--output=/dev/null"],
+                "psql", programs.QUIET,
                 self._url, stdin=subprocess.PIPE, stderr=said,
             )  # fmt: skip
             is_whole = _pump(reading, running, roles, progress)
             if reading.wait() not in (0, -signal.SIGKILL):
                 running.wait()
-                raise BackupError(f"the dump cannot be read: {_reason(complained)}; nothing was changed")
+                raise BackupError(
+                    f"the dump cannot be read: {programs.reason(complained)}; nothing was changed"
+                )
             if running.wait() != 0 or not is_whole:
-                raise BackupError(f"the dump cannot be put back: {_reason(said)}; nothing was changed")
+                raise BackupError(
+                    f"the dump cannot be put back: {programs.reason(said)}; nothing was changed"
+                )
 
 
 def _pump(
@@ -139,7 +128,7 @@ def _pump(
     try:
         target.write(b"begin; set local lock_timeout = '10s';\n")
         target.write("".join(_CREATE_ROLE.format(_quoted(name)) for name in names).encode())
-        target.write(_EMPTY.encode())
+        target.write(programs.EMPTY.encode())
         done = 0
         while piece := source.read(_PIECE):
             target.write(piece)
@@ -168,37 +157,10 @@ def _close(target: IO[bytes]) -> None:
 def _start(
     program: str, arguments: list[str], url: str | None, **streams: int | IO[bytes]
 ) -> subprocess.Popen[bytes]:
-    path = shutil.which(program)
-    if path is None:
-        raise BackupError(
-            f"there is no {program} here; install PostgreSQL's client programs, of the server's release or a later "
-            "one (apt install postgresql-client)"
-        )
-    conninfo, environment = _connection(url) if url is not None else ([], {})
-    return subprocess.Popen(  # type: ignore[call-overload, no-any-return]  # noqa: S603 - no shell reads it
-        [path, *conninfo, *arguments],
-        env={**os.environ, **environment},
-        **{"stdin": subprocess.DEVNULL, **streams},
-    )
-
-
-def _connection(url: str) -> tuple[list[str], Mapping[str, str]]:
-    """Return how a program finds the server: the password is not among the arguments, which everybody may see."""
-    from psycopg.conninfo import make_conninfo
-
-    from plugins.database.postgresql.connections import reaching
-
-    given = reaching(url)
-    password = given.pop("password", None)
-    environment = {} if password is None else {"PGPASSWORD": str(password)}
-    return [f"--dbname={make_conninfo('', **given)}"], environment
-
-
-def _reason(said: IO[bytes]) -> str:
-    said.seek(0)
-    lines = [line for line in said.read().decode(errors="replace").splitlines() if line.strip()]
-    errors = [line for line in lines if "ERROR" in line or "error:" in line]
-    return (errors or lines or ["it gave no reason"])[0].strip()
+    try:
+        return programs.start(program, arguments, url, **streams)
+    except programs.NoProgram as error:
+        raise BackupError(str(error)) from error
 
 
 def _quoted(name: str) -> str:

@@ -57,6 +57,7 @@ class Connections:
 
     def __init__(self, url: str, limits: Limits, role: str | None = None) -> None:
         """Log in by `url`, and take on `role` where there is one."""
+        self.url = url
         self.limits = limits
         self._conninfo = _conninfo(url, limits, role)
         self._idle: deque[Session] = deque()

@@ -8,14 +8,20 @@ from contextlib import contextmanager
 
 from kernel.contracts.catalogue import Catalogue
 from kernel.contracts.database import Compiled, DatabaseError
-from kernel.contracts.schema import Dropped
+from kernel.contracts.schema import Dropped, NoCopy
 from plugins.database import parser
 from plugins.database.postgresql import catalogue as catalogues
 from plugins.database.postgresql import roles
 from plugins.database.postgresql.database import PostgresDatabase
 from plugins.database.postgresql.session import Session
 from plugins.database.schema_work.drops import drops
-from plugins.database.schema_work.postgresql_scratch import PostgresScratch, SharedScratch, make_room
+from plugins.database.schema_work.postgresql_scratch import (
+    PostgresCopy,
+    PostgresScratch,
+    SharedScratch,
+    copy_all,
+    make_room,
+)
 from plugins.database.schema_work.postgresql_transactions import Migrating
 from plugins.database.signals.postgresql import SCHEMA_CHANGED
 
@@ -108,10 +114,7 @@ class PostgresSchemaWork:
     def scratch(self) -> Iterator[PostgresScratch]:
         """Make a database, or, where the login may not, make room in this one until a rollback."""
         name = f"kernel_scratch_{uuid.uuid4().hex}"
-        session = self._database.owners.separate()
-        try:
-            session.command(b"SET default_transaction_read_only = off")
-            session.take_time()
+        with self._session() as session:
             try:
                 session.command(b"CREATE DATABASE %s TEMPLATE template0" % name.encode())
             except DatabaseError as error:
@@ -120,25 +123,63 @@ class PostgresSchemaWork:
                 make_room(session)
                 yield SharedScratch(self._database, session)
                 return
-            made: list[str] = []
+            with self._within(name, session, self._prepared) as scratch:
+                yield scratch
+
+    @contextmanager
+    def copy(self) -> Iterator[PostgresScratch]:
+        """Make a database and put a dump of this one in it, but for the change log; raises `NoCopy`."""
+        name = f"kernel_scratch_{uuid.uuid4().hex}"
+        with self._session() as session:
             try:
-                database = self._open(name)
-                try:
-                    database.prepare()
-                    scratch = PostgresScratch(database, PostgresSchemaWork(database, self._open).alone)
-                    made = scratch.roles
-                    yield scratch
-                finally:
-                    database.close()
-            finally:
-                session.command(b"DROP DATABASE %s WITH (FORCE)" % name.encode())
-                for role in made:
-                    roles.drop_unused(session, role)
+                session.command(b"CREATE DATABASE %s TEMPLATE template0" % name.encode())
+            except DatabaseError as error:
+                if error.sqlstate != "42501":
+                    raise
+                raise NoCopy("the login may not make a database; let it: alter role ... createdb") from error
+            with self._within(name, session, self._filled) as scratch:
+                yield scratch
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        session = self._database.owners.separate()
+        try:
+            session.command(b"SET default_transaction_read_only = off")
+            session.take_time()
+            yield session
         finally:
             session.close()
 
-    def copy(self) -> None:
-        """Return None: to copy a database, everyone else would have to leave it."""
+    @contextmanager
+    def _within(
+        self, name: str, session: Session, make: Callable[[PostgresDatabase], PostgresScratch]
+    ) -> Iterator[PostgresScratch]:
+        """Give what is made in a database, which is dropped afterwards with the roles that came with it."""
+        made: list[str] = []
+        try:
+            database = self._open(name)
+            try:
+                scratch = make(database)
+                made = scratch.roles
+                yield scratch
+            finally:
+                database.close()
+        finally:
+            session.command(b"DROP DATABASE %s WITH (FORCE)" % name.encode())
+            for role in made:
+                roles.drop_unused(session, role)
+
+    def _prepared(self, database: PostgresDatabase) -> PostgresScratch:
+        database.prepare()
+        return PostgresScratch(database, PostgresSchemaWork(database, self._open).alone)
+
+    def _filled(self, database: PostgresDatabase) -> PostgresCopy:
+        def fill() -> None:
+            copy_all(self._database.owners.url, database.owners.url)
+            database.prepare()  # where this one was never started, as a start would
+            database.forget_catalogue()
+
+        return PostgresCopy(database, PostgresSchemaWork(database, self._open).alone, fill)
 
 
 def _taken(session: Session) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import tempfile
 from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -10,10 +12,10 @@ import msgspec
 
 from kernel.contracts.catalogue import Catalogue
 from kernel.contracts.database import DatabaseError
-from kernel.contracts.schema import Blocks, Lock, Step
+from kernel.contracts.schema import Blocks, Lock, NoCopy, Step
 from plugins.database import parser
 from plugins.database.postgresql import catalogue as catalogues
-from plugins.database.postgresql import preparing
+from plugins.database.postgresql import preparing, programs
 from plugins.database.postgresql.database import PostgresDatabase
 from plugins.database.postgresql.session import Session
 from plugins.database.postgresql.statements import Statement
@@ -142,6 +144,23 @@ class PostgresScratch:
         return bool(exists)
 
 
+class PostgresCopy(PostgresScratch):
+    """A database of one's own that `fill` fills with what another one holds."""
+
+    where = "a copy of the database"
+
+    def __init__(
+        self, database: PostgresDatabase, alone: Callable[[str], None], fill: Callable[[], None]
+    ) -> None:
+        super().__init__(database, alone)
+        self._fill = fill
+        fill()
+
+    def clear(self) -> None:
+        """Fill it anew."""
+        self._fill()
+
+
 class SharedScratch(PostgresScratch):
     """Room made (`make_room`) in a database that others use, by a transaction on `session` that never commits."""
 
@@ -192,6 +211,26 @@ def _here(value: Any) -> Any:
 def _is_here(key: Any) -> bool:
     """Tell whether a schema, or what begins with the name of one, is that of the scratch place."""
     return not (key[0] if isinstance(key, tuple) else key).startswith(_AWAY)
+
+
+def copy_all(source: str, target: str) -> None:
+    """Put what is in one database in the place of what is in another, but for the change log; raises `NoCopy`."""
+    dump = ["--format=plain", "--no-password", "--no-owner", "--exclude-table-data=kernel.change*"]
+    run = [*programs.QUIET, "--single-transaction", f"--command={programs.EMPTY}", "--file=-"]
+    with tempfile.TemporaryFile() as dumped, tempfile.TemporaryFile() as ran:
+        try:
+            dumping = programs.start("pg_dump", dump, source, stdout=subprocess.PIPE, stderr=dumped)
+            dumped_rows = dumping.stdout
+            assert dumped_rows is not None  # noqa: S101 - it is a pipe
+            running = programs.start("psql", run, target, stdin=dumped_rows, stderr=ran)
+        except programs.NoProgram as error:
+            raise NoCopy(str(error)) from error
+        dumped_rows.close()  # or pg_dump would not notice that psql has ended
+        is_filled = running.wait() == 0
+        if dumping.wait() != 0 and is_filled:
+            raise NoCopy(f"pg_dump failed: {programs.reason(dumped)}")
+        if not is_filled:
+            raise NoCopy(f"a dump of the database cannot be put back: {programs.reason(ran)}")
 
 
 def make_room(session: Session) -> None:

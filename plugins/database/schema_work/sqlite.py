@@ -69,7 +69,7 @@ class SqliteSchemaWork:
 
     @contextmanager
     def copy(self) -> Iterator[SqliteScratch]:
-        """Copy the file as committed now, page by page, beside itself."""
+        """Copy the file as committed now, page by page, beside itself; raises `NoCopy` where there is no room."""
         self._database.create_tables()
         beside = self._database.connections.folder
         with tempfile.TemporaryDirectory(prefix=".rehearsal-", dir=beside) as folder:

@@ -332,9 +332,9 @@ except KernelError as error:
 
 
 def test_the_password_is_not_among_a_programs_arguments() -> None:
-    from plugins.database.backup.postgresql import _connection
+    from plugins.database.postgresql.programs import connection
 
-    arguments, environment = _connection("postgresql://ann:secret@localhost/db")
+    arguments, environment = connection("postgresql://ann:secret@localhost/db")
     assert "secret" not in " ".join(arguments)
     assert environment == {"PGPASSWORD": "secret"}
 

@@ -54,7 +54,7 @@ def test_it_says_where_it_rehearses(project: Any) -> None:
 
     assert [one["where"] for one in found] == {
         "sqlite": ["a database in memory", "a copy of the database"],
-        "postgresql": ["a database of its own"],
+        "postgresql": ["a database of its own", "a copy of the database"],
     }[project.engine]
 
 
@@ -185,12 +185,25 @@ def test_the_rows_that_are_there_are_tried_on_a_copy(project: Any) -> None:
 
     code, found = verify(project)
 
-    assert problems(found) == []
+    assert code == 1
+    assert found[0]["problems"] == []
+    assert "23502" in found[1]["problems"][0]["what"]
     if project.engine == "sqlite":
-        assert code == 1
-        assert "23502" in found[1]["problems"][0]["what"]
         assert not list((project.folder / "data").glob(".rehearsal*"))
     assert project.migrate("status").exit_code == 4
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_rows_that_cannot_be_tried_are_said_not_to_have_been(
+    project: Any, monkeypatch: pytest.MonkeyPatch, on_terminal: None
+) -> None:
+    project.write("1_notes.sql", NOTES)
+    monkeypatch.setenv("PATH", str(project.folder))
+
+    done = project.migrate("verify")
+
+    assert done.exit_code == 0
+    assert "the rows were not tried: there is no pg_dump here; install" in " ".join(done.stdout.split())
 
 
 def test_files_and_record_that_disagree_are_not_rehearsed(project: Any) -> None:
