@@ -92,10 +92,22 @@ def _resolved(fields: Node, scope: Scope) -> Expr:
     if len(names) == 1:
         return scope.column(names[0])
     if len(names) == 2:
-        return scope.qualified(names[0], names[1])
+        return _qualified(names, scope)
     if len(names) == 3 and _is_in(scope.item(names[1]).table, names[0]):
         return scope.qualified(names[1], names[2])
     raise DatabaseError(f"missing FROM-clause entry for {'.'.join(names[:-1])}", sqlstate="42P01")
+
+
+def _qualified(names: list[str], scope: Scope) -> Expr:
+    from plugins.database.sqlite.translate.routines import emit_field
+
+    try:
+        return scope.qualified(names[0], names[1])
+    except DatabaseError as error:
+        found = emit_field(names, scope) if error.sqlstate == "42703" else None
+        if found is None:
+            raise
+        return found
 
 
 def _is_in(table: Table | None, schema: str) -> bool:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from kernel.contracts.catalogue import Catalogue, Function
+from kernel.contracts.catalogue import Catalogue, Function, Table
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.catalogue.definitions import CALLED, Routine
 from plugins.database.sqlite.catalogue.kinds import DomainType
@@ -52,8 +52,7 @@ def find(fields: Node, scope: Scope) -> Call | None:
     fitting = [call for call in (_fit(one, given, named, scope) for one in candidates) if call is not None]
     if not fitting:
         listed = ", ".join(
-            [expr.type or "unknown" for expr in given]
-            + [f"{name} => {expr.type or 'unknown'}" for name, expr in named.items()]
+            [_shown(expr) for expr in given] + [f"{name} => {_shown(expr)}" for name, expr in named.items()]
         )
         raise DatabaseError(
             f"function {'.'.join(names)}({listed}) does not exist",
@@ -61,6 +60,10 @@ def find(fields: Node, scope: Scope) -> Call | None:
             hint="No function matches the given name and argument types. You might need to add explicit type casts.",
         )
     return min(fitting, key=lambda found: found[0])[1]
+
+
+def _shown(expr: Expr) -> str:
+    return (expr.type or "unknown") if expr.row is None else expr.row.table.name
 
 
 def _given(fields: Node, scope: Scope) -> tuple[list[Expr], dict[str, Expr]]:
@@ -95,6 +98,12 @@ def _fit(
             expr = expressions.emit(default, Scope(scope.catalogue, ()))
         else:
             return None
+        table = row_type(argument.type, scope.catalogue)
+        if table is not None:
+            if expr.row is None or (expr.row.table.schema, expr.row.table.name) != (table.schema, table.name):
+                return None
+            arguments.append(expr)
+            continue
         try:
             arguments.append(types.admitted(types.coerce(expr, argument.type), argument.type))
         except DatabaseError as error:
@@ -103,6 +112,28 @@ def _fit(
             return None
         cost += expr.type != base_type(argument.type)
     return cost, Call(function, tuple(arguments))
+
+
+def row_type(declared: str, catalogue: Catalogue) -> Table | None:
+    """Return the table whose rows a type is, None for any other type."""
+    schema, _, name = declared.rpartition(".")
+    return catalogue.table(name, schema or "public")
+
+
+def emit_field(names: list[str], scope: Scope) -> Expr | None:
+    """Emit ``row.name`` as the call of a function that takes such a row; None where there is none."""
+    _, item = scope.find(names[0])
+    if item.table is None:
+        return None
+    for schema in dict.fromkeys(("public", item.table.schema)):
+        node = {
+            "funcname": [{"String": {"sval": schema}}, {"String": {"sval": names[1]}}],
+            "args": [{"ColumnRef": {"fields": [{"String": {"sval": names[0]}}]}}],
+        }
+        if any(len(one.arguments) == 1 for one in scope.catalogue.functions.get((schema, names[1]), ())):
+            call = find(node, scope)
+            return None if call is None else emit_value(call, scope)
+    return None
 
 
 def writes(function: Routine, catalogue: Catalogue) -> bool:
@@ -140,7 +171,7 @@ def emit_value(call: Call, scope: Scope) -> Expr:
         raise refused(
             f"the set-returning function {function.name}() in an expression", hint="Put it into FROM."
         )
-    if function.columns or len(result_types(function, scope.catalogue)) != 1:
+    if function.returns == "record" or len(result_types(function, scope.catalogue)) != 1:
         raise refused(f"the result of {function.name}() in an expression", hint="Put it into FROM.")
     if is_expression(function):
         _check_callable(function, scope)
@@ -155,11 +186,22 @@ def _bound(call: Call) -> tuple[list[Expr], str]:
     """Return the arguments for the body, and what stands around it to bind those that may not stand in it."""
     label = quote(f"kernel.{call.function.name}")
     bound = [place for place, argument in enumerate(call.arguments) if not stands(argument)]
-    values = [
-        argument._replace(sql=f"{label}.p{place}") if place in bound else argument
-        for place, argument in enumerate(call.arguments)
-    ]
-    given = ", ".join(f"{call.arguments[place].sql} AS p{place}" for place in bound)
+    values = list(call.arguments)
+    pieces = []
+    for place in bound:
+        argument = values[place]
+        if argument.row is not None:
+            names = {column: quote(f"p{place} {column}") for column in argument.row.fields}
+            pieces += [f"{value.sql} AS {names[column]}" for column, value in argument.row.fields.items()]
+            fields = {
+                column: value._replace(sql=f"{label}.{names[column]}")
+                for column, value in argument.row.fields.items()
+            }
+            values[place] = argument._replace(row=argument.row._replace(fields=fields))
+        else:
+            pieces.append(f"{argument.sql} AS p{place}")
+            values[place] = argument._replace(sql=f"{label}.p{place}")
+    given = ", ".join(pieces)
     return values, f"(SELECT {{}} FROM (SELECT {given}) AS {label})" if bound else "{}"
 
 
@@ -254,6 +296,8 @@ def body_scope(function: Routine, arguments: Sequence[Expr], scope: Scope) -> Sc
         named[f"${place}"] = value
         if argument.name is not None:
             named[argument.name] = named[f"{function.name}.{argument.name}"] = value
+            fields = {} if value.row is None else value.row.fields
+            named |= {f"{argument.name}.{column}": field for column, field in fields.items()}
     inner.arguments = named
     return inner
 

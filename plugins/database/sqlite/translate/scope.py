@@ -24,7 +24,7 @@ class Expr(NamedTuple):
 
     `literal` holds the text of an untyped string or of a number, so that it can take another type's form;
     `argument` is the name it was given as a function's argument, `name` what PostgreSQL would call the column in a
-    select list; `modified` is the declared type, with its modifier, of a plain column.
+    select list; `modified` is the declared type, with its modifier, of a plain column, `row` what a whole row holds.
     """
 
     sql: str
@@ -34,6 +34,14 @@ class Expr(NamedTuple):
     modified: str | None = None
     is_null: bool = False
     argument: str | None = None
+    row: WholeRow | None = None
+
+
+class WholeRow(NamedTuple):
+    """A row of a table as one value: the expressions of its columns."""
+
+    table: Table
+    fields: Mapping[str, Expr]
 
 
 class Common(NamedTuple):
@@ -186,7 +194,10 @@ class Scope:
             f"{text_literal(column)}, {form_of(kind).json.replace('{}', item.column(column).sql)}"
             for column, kind in item.columns.items()
         )
-        return Expr(f"json_object({', '.join(values)})", "record", name=name)
+        row = None
+        if item.table is not None:
+            row = WholeRow(item.table, {column: item.column(column) for column in item.columns})
+        return Expr(f"json_object({', '.join(values)})", "record", name=name, row=row)
 
     def qualified(self, qualifier: str, name: str) -> Expr:
         """Resolve ``alias.column``; raises 42P01 or 42703."""

@@ -111,8 +111,9 @@ def test_schema_statements_succeed_and_fail_alike(ours: SqliteDatabase, theirs: 
     assert not "\n".join(differences(ours, theirs, name, schema=True))
 
 
-def test_functions_are_made_and_called_alike(ours: SqliteDatabase, theirs: Any) -> None:
-    assert not "\n".join(differences(ours, theirs, "functions", schema=True))
+@pytest.mark.parametrize("name", ["functions", "rows"])
+def test_functions_are_made_and_called_alike(ours: SqliteDatabase, theirs: Any, name: str) -> None:
+    assert not "\n".join(differences(ours, theirs, name, schema=True))
 
 
 def test_names_mean_the_same(ours: SqliteDatabase, theirs: Any) -> None:

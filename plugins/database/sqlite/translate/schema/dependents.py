@@ -61,9 +61,8 @@ class Dropped:
         self._readers(table, lambda name: True, reason)
         self.foreign_keys(table, lambda key: True, reason)
         for function in functions(self._catalogue):
-            if function.returns == (
-                table.name if table.schema == "public" else f"{table.schema}.{table.name}"
-            ):
+            shown = table.name if table.schema == "public" else f"{table.schema}.{table.name}"
+            if shown in (function.returns, *(argument.type for argument in function.arguments)):
                 reason.check(f"function {function.signature}")
                 self._functions.append(function)
 

@@ -12,19 +12,27 @@ from plugins.database import parser
 from plugins.database.parser import Parsed
 from plugins.database.sqlite.catalogue.definitions import Routine
 from plugins.database.sqlite.statements import Change, Plan
-from plugins.database.sqlite.stored import plain_type
+from plugins.database.sqlite.stored import base_type, plain_type
 from plugins.database.sqlite.translate import types
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, placeless, refused, strings
-from plugins.database.sqlite.translate.routines import body_scope, emit_body, mismatch, result_types, writes
+from plugins.database.sqlite.translate.routines import (
+    body_scope,
+    emit_body,
+    mismatch,
+    result_types,
+    row_type,
+    writes,
+)
 from plugins.database.sqlite.translate.schema.dependents import Dropped, Reason, callers
 from plugins.database.sqlite.translate.schema.tables.defaults import altered_default_text
-from plugins.database.sqlite.translate.scope import Expr, Scope, check_name
+from plugins.database.sqlite.translate.scope import Expr, Scope, WholeRow, check_name
 
 PLPGSQL = (
     "plpgsql runs on PostgreSQL only: keep the statement to that engine, or write it as SQL or as a function "
     "of a plugin."
 )
-_IN = ("FUNC_PARAM_DEFAULT", "FUNC_PARAM_IN")
+_IN = ("FUNC_PARAM_DEFAULT", "FUNC_PARAM_IN", "FUNC_PARAM_INOUT")
+_OUT = ("FUNC_PARAM_OUT", "FUNC_PARAM_INOUT", "FUNC_PARAM_TABLE")
 # They tell PostgreSQL's planner what to expect, and change no answer.
 _HINTS = frozenset({"cost", "rows", "parallel", "leakproof"})
 
@@ -42,10 +50,10 @@ def create_function(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
         raise DatabaseError(f'schema "{schema}" does not exist', sqlstate="3F000", schema=schema)
     options = _options(fields.get("options", ()))
     parameters = [item["FunctionParameter"] for item in fields.get("parameters", ())]
+    if any(one["mode"] == "FUNC_PARAM_VARIADIC" for one in parameters):
+        raise refused("a function with VARIADIC arguments", hint="Take an array.")
     inputs = [one for one in parameters if one["mode"] in _IN]
-    columns = [one for one in parameters if one["mode"] == "FUNC_PARAM_TABLE"]
-    if len(inputs) + len(columns) != len(parameters):
-        raise refused("a function with OUT or VARIADIC arguments", hint="Write RETURNS TABLE (...).")
+    columns = [one for one in parameters if one["mode"] in _OUT]
     returns, returns_set = _returns(fields.get("returnType"), columns, catalogue)
     function = Routine(
         schema=schema,
@@ -53,10 +61,7 @@ def create_function(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
         arguments=tuple(_argument(one, parsed, catalogue) for one in inputs),
         returns=returns,
         returns_set=returns_set,
-        columns=tuple(
-            Argument(one.get("name"), plain_type(types.type_name(one["argType"], catalogue)))
-            for one in columns
-        ),
+        columns=tuple(Argument(one.get("name"), _declared(one["argType"], catalogue)) for one in columns),
         volatility=options.get("volatility", "volatile"),
         security_definer=options.get("security", False),
         statements=_statements(fields, options),
@@ -113,12 +118,31 @@ def _options(nodes: list[Node]) -> dict[str, Any]:
 def _argument(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Argument:
     only(fields, "an argument", "name", "argType", "mode", "defexpr")
     default = altered_default_text(parsed, fields["defexpr"]) if "defexpr" in fields else None
-    return Argument(fields.get("name"), plain_type(types.type_name(fields["argType"], catalogue)), default)
+    return Argument(fields.get("name"), _declared(fields["argType"], catalogue), default)
+
+
+def _declared(node: Node, catalogue: Catalogue) -> str:
+    """Return the type of an argument, which may be that of a table's rows."""
+    names = strings(node["names"])
+    schema, name = ("public", names[0]) if len(names) == 1 else (names[-2], names[-1])
+    if len(names) <= 2 and "arrayBounds" not in node and catalogue.table(name, schema) is not None:
+        return name if schema == "public" else f"{schema}.{name}"
+    return plain_type(types.type_name(node, catalogue))
 
 
 def _returns(node: Node | None, columns: list[Node], catalogue: Catalogue) -> tuple[str, bool]:
-    if columns:
+    if any(one["mode"] == "FUNC_PARAM_TABLE" for one in columns):
         return "record", True
+    if columns:
+        made = "record" if len(columns) > 1 else _declared(columns[0]["argType"], catalogue)
+        given = None if node is None else strings(node["names"])[-1:]
+        if given is not None and made != "record" and _declared(node or {}, catalogue) != made:
+            message = f"function result type must be {made} because of OUT parameters"
+            raise DatabaseError(message, sqlstate="42P13")
+        if given is not None and made == "record" and given != ["record"]:
+            message = "function result type must be record because of OUT parameters"
+            raise DatabaseError(message, sqlstate="42P13")
+        return made, bool((node or {}).get("setof"))
     if node is None:
         raise DatabaseError("function result type must be specified", sqlstate="42P13")
     names = [name for name in strings(node["names"]) if name != "pg_catalog"]
@@ -184,7 +208,7 @@ def _check_body(function: Routine, catalogue: Catalogue) -> None:
     scope = Scope(catalogue, ())
     if function.strict and function.statements and writes(function, catalogue):
         raise refused("a STRICT function that writes")
-    values = [Expr("NULL") for _ in function.arguments]
+    values = [_nothing(argument.type, catalogue) for argument in function.arguments]
     if not function.statements:
         if function.returns == "void":
             return
@@ -205,6 +229,15 @@ def _check_body(function: Routine, catalogue: Catalogue) -> None:
         if error.sqlstate == "42804" and "does not go where" in error.message:
             raise mismatch(function) from error
         raise
+
+
+def _nothing(declared: str, catalogue: Catalogue) -> Expr:
+    """Return a null of an argument's type, whose columns are null where that is a row."""
+    table = row_type(declared, catalogue)
+    if table is None:
+        return Expr("NULL")
+    fields = {name: Expr("NULL", base_type(column.type), name=name) for name, column in table.columns.items()}
+    return Expr("NULL", row=WholeRow(table, fields))
 
 
 def drop_function(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
@@ -250,7 +283,7 @@ def _named(fields: Node, catalogue: Catalogue) -> Function | None:
 
 
 def _types(fields: Node, catalogue: Catalogue) -> list[str]:
-    return [plain_type(types.type_name(item["TypeName"], catalogue)) for item in fields.get("objargs", ())]
+    return [_declared(item["TypeName"], catalogue) for item in fields.get("objargs", ())]
 
 
 def _missing(fields: Node, catalogue: Catalogue) -> DatabaseError:

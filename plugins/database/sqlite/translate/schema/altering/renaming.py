@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -14,7 +14,7 @@ from plugins.database.sqlite.catalogue.definitions import Check, Definition, def
 from plugins.database.sqlite.names import engine_name, quote
 from plugins.database.sqlite.statements import Change, Plan
 from plugins.database.sqlite.translate.nodes import Node, only, refused, strings
-from plugins.database.sqlite.translate.schema.dependents import key_of, pointing_at
+from plugins.database.sqlite.translate.schema.dependents import functions, key_of, pointing_at
 from plugins.database.sqlite.translate.schema.relations import existing, index_owner, is_missing, is_new
 from plugins.database.sqlite.translate.schema.tables.building import check_case
 from plugins.database.sqlite.translate.schema.tables.constraints import check_new_name, constraint_names
@@ -87,7 +87,25 @@ def move(table: Definition, schema: str, name: str, catalogue: Catalogue) -> Pla
             pieces.append(f"DROP INDEX {index_name(table, index.name)}")
             pieces.append(index_sql(index, after, catalogue))
     changes = _with_followers(table, after, catalogue, follow, lambda column: (schema, name, column))
-    return Plan("schema", "; ".join(pieces), "ALTER TABLE", (Change(*key_of(table)), *changes))
+    changes = (Change(*key_of(table)), *changes, *_functions_followed(table, after, catalogue))
+    return Plan("schema", "; ".join(pieces), "ALTER TABLE", changes)
+
+
+def _functions_followed(before: Definition, after: Definition, catalogue: Catalogue) -> Iterator[Change]:
+    """Yield the changes of functions that take or return a table's rows."""
+    old, new = (
+        table.name if table.schema == "public" else f"{table.schema}.{table.name}"
+        for table in (before, after)
+    )
+    for function in functions(catalogue):
+        arguments = tuple(
+            msgspec.structs.replace(one, type=new) if one.type == old else one for one in function.arguments
+        )
+        returns = new if function.returns == old else function.returns
+        changed = msgspec.structs.replace(function, arguments=arguments, returns=returns)
+        if changed != function:
+            yield Change(function.schema, function.signature, function=function, is_gone=True)
+            yield Change(changed.schema, changed.signature, function=changed)
 
 
 def _rename_column(table: Definition, old: str, new: str, catalogue: Catalogue) -> Plan:

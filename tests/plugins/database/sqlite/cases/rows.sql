@@ -1,0 +1,27 @@
+-- Functions that take rows or give several values, on both engines; each begins from the set-up.
+create function loud(a) returns text language sql as 'select upper($1.name)'; select id, loud(a) from a order by id;
+create function loud(a) returns text language sql as 'select upper($1.name)'; select id, a.loud from a where a.loud = 'ANNA' order by id;
+create function loud(r a) returns text language sql as 'select upper(r.name) || r.id'; select x.id, loud(x), x.loud from a x where id < 3 order by id;
+create function labels(a) returns setof b language sql as 'select * from b where a_id = $1.id'; select a.id, l.label from a, labels(a) l order by 1, 2;
+create function labels(r a) returns bigint language sql as 'select count(*) from b where a_id = r.id'; select id, labels(a) from a order by id;
+create function others(r a) returns bigint language sql as 'select count(*) from a where id < r.id'; select id, others(a) from a order by id;
+create function others(a) returns bigint language sql as 'select count(*) from a where a.id < $1.id'; select id, a.others from a order by a.others desc;
+create function wrong(a) returns text language sql as 'select $1.nope';
+create function loud(a) returns text language sql as 'select $1.name'; select loud(b) from b;
+create function loud(a) returns text language sql as 'select $1.name'; select a.nope from a;
+create function loud(a) returns text language sql as 'select $1.name'; drop function loud(a); select a.loud from a;
+create function of_view(av) returns bigint language sql as 'select $1.n + 1'; select id, of_view(av) from av order by id;
+create function quiet(a) returns text language sql as 'select lower(($1).name)'; select quiet(a) from a where id = 1;
+create function more(num int, out more int) language sql as 'select num + 1'; select more(1), (select more from more(2)); select * from more(3);
+create function two(out one int, out other text) language sql as $$ select 1, 'x' $$; select * from two();
+create function two(inout one int, inout other text = 'y') language sql as 'select one + 1, other || other'; select * from two(1); select other from two(4, 'z');
+create function many(out one int, out other text) returns setof record language sql as 'select id, name from a'; select * from many() order by one;
+create function doubled(inout num int) language sql as 'select num * 2'; select doubled(4); select * from doubled(5);
+create function bad(out one int) returns text language sql as 'select 1';
+create function bad(out one int, out other int) returns int language sql as 'select 1, 2';
+create function loud(a) returns text language sql as 'select $1.name'; alter table a rename to z; select z.loud, loud(z) from z order by z.id;
+create function firsts() returns setof b language sql as 'select * from b'; create function one(b) returns b language sql as 'select $1.id, $1.a_id, $1.label'; alter table b set schema nowhere;
+create function loud(a) returns text language sql as 'select $1.name'; drop table a cascade; select loud(null);
+create function loud(c) returns text language sql as 'select $1.x::text'; drop table c;
+create view v as select id, loud from (select 1 as id, 2 as loud) q; create function plus(v) returns int language sql as 'select $1.loud + 1'; select v.plus from v;
+create function loud(a) returns text language sql as 'select upper($1.name)'; create view v as select id, a.loud from a; select * from v order by id;
