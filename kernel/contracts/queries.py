@@ -195,7 +195,8 @@ class Insert(msgspec.Struct, frozen=True):
 
     Only `columns` are written. A row that lacks one gets null there, or with `defaults` the column's default.
     `returning` names the members of the answer's objects, or is None where no body is wanted. With `single`,
-    anything but exactly one row written is an error; nothing is then written at all.
+    anything but exactly one row written is an error; nothing is then written at all. With `undo`, all is done, answered
+    and then undone.
     """
 
     table: str
@@ -207,6 +208,7 @@ class Insert(msgspec.Struct, frozen=True):
     defaults: bool = False
     returning: tuple[Selected, ...] | None = None
     single: bool = False
+    undo: bool = False
 
 
 class Update(msgspec.Struct, frozen=True):
@@ -214,7 +216,7 @@ class Update(msgspec.Struct, frozen=True):
 
     Only `columns` are written. A member that the object lacks is null, or with `defaults` the column's default.
     A value that does not fit its column is refused even where no row meets the conditions.
-    More than `max_affected` rows is an error, and changes none; `returning` and `single` are as in `Insert`.
+    More than `max_affected` rows is an error, and changes none; `returning`, `single` and `undo` are as in `Insert`.
     """
 
     table: str
@@ -226,6 +228,7 @@ class Update(msgspec.Struct, frozen=True):
     returning: tuple[Selected, ...] | None = None
     single: bool = False
     max_affected: int | None = None
+    undo: bool = False
 
 
 class Delete(msgspec.Struct, frozen=True):
@@ -237,3 +240,4 @@ class Delete(msgspec.Struct, frozen=True):
     returning: tuple[Selected, ...] | None = None
     single: bool = False
     max_affected: int | None = None
+    undo: bool = False

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from typing import Any
 
@@ -77,7 +78,7 @@ class TableRecords:
         self._check_writable(insert.table, insert.schema)
         written = _Tally(insert.returning is not None)
         inserted = True
-        with self._database.transaction(caller) as transaction:
+        with self._transaction(insert, caller) as transaction:
             for batch in _batches(insert):
                 self._refuse_null_numbers(batch, batch.rows)
                 inserted = self._has_new(batch, caller, transaction) or written.count > 0
@@ -100,7 +101,7 @@ class TableRecords:
         if update.columns:
             shape, values = template(update)
             plan = self._plan(shape, values, caller, lambda compiler: compiler.update(shape))
-            with self._database.transaction(caller) as transaction:
+            with self._transaction(update, caller) as transaction:
                 row = self._with_defaults(update, caller) if update.defaults else update.values
                 self._refuse_null_numbers(update, f"[{row}]")
                 written.run(transaction, plan, {**plan.params(values), "row": row})
@@ -117,10 +118,18 @@ class TableRecords:
         shape, values = template(delete)
         plan = self._plan(shape, values, caller, lambda compiler: compiler.delete(shape))
         written = _Tally(delete.returning is not None)
-        with self._database.transaction(caller) as transaction:
+        with self._transaction(delete, caller) as transaction:
             written.run(transaction, plan, plan.params(values))
             written.check(delete.single, delete.max_affected)
         return written.result()
+
+    @contextmanager
+    def _transaction(self, write: Insert | Update | Delete, caller: Identity) -> Iterator[Transaction]:
+        """Begin the transaction of a write, and undo it at its end if that is wanted."""
+        with suppress(_Undone), self._database.transaction(caller) as transaction:
+            yield transaction
+            if write.undo:
+                raise _Undone
 
     def _refuse_null_numbers(self, write: Insert | Update, rows: str) -> None:
         """Refuse null for a column that numbers its rows by itself: an engine may take it for "the next one"."""
@@ -191,6 +200,10 @@ class TableRecords:
     def _check_writable(self, table: str, schema: str) -> None:
         if self._table(table, schema).kind == "view":
             raise Unsupported(f"The view '{table}' cannot be written to.")
+
+
+class _Undone(Exception):
+    """Ends a transaction that leaves no trace."""
 
 
 class _Tally:

@@ -1,56 +1,120 @@
-"""The Accept header: whether a client wants rows as an array or as the one object there should be."""
+"""The Accept header: in which of the media types that there are a client wants rows."""
 
 from __future__ import annotations
 
-from typing import Literal
+import msgspec
 
 from kernel.http import Request
 from plugins.rest.errors import RestError
 
-Shape = Literal["array", "object"]
 
-_SHAPES: dict[str, Shape] = {
-    "application/json": "array",
-    "application/*": "array",
-    "*/*": "array",
-    "application/vnd.pgrst.array": "array",
-    "application/vnd.pgrst.array+json": "array",
-    "application/vnd.pgrst.object": "object",
-    "application/vnd.pgrst.object+json": "object",
+class MediaType(msgspec.Struct, frozen=True):
+    """How rows are written: as an array or the `single` object there should be, without the members that are null."""
+
+    content_type: str
+    single: bool = False
+    stripped: bool = False
+
+
+JSON = MediaType("application/json; charset=utf-8")
+_OBJECT = "application/vnd.pgrst.object+json"
+_ARRAY = "application/vnd.pgrst.array+json"
+_SINGLE = MediaType(f"{_OBJECT}; charset=utf-8", single=True)
+_STRIPPED = MediaType(f"{_ARRAY};nulls=stripped; charset=utf-8", stripped=True)
+_SINGLE_STRIPPED = MediaType(f"{_OBJECT};nulls=stripped; charset=utf-8", single=True, stripped=True)
+
+_PLAIN: dict[str, MediaType] = {
+    "application/json": JSON,
+    "application/*": JSON,
+    "*/*": JSON,
+    "application/vnd.pgrst.array": JSON,
+    _ARRAY: JSON,
+    "application/vnd.pgrst.object": _SINGLE,
+    _OBJECT: _SINGLE,
+}
+_WITHOUT_NULLS: dict[str, MediaType] = {
+    "application/vnd.pgrst.array": _STRIPPED,
+    _ARRAY: _STRIPPED,
+    "application/vnd.pgrst.object": _SINGLE_STRIPPED,
+    _OBJECT: _SINGLE_STRIPPED,
 }
 
-CONTENT_TYPES: dict[Shape, str] = {
-    "array": "application/json; charset=utf-8",
-    "object": "application/vnd.pgrst.object+json; charset=utf-8",
-}
+_decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_encode = msgspec.json.Encoder().encode
 
 
-def wanted_shape(request: Request) -> Shape:
-    """Return the shape of the most preferred media type there is; raises `RestError` PGRST107."""
+def wanted(request: Request) -> MediaType:
+    """Return the most preferred media type that rows can be had in; raises `RestError` PGRST107."""
     header: str | None = request.headers.get("accept")
     if header is None:
-        return "array"
-    shape = _SHAPES.get(header)
-    if shape is not None:
-        return shape
-    offers = [part.strip() for part in header.split(",") if part.strip()]
-    for offer in sorted(offers, key=_quality, reverse=True):
-        media_type, *parameters = [part.strip().lower() for part in offer.split(";")]
-        shape = _SHAPES.get(media_type)
-        if shape is not None and "nulls=stripped" not in parameters:
-            return shape
-    if not offers:
-        return "array"
-    message = f"None of these media types are available: {', '.join(offers)}"
-    raise RestError(406, "PGRST107", message)
+        return JSON
+    found = _PLAIN.get(header)
+    return found if found is not None else _negotiated(header)
 
 
-def _quality(offer: str) -> float:
-    for parameter in offer.split(";")[1:]:
-        name, _, value = parameter.strip().partition("=")
+def _negotiated(header: str) -> MediaType:
+    ranked = [_ranked(offer) for offer in header.split(",") if offer.strip()]
+    offers = [offer for rank, offer in sorted(ranked, key=lambda pair: pair[0], reverse=True) if rank[0] > 0]
+    if not ranked:
+        return JSON
+    for offer in offers:
+        media_type, *parameters = offer.lower().split(";")
+        known = _WITHOUT_NULLS if "nulls=stripped" in parameters else _PLAIN
+        found = known.get(media_type) or _PLAIN.get(media_type)
+        if found is not None:
+            return found
+    unavailable = ", ".join(offers or [offer for _, offer in ranked])
+    raise RestError(406, "PGRST107", f"None of these media types are available: {unavailable}")
+
+
+def _ranked(offer: str) -> tuple[tuple[float, int], str]:
+    """Return how much a client wants what it offers to take, and the offer without that.
+
+    Of those it wants as much, it wants the more specific ones more.
+    """
+    quality = 1.0
+    parts = []
+    for part in (part.strip() for part in offer.split(";")):
+        name, _, value = part.partition("=")
         if name.lower() == "q":
-            try:
-                return float(value)
-            except ValueError:
-                return 0.0
-    return 1.0
+            quality = _number(value)
+        elif part:
+            parts.append(part)
+    text = ";".join(parts)
+    return (quality, len(parts) - 1 - text.count("*")), text
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 1.0
+
+
+def body_of(rows: bytes, media: MediaType) -> bytes:
+    """Return the body for a JSON array of rows, which for a `single` one holds one object."""
+    body = rows[1:-1] if media.single else rows
+    if not media.stripped:
+        return body
+    try:
+        return _encode(_without_nulls(msgspec.Raw(body)))
+    except RecursionError as error:
+        raise RestError(400, "PGRST127", "Feature not implemented", "The JSON nests too deep.") from error
+
+
+def _without_nulls(value: msgspec.Raw) -> msgspec.Raw:
+    """Return JSON without the members of objects that are null; all else stays as it is written."""
+    text = bytes(value)
+    if text.startswith(b"{"):
+        kept = {}
+        for name, member in _decode_object(text).items():
+            if bytes(member) != b"null":
+                kept[name] = _without_nulls(member)
+        return msgspec.Raw(_encode(kept))
+    if text.startswith(b"["):
+        elements = []
+        for element in _decode_array(text):
+            elements.append(_without_nulls(element))
+        return msgspec.Raw(_encode(elements))
+    return value

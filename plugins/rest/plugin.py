@@ -30,7 +30,7 @@ class RestPlugin(Plugin):
         """Return a route for each method on a table, and the refusal of every other path."""
         from plugins.rest.routes import Tables
 
-        tables = Tables(self.kernel.services[Records], self.settings)
+        tables = Tables(self.kernel.services[Records], self.settings, self.kernel.clock.monotonic)
         database = self.kernel.services.get(Database)
         nearby = database is not None and database.engine == "sqlite"  # a server would have to be waited for
         yield Route("GET", _TABLE, tables.read, inline=nearby, summary="Read rows of a table")

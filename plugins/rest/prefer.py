@@ -6,25 +6,21 @@ from typing import Any
 
 import msgspec
 
-from kernel.http import Request
+from kernel.http import HeaderList, Request
 from plugins.rest.errors import RestError
 
-_VALUES: dict[str, tuple[str, ...] | None] = {
+_VALUES: dict[str, tuple[str, ...]] = {
     "resolution": ("merge-duplicates", "ignore-duplicates"),
     "missing": ("default", "null"),
     "return": ("representation", "minimal", "headers-only"),
     "count": ("exact", "planned", "estimated"),
     "tx": ("commit", "rollback"),
     "handling": ("strict", "lenient"),
-    "max-affected": None,
 }
 
 
 class Preferences(msgspec.Struct, frozen=True):
-    """The preferences that are understood; of a repeated one the first counts.
-
-    ``count=planned`` and ``count=estimated`` are answered with the exact count, and ``tx`` is not obeyed.
-    """
+    """The preferences that are understood; of a repeated one the first counts."""
 
     resolution: str | None = None
     missing: str | None = None
@@ -34,25 +30,37 @@ class Preferences(msgspec.Struct, frozen=True):
     handling: str | None = None
     max_affected: int | None = None
 
-    def applied(self, *names: str) -> list[tuple[str, str]]:
-        """Return the header that says which of `names` were asked for and done; they are given in its order."""
+    def applied(self, *names: str) -> HeaderList:
+        """Return the header that says what was asked for and done: what counts everywhere, and `names`.
+
+        The order is PostgREST's.
+        """
         values: dict[str, Any] = {
             "resolution": self.resolution,
             "missing": self.missing,
             "return": self.returns,
             "count": self.count,
+            "tx": self.tx,
             "handling": self.handling,
             "max-affected": self.max_affected,
         }
-        said = ", ".join(f"{name}={values[name]}" for name in names if values[name] is not None)
+        done = (*names, *_EVERYWHERE)
+        said = ", ".join(
+            f"{name}={value}" for name, value in values.items() if value is not None and name in done
+        )
         return [("preference-applied", said)] if said else []
 
+
+_EVERYWHERE = ("count", "tx", "handling")
 
 NONE = Preferences()
 
 
-def preferences(request: Request) -> Preferences:
-    """Read the request's preferences; with ``handling=strict`` an unknown one is PGRST122."""
+def preferences(request: Request, *, tx: bool) -> Preferences:
+    """Read the request's preferences, that for a transaction's end only if `tx`.
+
+    With ``handling=strict`` an unknown one is PGRST122.
+    """
     if request.headers.get("prefer") is None:
         return NONE
     found: dict[str, Any] = {}
@@ -72,10 +80,12 @@ def preferences(request: Request) -> Preferences:
         raise RestError(400, "PGRST122", message, f"Invalid preferences: {', '.join(unknown)}")
     if found.get("handling") != "strict":
         found.pop("max_affected", None)
+    if not tx:
+        found.pop("tx", None)
     return Preferences(**found)
 
 
 def _is_known(name: str, value: str) -> bool:
     if name == "max-affected":
         return value.isascii() and value.isdigit() and len(value) < 19
-    return value in (_VALUES.get(name) or ())
+    return value in _VALUES.get(name, ())

@@ -49,5 +49,7 @@ def status(offset: int, count: int, total: int | None) -> int:
     if total is None:
         return 200
     if offset > total:
-        raise bad_range(f"An offset of {offset} was requested, but there are only {total} rows.")
+        error = bad_range(f"An offset of {offset} was requested, but there are only {total} rows.")
+        error.headers.append(("content-range", f"*/{total}"))
+        raise error
     return 206 if count < total else 200

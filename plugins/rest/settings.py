@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -30,3 +30,12 @@ class RestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Annotated[int, msgspec.Meta(ge=1, le=20)],
         msgspec.Meta(description="How deep related rows may nest inside one another."),
     ] = 10
+    tx_end: Annotated[
+        Literal["commit", "commit-allow-override", "rollback", "rollback-allow-override"],
+        msgspec.Meta(
+            description="How writes end, and whether a client may have it otherwise (`Prefer: tx=rollback`)."
+        ),
+    ] = "commit"
+    server_timing: Annotated[
+        bool, msgspec.Meta(description="Whether answers tell how long their parts took (`Server-Timing`).")
+    ] = False

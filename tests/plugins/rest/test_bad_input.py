@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from time import monotonic
 from typing import Any
 from urllib.parse import quote
 
@@ -155,7 +156,7 @@ def test_wide_selections_are_fine_up_to_a_limit(api: Any) -> None:
 
 
 def test_a_long_query_is_not_parsed_on_the_event_loop(api: Any) -> None:
-    tables = Tables(api.client.kernel.services[Records], RestSettings())
+    tables = Tables(api.client.kernel.services[Records], RestSettings(), monotonic)
 
     def outcome(query: str, *, inline: bool) -> object:
         request = Request("GET", "/rest/v1/items", query, Headers({}))

@@ -6,7 +6,7 @@ import pytest
 
 from kernel.http import Request
 from kernel.testing.client import Headers
-from plugins.rest.accept import wanted_shape
+from plugins.rest.accept import JSON, MediaType, body_of, wanted
 from plugins.rest.errors import RestError
 from plugins.rest.language.query import Query
 from plugins.rest.prefer import NONE, Preferences, preferences
@@ -17,8 +17,12 @@ def request(*headers: tuple[str, str]) -> Request:
     return Request("GET", "/rest/v1/t", "", Headers(headers))
 
 
+def _preferences(asked: Request) -> Preferences:
+    return preferences(asked, tx=False)
+
+
 def test_preferences_come_from_all_headers_and_the_first_counts() -> None:
-    found = preferences(
+    found = _preferences(
         request(
             ("Prefer", "return=minimal, count=exact"), ("Prefer", "return=representation,missing=default")
         )
@@ -27,58 +31,125 @@ def test_preferences_come_from_all_headers_and_the_first_counts() -> None:
 
 
 def test_no_header_no_preferences() -> None:
-    assert preferences(request()) is NONE
+    assert _preferences(request()) is NONE
 
 
 @pytest.mark.parametrize(
     "header", ["nope", "return=nope", "max-affected=x", "count", "return=", "max-affected=-1"]
 )
 def test_unknown_preferences_are_ignored_unless_handling_is_strict(header: str) -> None:
-    assert preferences(request(("prefer", header))) == NONE
+    assert _preferences(request(("prefer", header))) == NONE
     with pytest.raises(RestError) as caught:
-        preferences(request(("prefer", f"handling=strict, {header}")))
+        _preferences(request(("prefer", f"handling=strict, {header}")))
     assert caught.value.code == "PGRST122"
 
 
 def test_max_affected_needs_strict_handling() -> None:
-    assert preferences(request(("prefer", "max-affected=3"))).max_affected is None
-    assert preferences(request(("prefer", "max-affected=3,handling=strict"))).max_affected == 3
+    assert _preferences(request(("prefer", "max-affected=3"))).max_affected is None
+    assert _preferences(request(("prefer", "max-affected=3,handling=strict"))).max_affected == 3
 
 
-def test_what_was_applied_is_said_in_the_order_asked() -> None:
-    found = Preferences(returns="minimal", count="exact", resolution="merge-duplicates")
-    assert found.applied("resolution", "missing", "return", "count") == [
-        ("preference-applied", "resolution=merge-duplicates, return=minimal, count=exact")
+def test_a_transaction_s_end_may_be_preferred_only_where_that_is_allowed() -> None:
+    asked = request(("prefer", "tx=rollback, handling=strict"))
+    assert preferences(asked, tx=True).tx == "rollback"
+    assert preferences(asked, tx=False).tx is None
+
+
+def test_what_was_applied_is_said_in_postgrest_s_order() -> None:
+    found = preferences(
+        request(
+            ("prefer", "max-affected=3, handling=strict, tx=commit, count=exact, return=minimal"),
+            ("prefer", "missing=default, resolution=merge-duplicates"),
+        ),
+        tx=True,
+    )
+    everywhere = "count=exact, tx=commit, handling=strict"
+    assert found.applied() == [("preference-applied", everywhere)]
+    assert found.applied("max-affected", "resolution", "return", "missing") == [
+        (
+            "preference-applied",
+            "resolution=merge-duplicates, missing=default, return=minimal, "
+            + everywhere
+            + ", max-affected=3",
+        )
     ]
-    assert NONE.applied("return", "count") == []
+    assert NONE.applied("return") == []
+
+
+OBJECT = "application/vnd.pgrst.object+json"
+STRIPPED = ";nulls=stripped"
 
 
 @pytest.mark.parametrize(
-    ("header", "shape"),
+    ("header", "content_type"),
     [
-        (None, "array"),
-        ("", "array"),
-        ("*/*", "array"),
-        ("application/json", "array"),
-        ("text/html, application/json;q=0.9", "array"),
-        ("application/vnd.pgrst.object+json", "object"),
-        ("application/vnd.pgrst.object", "object"),
-        ("application/json;q=0.1, application/vnd.pgrst.object+json;q=0.5", "object"),
-        ("application/vnd.pgrst.object+json;q=x, */*", "array"),
-        ("application/vnd.pgrst.array+json", "array"),
+        (None, "application/json"),
+        ("", "application/json"),
+        ("*/*", "application/json"),
+        ("application/json", "application/json"),
+        ("Application/JSON; charset=utf-8", "application/json"),
+        ("text/html, application/json;q=0.9", "application/json"),
+        (OBJECT, OBJECT),
+        ("application/vnd.pgrst.object", OBJECT),
+        ("ApplicatIon/vnd.PgRsT.object+json", OBJECT),
+        (f"application/json;q=0.1, {OBJECT};q=0.5", OBJECT),
+        (f"application/json; q=0.1, {OBJECT}; q=0.5", OBJECT),
+        (f"*/*, {OBJECT}", OBJECT),
+        (f"{OBJECT};q=x, */*", OBJECT),
+        (f"{OBJECT};q=0, */*", "application/json"),
+        ("application/vnd.pgrst.array+json", "application/json"),
+        ("application/vnd.pgrst.array; nulls=stripped", "application/vnd.pgrst.array+json" + STRIPPED),
+        (OBJECT + STRIPPED, OBJECT + STRIPPED),
+        ("application/json;nulls=stripped", "application/json"),
     ],
 )
-def test_accept(header: str | None, shape: str) -> None:
-    assert wanted_shape(request(*([] if header is None else [("accept", header)]))) == shape
+def test_accept(header: str | None, content_type: str) -> None:
+    media = wanted(request(*([] if header is None else [("accept", header)])))
+    assert media.content_type == f"{content_type}; charset=utf-8"
+    assert media.single == content_type.startswith(OBJECT)
+    assert media.stripped == content_type.endswith(STRIPPED)
 
 
 @pytest.mark.parametrize(
-    "header", ["text/csv", "text/html, image/*", "application/vnd.pgrst.object+json;nulls=stripped"]
+    ("header", "said"),
+    [
+        ("text/html, image/*", "text/html, image/*"),
+        ("image/*, text/html;q=0.5", "image/*, text/html"),
+        ("application/geo+json", "application/geo+json"),
+        ("application/vnd.pgrst.plan+json", "application/vnd.pgrst.plan+json"),
+        ("application/json;q=0", "application/json"),
+    ],
 )
-def test_what_cannot_be_served_is_406(header: str) -> None:
+def test_what_cannot_be_served_is_406(header: str, said: str) -> None:
     with pytest.raises(RestError) as caught:
-        wanted_shape(request(("accept", header)))
-    assert (caught.value.status, caught.value.code) == (406, "PGRST107")
+        wanted(request(("accept", header)))
+    error = caught.value
+    assert (error.status, error.code) == (406, "PGRST107")
+    assert error.message == f"None of these media types are available: {said}"
+
+
+@pytest.mark.parametrize(
+    ("rows", "body"),
+    [
+        (b"[]", b"[]"),
+        (b'[{"a":null}]', b"[{}]"),
+        (b'[{"a":1.50,"b":null,"c":[null,{"d":null,"e":"null"}]}]', b'[{"a":1.50,"c":[null,{"e":"null"}]}]'),
+        (
+            b'[{"a": {"b" : null }},{"n":12345678901234567890.10}]',
+            b'[{"a":{}},{"n":12345678901234567890.10}]',
+        ),
+    ],
+)
+def test_members_that_are_null_are_left_out_everywhere(rows: bytes, body: bytes) -> None:
+    assert body_of(rows, MediaType("x", stripped=True)) == body
+    assert body_of(rows, JSON) == rows
+
+
+def test_json_that_nests_too_deep_to_strip_is_refused() -> None:
+    deep = b"[" * 5000 + b"]" * 5000
+    with pytest.raises(RestError) as caught:
+        body_of(deep, MediaType("x", stripped=True))
+    assert caught.value.status == 400
 
 
 @pytest.mark.parametrize(
@@ -127,5 +198,6 @@ def test_content_range_and_status(offset: int, count: int, total: int | None, he
 
 
 def test_an_offset_past_the_total_is_416() -> None:
-    with pytest.raises(RestError, match="not satisfiable"):
+    with pytest.raises(RestError, match="not satisfiable") as caught:
         status(10, 0, 9)
+    assert caught.value.headers == [("content-range", "*/9")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -161,7 +162,7 @@ def test_max_rows_caps_every_read(kernel_factory: Any, api: Any) -> None:
     from plugins.rest.routes import Tables
     from plugins.rest.settings import RestSettings
 
-    tables = Tables(api.client.kernel.services[_records()], RestSettings(max_rows=3))
+    tables = Tables(api.client.kernel.services[_records()], RestSettings(max_rows=3), monotonic)
     reply = tables.read(_request("select=id&order=id&limit=9"), "items")
     assert json.loads(reply.body) == [{"id": 1}, {"id": 2}, {"id": 3}]
 

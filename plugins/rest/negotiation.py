@@ -1,0 +1,110 @@
+"""What a request's headers ask for: a schema, preferences, a media type; and how long the answer takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+import msgspec
+
+from kernel.http import HeaderList, Request
+from plugins.rest import accept
+from plugins.rest.accept import MediaType
+from plugins.rest.errors import RestError
+from plugins.rest.prefer import Preferences, preferences
+from plugins.rest.settings import RestSettings
+
+ProfileHeader = Literal["accept-profile", "content-profile"]
+
+
+class Watch(Protocol):
+    """Measures the parts of a request's way."""
+
+    def lap(self, name: str) -> None:
+        """Say that what was done since the last lap is called `name`."""
+
+    def headers(self) -> HeaderList:
+        """Return the header that tells, if it is to be told."""
+
+
+class Untimed:
+    """Measures nothing."""
+
+    def lap(self, name: str) -> None:
+        """Do nothing."""
+
+    def headers(self) -> HeaderList:
+        """Return no header."""
+        return []
+
+
+class Stopwatch:
+    """Measures laps for ``Server-Timing``, from the moment `began` on; `now` gives seconds."""
+
+    def __init__(self, now: Callable[[], float], began: float) -> None:
+        self._now = now
+        self._last = began
+        self._laps: list[str] = []
+
+    def lap(self, name: str) -> None:
+        """Say that what was done since the last lap is called `name`."""
+        moment = self._now()
+        self._laps.append(f"{name};dur={(moment - self._last) * 1000:.1f}")
+        self._last = moment
+
+    def headers(self) -> HeaderList:
+        """Return the header, its last lap being the making of the answer."""
+        self.lap("response")
+        return [("server-timing", ", ".join(self._laps))]
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What was agreed on: `profile` is the header that says which schema, `undo` that a write leaves no trace."""
+
+    schema: str
+    profile: HeaderList
+    prefer: Preferences
+    media: MediaType
+    undo: bool
+    watch: Watch
+
+
+class Negotiator:
+    """Reads requests' headers; `now` is a clock for ``Server-Timing``."""
+
+    def __init__(self, settings: RestSettings, now: Callable[[], float]) -> None:
+        self._schemas = settings.schemas
+        self._overridable = settings.tx_end.endswith("-allow-override")
+        self._undoes = settings.tx_end.startswith("rollback")
+        self._now = now if settings.server_timing else None
+
+    def terms(self, request: Request, header: ProfileHeader) -> Terms:
+        """Return what a request for rows asks for; raises `RestError` PGRST106, PGRST107 or PGRST122."""
+        watch = self.watch(request)
+        schema, profile = self.schema(request, header)
+        prefer = preferences(request, tx=self._overridable)
+        media = accept.wanted(request)
+        undo = self._undoes if prefer.tx is None else prefer.tx == "rollback"
+        return Terms(schema, profile, prefer, media, undo, watch)
+
+    def watch(self, request: Request) -> Watch:
+        """Return what measures a request; what came before it is the finding out who asks."""
+        if self._now is None:
+            return _UNTIMED
+        watch = Stopwatch(self._now, request.started)
+        watch.lap("jwt")
+        return watch
+
+    def schema(self, request: Request, header: ProfileHeader) -> tuple[str, HeaderList]:
+        """Return the schema that a request is about, and the header that says so where it may be another."""
+        profile = request.headers.get(header)
+        if profile is None:
+            schema = self._schemas[0]
+            return schema, [("content-profile", schema)] if len(self._schemas) > 1 else []
+        if profile not in self._schemas:
+            hint = f"Only the following schemas are exposed: {', '.join(self._schemas)}"
+            raise RestError(406, "PGRST106", f"Invalid schema: {profile}", hint=hint)
+        return profile, [("content-profile", profile)]
+
+
+_UNTIMED = Untimed()

@@ -1,0 +1,131 @@
+"""Media types, transactions' ends and timing, over whole requests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from kernel.contracts.database import Database
+from kernel.testing.client import Client
+from plugins.database import DatabasePlugin
+from plugins.records import RecordsPlugin
+from plugins.rest import RestPlugin
+
+Serve = Callable[..., Client]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def serve(request: pytest.FixtureRequest, kernel_factory: Any) -> Iterator[Serve]:
+    """Return a function that serves one table with the settings it is given."""
+
+    kernels = []
+
+    def serve(**settings: Any) -> Client:
+        sections: dict[str, Any] = {"rest": settings}
+        if request.param == "postgresql":
+            sections["database"] = {"url": request.getfixturevalue("make_postgresql_database")()}
+        kernel = kernel_factory(plugins=[DatabasePlugin, RecordsPlugin, RestPlugin], settings=sections)
+        kernels.append(kernel)
+        with kernel.services[Database].schema_transaction() as transaction:
+            transaction.script(
+                "create table things (id integer primary key, name text, extra jsonb);"
+                "grant all on things to anon;"
+                """insert into things values (1, 'one', '{"a": null, "b": 1}'), (2, null, null);"""
+            )
+        client: Client = kernel.client
+        return client
+
+    yield serve
+    for kernel in kernels:
+        kernel.stop()
+
+
+def test_nulls_are_stripped_from_what_is_read_and_written(serve: Serve) -> None:
+    client = serve()
+    array = {"accept": "application/vnd.pgrst.array+json;nulls=stripped"}
+    reply = client.get("/rest/v1/things?order=id", headers=array).expect(200)
+    assert reply.json() == [{"id": 1, "name": "one", "extra": {"b": 1}}, {"id": 2}]
+    assert reply.header("content-type") == f"{array['accept']}; charset=utf-8"
+    single = {
+        "accept": "application/vnd.pgrst.object+json;nulls=stripped",
+        "prefer": "return=representation",
+    }
+    reply = client.post("/rest/v1/things", json={"id": 3, "name": None}, headers=single).expect(201)
+    assert reply.json() == {"id": 3}
+    assert reply.header("content-type") == f"{single['accept']}; charset=utf-8"
+
+
+WRITES = [
+    ("POST", "things", {"id": 9}, 201),
+    ("PUT", "things?id=eq.1", {"id": 1, "name": "new"}, 200),
+    ("PATCH", "things?id=eq.1", {"name": "newer"}, 200),
+    ("DELETE", "things?id=eq.1", None, 200),
+]
+
+
+def test_a_write_may_be_undone_at_its_end(serve: Serve) -> None:
+    client = serve(tx_end="commit-allow-override")
+
+    def rows() -> Any:
+        return client.get("/rest/v1/things?order=id").json()
+
+    for method, path, json, status in WRITES:
+        before = rows()
+        body: dict[str, Any] = {} if json is None else {"json": json}
+        for undone in (", tx=rollback", ""):
+            headers = {"prefer": f"return=representation{undone}"}
+            reply = client.request(method, f"/rest/v1/{path}", headers=headers, **body).expect(status)
+            assert reply.header("preference-applied") == headers["prefer"]
+            assert [row["id"] for row in reply.json()] == [9 if method == "POST" else 1]
+            assert (rows() == before) == bool(undone), (method, undone)
+
+
+@pytest.mark.parametrize(
+    ("tx_end", "prefer", "kept", "said"),
+    [
+        ("commit", "tx=rollback", True, None),
+        ("commit-allow-override", "tx=commit", True, "tx=commit"),
+        ("rollback", "tx=commit", False, None),
+        ("rollback-allow-override", "", False, None),
+        ("rollback-allow-override", "tx=commit", True, "tx=commit"),
+    ],
+)
+def test_how_writes_end_is_a_setting(
+    serve: Serve, tx_end: str, prefer: str, kept: bool, said: str | None
+) -> None:
+    client = serve(tx_end=tx_end)
+    reply = client.post("/rest/v1/things", json={"id": 9}, headers={"prefer": prefer}).expect(201)
+    assert reply.header("preference-applied") == said
+    assert len(client.get("/rest/v1/things?id=eq.9").json()) == kept
+
+
+def test_a_refused_write_is_refused_though_it_would_be_undone(serve: Serve) -> None:
+    client = serve(tx_end="rollback")
+    assert client.post("/rest/v1/things", json={"id": 1}).expect(409).json()["code"] == "23505"
+
+
+def test_answers_tell_how_long_their_parts_took_only_if_they_are_to(serve: Serve) -> None:
+    assert serve().get("/rest/v1/things").header("server-timing") is None
+    client = serve(server_timing=True)
+    for method, parts in (
+        ("GET", "jwt parse transaction response"),
+        ("DELETE", "jwt parse transaction response"),
+        ("OPTIONS", "jwt parse response"),
+    ):
+        said = client.request(method, "/rest/v1/things?id=eq.99").header("server-timing")
+        assert re.fullmatch(", ".join(rf"{part};dur=\d+\.\d" for part in parts.split()), said or "")
+
+
+def test_a_range_past_the_end_says_how_many_rows_there_are(serve: Serve) -> None:
+    reply = serve().get("/rest/v1/things?offset=5", headers={"prefer": "count=exact"}).expect(416)
+    assert reply.header("content-range") == "*/2"
+
+
+def test_how_many_rows_were_written_is_counted_and_not_planned(serve: Serve) -> None:
+    client = serve()
+    for count, said in (("exact", "*/1"), ("estimated", "*/0"), ("planned", "*/*")):
+        reply = client.delete("/rest/v1/things?id=eq.1", headers={"prefer": f"count={count}"}).expect(204)
+        assert reply.header("content-range") == said
