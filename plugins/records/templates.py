@@ -35,7 +35,7 @@ def template(query: Query) -> tuple[Query, list[Any]]:
     """Return a query in which each value is the name of a parameter instead, and the parameters' values in order.
 
     Parameters are ``v0``, ``v1`` and so on. An offset is 1 where there is one; the rows of a write, and what is checked
-    after it, are left out. So two queries need the same statement where their templates are equal. Raises
+    or undone after it, are left out. So two queries need the same statement where their templates are equal. Raises
     `Unsupported` where there are too many conditions or they nest too deeply.
     """
     values: list[Any] = []
@@ -53,12 +53,12 @@ def template(query: Query) -> tuple[Query, list[Any]]:
         )
     elif isinstance(query, Insert):
         found = msgspec.structs.replace(
-            query, rows="", size=0, single=False, returning=_returning(query.returning, values)
+            query, rows="", size=0, single=False, undo=False, returning=_returning(query.returning, values)
         )
     else:
         where, returning = _conditions(query.where, values, 0), _returning(query.returning, values)
         found = msgspec.structs.replace(
-            query, where=where, returning=returning, single=False, max_affected=None
+            query, where=where, returning=returning, single=False, undo=False, max_affected=None
         )
         if isinstance(query, Update):
             found = msgspec.structs.replace(found, values="")
