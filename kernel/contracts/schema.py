@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from kernel.contracts.catalogue import Catalogue
+from kernel.contracts.catalogue import Catalogue, Table
 from kernel.contracts.database import Transaction
 
 Blocks = Literal["nothing", "schema changes", "writes", "reads and writes"]
@@ -47,6 +47,32 @@ class Step(msgspec.Struct, frozen=True):
     sql: str
     locks: tuple[Lock, ...] | None = ()
     rewritten: tuple[tuple[str, str], ...] = ()
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """Columns of one table that one condition compares, all together: an index on one of them would find rows."""
+
+    schema: str
+    table: str
+    columns: frozenset[str]
+
+
+class Expression(msgspec.Struct, frozen=True):
+    """What a condition over a table's rows does, as far as its text tells.
+
+    `value` is what it always is, None where that depends. With `of_row` it looks at the row; without, it is the same
+    for all of them. `compared` are the columns it compares, those of its subqueries' tables too, `reads` the tables
+    and views in those by schema and name; `asks` tells whether there are any. `lifted` is its text with each call
+    that tells who asks within a query of its own, which is run once and not once a row; None where no call is to be
+    lifted.
+    """
+
+    value: bool | None
+    of_row: bool
+    compared: tuple[Compared, ...] = ()
+    reads: frozenset[tuple[str, str]] = frozenset()
+    asks: bool = False
+    lifted: str | None = None
 
 
 class SchemaTransaction(Transaction, Protocol):
@@ -110,6 +136,12 @@ class SchemaWork(Protocol):
 
     def drops(self, sql: str, catalogue: Catalogue) -> list[Dropped]:
         """Return the tables and columns that statements drop, as far as their text tells, in order."""
+
+    def expression(self, sql: str, table: Table, catalogue: Catalogue) -> Expression:
+        """Return what a condition over a table's rows does; raises `DatabaseError` (42601)."""
+
+    def reads(self, view: Table) -> frozenset[tuple[str, str]]:
+        """Return the tables and views that a view reads with its caller's rights, by schema and name."""
 
     def scratch(self) -> AbstractContextManager[Scratch]:
         """Make an empty place to rehearse in; raises `DatabaseError` where the login may not."""

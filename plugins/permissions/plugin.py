@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kernel.contracts.database import Database
 from kernel.contracts.policies import Policies
+from kernel.contracts.schema import SchemaWork
 from kernel.plugin import Plugin, hookimpl
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ class PermissionsPlugin(Plugin):
 
     name = "permissions"
     provides = (Policies,)
-    requires = (Database,)
+    requires = (Database, SchemaWork)
 
     @hookimpl
     def kernel_services(self) -> Mapping[type, Any]:

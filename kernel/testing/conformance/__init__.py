@@ -11,6 +11,7 @@ A subclass overrides the fixture ``kernel_options`` with the plugin that provide
 from kernel.testing.conformance.changes import ChangesContract
 from kernel.testing.conformance.database import DatabaseContract
 from kernel.testing.conformance.keys import KeysContract
+from kernel.testing.conformance.policies import PoliciesContract
 from kernel.testing.conformance.records import RecordsContract
 from kernel.testing.conformance.schema import SchemaWorkContract
 from kernel.testing.conformance.signals import SignalsContract
@@ -19,6 +20,7 @@ __all__ = [
     "ChangesContract",
     "DatabaseContract",
     "KeysContract",
+    "PoliciesContract",
     "RecordsContract",
     "SchemaWorkContract",
     "SignalsContract",

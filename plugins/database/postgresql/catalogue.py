@@ -69,6 +69,9 @@ _TABLES = Statement(
         'forced', c.relforcerowsecurity,
         'security_invoker', coalesce('security_invoker=true' = any (c.reloptions), false)
             or coalesce('security_invoker=on' = any (c.reloptions), false),
+        'definition', case when c.relkind = 'v' and exists (
+                select from unnest(c.reloptions) o where o in ('security_invoker=true', 'security_invoker=on')
+            ) then 'create view v as ' || pg_get_viewdef(c.oid) end,
         'grants', coalesce((
             select json_agg(json_build_object('role', role, 'privilege', privilege, 'column', col)
                             order by role, privilege, col)

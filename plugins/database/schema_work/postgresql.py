@@ -6,14 +6,15 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from kernel.contracts.catalogue import Catalogue
+from kernel.contracts.catalogue import Catalogue, Table
 from kernel.contracts.database import Compiled, DatabaseError
-from kernel.contracts.schema import Dropped, NoCopy
+from kernel.contracts.schema import Dropped, Expression, NoCopy
 from plugins.database import parser
 from plugins.database.postgresql import catalogue as catalogues
 from plugins.database.postgresql import roles
 from plugins.database.postgresql.database import PostgresDatabase
 from plugins.database.postgresql.session import Session
+from plugins.database.schema_work import expressions
 from plugins.database.schema_work.drops import drops
 from plugins.database.schema_work.postgresql_scratch import (
     PostgresCopy,
@@ -109,6 +110,14 @@ class PostgresSchemaWork:
     def drops(self, sql: str, catalogue: Catalogue) -> list[Dropped]:
         """Return what statements drop."""
         return drops(sql, catalogue)
+
+    def expression(self, sql: str, table: Table, catalogue: Catalogue) -> Expression:
+        """Return what a condition over a table's rows does."""
+        return expressions.expression(sql, table, catalogue)
+
+    def reads(self, view: Table) -> frozenset[tuple[str, str]]:
+        """Return what a view reads with its caller's rights."""
+        return expressions.reads(view)
 
     @contextmanager
     def scratch(self) -> Iterator[PostgresScratch]:

@@ -13,10 +13,11 @@ from typing import Any
 import apsw
 import msgspec
 
-from kernel.contracts.catalogue import Catalogue
+from kernel.contracts.catalogue import Catalogue, Table
 from kernel.contracts.database import DatabaseError, Transaction
-from kernel.contracts.schema import Dropped, Lock, Step
+from kernel.contracts.schema import Dropped, Expression, Lock, Step
 from plugins.database import parser
+from plugins.database.schema_work import expressions
 from plugins.database.schema_work.drops import drops
 from plugins.database.sqlite.connections import Guarded
 from plugins.database.sqlite.database import SqliteDatabase
@@ -57,6 +58,14 @@ class SqliteSchemaWork:
     def drops(self, sql: str, catalogue: Catalogue) -> list[Dropped]:
         """Return what statements drop."""
         return drops(sql, catalogue)
+
+    def expression(self, sql: str, table: Table, catalogue: Catalogue) -> Expression:
+        """Return what a condition over a table's rows does."""
+        return expressions.expression(sql, table, catalogue)
+
+    def reads(self, view: Table) -> frozenset[tuple[str, str]]:
+        """Return what a view reads with its caller's rights."""
+        return expressions.reads(view)
 
     @contextmanager
     def scratch(self) -> Iterator[SqliteScratch]:

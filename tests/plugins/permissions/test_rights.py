@@ -274,3 +274,14 @@ def test_the_runtimes_login_needs_no_rights_of_its_own(make_postgresql_database:
         database.close()
         with psycopg.connect(owner, autocommit=True) as connection:
             connection.execute(f"drop owned by {login}; drop role {login}".encode())
+
+
+def test_a_policy_is_restrictive_whatever_it_is_called_or_says(posts: Any) -> None:
+    with posts.schema_transaction() as transaction:
+        transaction.script("""
+            create policy restrictive on posts as restrictive using (true);
+            create policy plain on posts using (id in (select 1 as restrictive));
+        """)
+    assert {one.name: one.permissive for one in posts.catalogue.table("posts").policies} == {
+        "even": True, "own": True, "plain": True, "restrictive": False,
+    }  # fmt: skip

@@ -65,7 +65,7 @@ def create_policy(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     policy = Policy(
         name=name,
         command=fields["cmd_name"],
-        permissive=_is_permissive(parsed),
+        permissive=bool(fields.get("permissive")),
         roles=_roles(fields, catalogue),
         using=_clause(parsed, "using") if "qual" in fields else None,
         check=_clause(parsed, "check") if "with_check" in fields else None,
@@ -160,12 +160,6 @@ def reads_of(policy: Policy, table: Table, catalogue: Catalogue) -> set[tuple[st
             expressions.condition(policy_tree(text), scope, "POLICY")
             found |= scope.reads
     return found
-
-
-def _is_permissive(parsed: Parsed) -> bool:
-    """Tell what stands behind AS; the grammar's tree leaves out what is false."""
-    words = [parsed.text(token.start, token.end).lower() for token in parser.tokens(parsed.source)]
-    return "restrictive" not in words or words[words.index("restrictive") - 1] != "as"
 
 
 def _clause(parsed: Parsed, word: str) -> str:
