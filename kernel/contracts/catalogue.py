@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 Command = Literal["select", "insert", "update", "delete"]
+Write = Literal["insert", "update", "delete"]
 Privilege = Literal[
     "select", "insert", "update", "delete", "truncate", "references", "trigger", "usage", "execute"
 ]
@@ -102,8 +103,9 @@ class Table(msgspec.Struct, frozen=True):
     With `row_security`, who does not bypass it sees and writes only what `policies` (in the order of their names)
     let through. A view reads with its owner's rights, unless it is a `security_invoker`; `definition` is the
     statement that made it, where the engine has to read that again, and `origins` says by column what it shows of
-    tables (through other views, too). The changes of a `published` table are in the
-    change log.
+    tables (through other views, too). Its `primary_key` are the columns that show a table's, or those of several. The
+    commands that it takes, rights aside, are `writable`: those that reach one table, or for which it has an INSTEAD OF
+    trigger. The changes of a `published` table are in the change log.
     """
 
     schema: str
@@ -122,6 +124,7 @@ class Table(msgspec.Struct, frozen=True):
     definition: str | None = None
     published: bool = False
     origins: Mapping[str, Origin] = {}
+    writable: frozenset[Write] = frozenset({"insert", "update", "delete"})
 
     def allows(self, roles: frozenset[str], privilege: str, column: str | None = None) -> bool:
         """Tell whether one who acts as `roles` has a privilege on the whole table, or at least on `column`."""
@@ -224,6 +227,7 @@ class Catalogue(msgspec.Struct, frozen=True):
     """All tables, views, functions, enumerations and domains at one moment.
 
     `version` grows with every change of the schema.
+    A partition is not among them, but part of its table; a materialized view is a view, a foreign table a table.
     `usage` names, by schema, the roles that may use what is in it.
     """
 

@@ -10,6 +10,8 @@ import msgspec
 from kernel.contracts.catalogue import Catalogue, Domain, Enum, Function, Role, Table
 from plugins.database.postgresql.session import Session
 from plugins.database.postgresql.statements import Statement
+from plugins.database.postgresql.views import shown
+from plugins.database.views import with_origins
 
 # The version is a sequence of ours; without it nothing has been changed through us yet.
 _VERSION = Statement(
@@ -57,6 +59,11 @@ _TABLES = Statement(
     names as (
         select attrelid, attnum, attname from pg_attribute where attnum > 0 and not attisdropped
     ),
+    unreachable as (
+        select t.ftrelid from pg_foreign_table t join pg_foreign_server s on s.oid = t.ftserver
+            join pg_foreign_data_wrapper w on w.oid = s.srvfdw
+        where w.fdwhandler = 0
+    ),
     published as (
         select schemaname, tablename from pg_publication_tables where pubname = 'supabase_realtime'
     )
@@ -64,6 +71,13 @@ _TABLES = Statement(
         'schema', n.nspname,
         'name', c.relname,
         'kind', case when c.relkind in ('v', 'm') then 'view' else 'table' end,
+        'writable', case
+            when c.relkind in ('r', 'p') then '["insert", "update", "delete"]'::json
+            when c.oid in (table unreachable) then '[]'
+            else (select coalesce(json_agg(command), '[]')
+                from (values ('update', 4), ('insert', 8), ('delete', 16)) _(command, bit)
+                where pg_relation_is_updatable(c.oid, true) & bit <> 0)
+            end,
         'comment', obj_description(c.oid, 'pg_class'),
         'row_security', c.relrowsecurity,
         'forced', c.relforcerowsecurity,
@@ -137,7 +151,7 @@ _TABLES = Statement(
                 'on_update', (select action from actions where letter = f.confupdtype::text)
             ) order by f.conname)
             from pg_constraint f join pg_class r on r.oid = f.confrelid join pg_namespace rn on rn.oid = r.relnamespace
-            where f.conrelid = c.oid and f.contype = 'f'
+            where f.conrelid = c.oid and f.contype = 'f' and f.conparentid = 0
         ), '[]'),
         'indexes', coalesce((
             select json_agg(json_build_object(
@@ -155,7 +169,7 @@ _TABLES = Statement(
         ), '[]')
     ) order by n.nspname, c.relname), '[]')
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    where c.relkind in ('r', 'p', 'v', 'm', 'f')
+    where c.relkind in ('r', 'p', 'v', 'm', 'f') and not c.relispartition
       and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
       and not exists (select from pg_depend where objid = c.oid and deptype = 'e' and classid = 'pg_class'::regclass)
     """,
@@ -246,7 +260,7 @@ def read(session: Session) -> Catalogue:
     schemas, _ = session.run(_SCHEMAS, {})
     ((roles,),), _ = session.run(_ROLES, {})
     ((text,),), _ = session.run(_TABLES, {})
-    tables = msgspec.json.decode(text, type=list[Table])
+    tables = {(table.schema, table.name): table for table in msgspec.json.decode(text, type=list[Table])}
     ((text,),), _ = session.run(_FUNCTIONS, {})
     functions: dict[tuple[str, str], tuple[Function, ...]] = {}
     for function in msgspec.json.decode(text, type=list[Function]):
@@ -258,7 +272,7 @@ def read(session: Session) -> Catalogue:
     domains = msgspec.json.decode(text, type=list[Domain])
     return Catalogue(
         version=version,
-        tables=MappingProxyType({(table.schema, table.name): table for table in tables}),
+        tables=MappingProxyType(with_origins(tables, shown(session))),
         schemas=frozenset(name for name, _ in schemas),
         functions=MappingProxyType(functions),
         enums=MappingProxyType({(enum.schema, enum.name): enum for enum in enums}),

@@ -13,6 +13,7 @@ import msgspec
 
 from kernel.contracts.catalogue import PUBLIC, STANDARD_ROLES, Catalogue, Domain, Enum, Function, Role
 from plugins.database.sqlite.catalogue.definitions import Definition, DomainSource, Routine
+from plugins.database.sqlite.catalogue.views import with_views
 from plugins.database.sqlite.statements import Change, Defaults, Usage
 
 _CREATE = """
@@ -127,7 +128,7 @@ def apply(catalogue: Catalogue, changes: Iterable[Change]) -> Catalogue:
             tables[change.schema, change.name] = change.table
     return Catalogue(
         version=catalogue.version,
-        tables=MappingProxyType(tables),
+        tables=MappingProxyType(with_views(tables)),
         schemas=frozenset(schemas),
         functions=_by_name(functions.values()),
         roles=MappingProxyType({**STANDARD_ROLES, **roles}),

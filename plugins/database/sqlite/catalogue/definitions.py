@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from kernel.contracts.catalogue import Catalogue, Domain, Function, Table
+from kernel.contracts.catalogue import Catalogue, Domain, Function, Origin, Table
 
 Node = dict[str, Any]
 
@@ -65,8 +65,9 @@ class Definition(Table, frozen=True):
     `generated` holds the expressions of generated columns, `primary` the name of the primary key's constraint,
     `unique` those of unique constraints, `deferred` those of foreign keys that are checked at the commit,
     `indexed` what the other indexes were made from. A view `reads` columns: schema, relation and name of each
-    (the name is empty for the relation itself, and `CALLED` for a function). It is `simple`, or `fixed` says why
-    nothing can be written through it.
+    (the name is empty for the relation itself, and `CALLED` for a function). It `shows` columns of tables and of
+    other views: its `origins` follow from that. It is `simple`, or `fixed` says why nothing can be written through
+    it.
     """
 
     checks: tuple[Check, ...] = ()
@@ -76,6 +77,7 @@ class Definition(Table, frozen=True):
     deferred: tuple[str, ...] = ()
     indexed: Mapping[str, IndexSource] = {}
     reads: tuple[tuple[str, str, str], ...] = ()
+    shows: Mapping[str, Origin] = {}
     simple: Simple | None = None
     fixed: str | None = None
 

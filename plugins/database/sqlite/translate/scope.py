@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from kernel.contracts.catalogue import Catalogue, Table
+from kernel.contracts.catalogue import Catalogue, Origin, Table
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.names import engine_name, quote, text_literal
 from plugins.database.sqlite.stored import base_type, form_of
@@ -24,7 +24,8 @@ class Expr(NamedTuple):
 
     `literal` holds the text of an untyped string or of a number, so that it can take another type's form;
     `argument` is the name it was given as a function's argument, `name` what PostgreSQL would call the column in a
-    select list; `modified` is the declared type, with its modifier, of a plain column, `row` what a whole row holds.
+    select list; `modified` is the declared type, with its modifier, of a plain column, `row` what a whole row holds,
+    `origin` the column of a table or view that it is.
     """
 
     sql: str
@@ -35,6 +36,7 @@ class Expr(NamedTuple):
     is_null: bool = False
     argument: str | None = None
     row: WholeRow | None = None
+    origin: Origin | None = None
 
 
 class WholeRow(NamedTuple):
@@ -45,10 +47,11 @@ class WholeRow(NamedTuple):
 
 
 class Common(NamedTuple):
-    """A WITH query: its columns' types, and what FROM reads for it."""
+    """A WITH query: its columns' types, what FROM reads for it, and what columns of tables and views its own are."""
 
     columns: Mapping[str, str]
     source: str
+    origins: Mapping[str, Origin] = {}
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -57,7 +60,8 @@ class Item(msgspec.Struct, frozen=True):
     `qualified` is false where SQLite wants bare column names, as in RETURNING; `table` is what it stands for, if
     that is a table or a view, and `access` notes which of its columns are read. `computed` gives the SQL of columns
     that stand for something else, `scalar` tells that the entry's name is also that of its one column's value.
-    Without `bare`, its columns are found by their qualified names alone.
+    Without `bare`, its columns are found by their qualified names alone. `origins` tells what columns of tables and
+    views those of a subquery are.
     """
 
     alias: str
@@ -68,6 +72,7 @@ class Item(msgspec.Struct, frozen=True):
     scalar: bool = False
     access: Access | None = None
     bare: bool = True
+    origins: Mapping[str, Origin] = {}
 
     def column(self, name: str) -> Expr:
         """Return a column of this entry as an expression."""
@@ -75,7 +80,12 @@ class Item(msgspec.Struct, frozen=True):
             f"{quote(self.alias)}.{quote(name)}" if self.qualified else quote(name)
         )
         declared = self.columns[name]
-        return Expr(sql, base_type(declared), name=name, modified=declared)
+        return Expr(sql, base_type(declared), name=name, modified=declared, origin=self._origin(name))
+
+    def _origin(self, name: str) -> Origin | None:
+        if self.table is None:
+            return self.origins.get(name)
+        return Origin(self.table.schema, self.table.name, name)
 
 
 class Scope:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from kernel.contracts.catalogue import Origin
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.names import quote
 from plugins.database.sqlite.stored import base_type, fit, form_of
@@ -28,7 +29,7 @@ from plugins.database.sqlite.translate.queries.ranked import (
     is_ranked,
     sort_keys,
 )
-from plugins.database.sqlite.translate.queries.sources import emit_from, renamed
+from plugins.database.sqlite.translate.queries.sources import emit_from, origins_of, renamed
 from plugins.database.sqlite.translate.queries.windows import emit_definition
 from plugins.database.sqlite.translate.scope import Common, Expr, Scope
 
@@ -43,12 +44,14 @@ _SET_OPERATIONS = {"SETOP_UNION": "UNION", "SETOP_INTERSECT": "INTERSECT", "SETO
 class Query(msgspec.Struct, frozen=True):
     """An emitted query: its SQL, and its columns' names and declared types in order.
 
-    `single` tells that it cannot give more than one row.
+    `single` tells that it cannot give more than one row. `origins` says of each column what column of a table or view
+    it is, if it is one; there are none where rows of several queries come together.
     """
 
     sql: str
     columns: tuple[tuple[str, str], ...]
     single: bool = False
+    origins: tuple[Origin | None, ...] = ()
 
 
 def emit_query(fields: Node, scope: Scope, expected: Sequence[str | None] = ()) -> Query:
@@ -75,7 +78,7 @@ def emit_query(fields: Node, scope: Scope, expected: Sequence[str | None] = ()) 
     parts = [with_sql, core.sql, f" ORDER BY {order}" if order else "", limit]
     check_grouping(fields, scope)
     single = core.single or fields.get("limitCount", {}).get("A_Const", {}).get("ival") == {"ival": 1}
-    return Query("".join(parts), core.columns, single)
+    return Query("".join(parts), core.columns, single, core.origins)
 
 
 def emit_with(fields: Node, scope: Scope) -> str:
@@ -102,7 +105,7 @@ def _common_table(fields: Node, scope: Scope, *, recursive: bool) -> str:
         inner.ctes[name] = Common(dict(columns), quote(name))
     query = emit_query(query_fields, inner)
     columns = renamed(query.columns, names)
-    scope.ctes[name] = Common(dict(columns), quote(name))
+    scope.ctes[name] = Common(dict(columns), quote(name), origins_of(query, columns))
     words = {"CTEMaterializeAlways": " MATERIALIZED", "CTEMaterializeNever": " NOT MATERIALIZED"}
     hint = words.get(fields.get("ctematerialized", ""), "")
     listed = ", ".join(quote(column) for column, _ in columns)
@@ -146,7 +149,8 @@ def _select(
     if scope.aggregated and not aggregated:
         check_grouping(fields, scope)
         raise refused("an aggregate in ORDER BY and nowhere else")
-    return Query(sql, columns_of(outputs), scope.aggregated and "groupClause" not in fields), order
+    single = scope.aggregated and "groupClause" not in fields
+    return Query(sql, columns_of(outputs), single, tuple(item.origin for item in outputs)), order
 
 
 def _in_sets(
@@ -187,7 +191,9 @@ def _ranked(
         ranked = emit_with_ties(fields, outputs, tail, scope, count, offset)
     else:
         ranked = emit_distinct_on(fields, outputs, tail, scope)
-    return Query(ranked.sql, columns_of(outputs)), ranked.order
+    return Query(
+        ranked.sql, columns_of(outputs), origins=tuple(item.origin for item in outputs)
+    ), ranked.order
 
 
 def _check_plain(scope: Scope, clause: str) -> None:
@@ -215,9 +221,8 @@ def emit_targets(targets: Sequence[Node], scope: Scope, expected: Sequence[str |
             outputs += _star(strings(value["fields"][:-1]), scope)
             continue
         expr = expressions.emit(fields["val"], scope)
-        if "name" in fields:
-            expr = expr._replace(name=fields["name"])
-        outputs.append(expr)
+        name, origin = fields.get("name", expr.name), expr.origin if kind == "ColumnRef" else None
+        outputs.append(expr._replace(name=name, origin=origin))
     wanted = [*expected, *[None] * (len(outputs) - len(expected))]
     return [
         types.settle(expr) if target is None else _assigned(expr, target)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from kernel.contracts.catalogue import Table
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from kernel.contracts.catalogue import Origin, Table
 from kernel.contracts.database import DatabaseError
 from plugins.database import parser
 from plugins.database.sqlite.names import quote
@@ -11,6 +16,9 @@ from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused
 from plugins.database.sqlite.translate.queries.carried import item_of, packed_query
 from plugins.database.sqlite.translate.queries.rows import emit_function
 from plugins.database.sqlite.translate.scope import Item, Scope, file_name, table_types
+
+if TYPE_CHECKING:
+    from plugins.database.sqlite.translate.queries.select import Query
 
 _REFUSED = {"RangeTableSample": "TABLESAMPLE", "RangeTableFunc": "XMLTABLE"}
 _JOINS = {
@@ -26,6 +34,12 @@ def renamed(columns: tuple[tuple[str, str], ...], names: list[str]) -> tuple[tup
     if len(names) > len(columns):
         raise DatabaseError("more column names than columns", sqlstate="42P10")
     return tuple(zip(names, (kind for _, kind in columns), strict=False)) + columns[len(names) :]
+
+
+def origins_of(query: Query, columns: Sequence[tuple[str, str]]) -> dict[str, Origin]:
+    """Return which of a query's columns, under the names they have now, are columns of tables and views."""
+    named = zip(columns, query.origins, strict=False)
+    return {name: origin for (name, _), origin in named if origin is not None}
 
 
 def emit_from(node: Node, scope: Scope) -> str:
@@ -53,7 +67,7 @@ def emit_relation(fields: Node, scope: Scope) -> str:
         if not common.source:
             message = f'WITH query "{fields["relname"]}" does not have a RETURNING clause'
             raise DatabaseError(message, sqlstate="0A000")
-        scope.add(Item(alias, common.columns))
+        scope.add(Item(alias, common.columns, origins=common.origins))
         return f"{common.source} AS {quote(alias)}"
     table = scope.table(fields)
     if scope.mentions is not None:
@@ -104,11 +118,12 @@ def _subselect(fields: Node, scope: Scope) -> str:
     name = alias.get("aliasname", f"unnamed_{len(scope.items)}")
     names = strings(alias.get("colnames", []))
     columns = renamed(query.columns, names)
+    origins = origins_of(query, columns)
     if lateral:
         # SQLite lets no subquery in FROM see what stands before it, but the argument of a function does.
-        scope.add(item_of(name, columns))
+        scope.add(msgspec.structs.replace(item_of(name, columns), origins=origins))
         return f"json_each(({packed_query(query.sql, columns)})) AS {quote(name)}"
-    scope.add(Item(name, dict(columns)))
+    scope.add(Item(name, dict(columns), origins=origins))
     if not names:
         return f"({query.sql}) AS {quote(name)}"
     listed = ", ".join(quote(column) for column, _ in columns)
@@ -164,7 +179,8 @@ def _join(fields: Node, scope: Scope) -> str:
                 if word == "FULL JOIN"
                 else (other.sql if word == "RIGHT JOIN" else one.sql)
             )
-            scope.merged[name] = one._replace(sql=both)
+            origin = {"FULL JOIN": None, "RIGHT JOIN": other.origin}.get(word, one.origin)
+            scope.merged[name] = one._replace(sql=both, origin=origin)
         return f"{left} {word} {right} USING ({', '.join(quote(name) for name in names)})"
     if "quals" in fields:
         return f"{left} {word} {right} ON {expressions.condition(fields['quals'], scope, 'JOIN/ON')}"

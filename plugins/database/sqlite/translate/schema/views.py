@@ -57,6 +57,9 @@ def create_view(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
         security_invoker=invoker,
         definition=parsed.source.decode() if invoker else None,
         reads=tuple(sorted(scope.reads)),
+        shows={
+            name: origin for name, origin in zip(columns, query.origins, strict=False) if origin is not None
+        },
         simple=simple,
         fixed=fixed,
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from kernel.contracts.catalogue import Catalogue, ForeignKey, Index
+from kernel.contracts.catalogue import Catalogue, ForeignKey, Index, Origin
 from kernel.contracts.database import DatabaseError
 from plugins.database.parser import Parsed
 from plugins.database.sqlite.catalogue.definitions import Check, Definition, definitions
@@ -268,10 +268,14 @@ def _with_followers(
             read(column) if (schema, name) == key_of(before) else (schema, name, column)
             for schema, name, column in table.reads
         )
+        shows = {
+            name: Origin(*read(origin.column)) if (origin.schema, origin.table) == key_of(before) else origin
+            for name, origin in table.shows.items()
+        }
         simple = table.simple
         if simple is not None and (simple.schema, simple.name) == key_of(before):
             simple = msgspec.structs.replace(simple, schema=after.schema, name=after.name)
-        return msgspec.structs.replace(table, foreign_keys=keys, reads=reads, simple=simple)
+        return msgspec.structs.replace(table, foreign_keys=keys, reads=reads, shows=shows, simple=simple)
 
     others = {key_of(other): other for other, _ in pointing_at(catalogue, before)}
     others |= {
