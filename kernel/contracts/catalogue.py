@@ -139,11 +139,15 @@ class Table(msgspec.Struct, frozen=True):
 
 
 class Argument(msgspec.Struct, frozen=True):
-    """One argument of a function, or one column of the rows it returns; `default` is PostgreSQL's SQL or None."""
+    """One argument of a function, or one column of the rows it returns; `default` is PostgreSQL's SQL or None.
+
+    A `variadic` one takes any number of values, as an array.
+    """
 
     name: str | None
     type: str
     default: str | None = None
+    variadic: bool = False
 
 
 class Function(msgspec.Struct, frozen=True):

@@ -180,6 +180,30 @@ class Select(msgspec.Struct, frozen=True):
     counted: bool = False
 
 
+class Call(msgspec.Struct, frozen=True):
+    """A call of a function, and what is wanted of the rows that it returns, as in `Select`.
+
+    `arguments` is the text of a JSON object that has a member for each of `names`. With `texts` the members are
+    PostgreSQL's text for the arguments' values (arrays of them for a variadic one), as a query string gives them. With
+    `whole`, `arguments` is the one argument that a function without names for them takes, of the type that `whole`
+    names. `read_only` calls may not write.
+    """
+
+    function: str
+    names: tuple[str, ...] = ()
+    arguments: str = "{}"
+    schema: str = "public"
+    texts: bool = False
+    whole: str | None = None
+    read_only: bool = False
+    items: tuple[Selected, ...] = ALL
+    where: tuple[Condition, ...] = ()
+    order: tuple[Order, ...] = ()
+    limit: int | None = None
+    offset: int = 0
+    counted: bool = False
+
+
 class Conflict(msgspec.Struct, frozen=True):
     """What an insert does with a row that is there already: ignore the new one, or merge it into the old.
 

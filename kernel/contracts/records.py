@@ -10,8 +10,8 @@ from typing import Protocol
 
 import msgspec
 
-from kernel.contracts.catalogue import Table
-from kernel.contracts.queries import Delete, Insert, Select, Update
+from kernel.contracts.catalogue import Function, Table
+from kernel.contracts.queries import Call, Delete, Insert, Select, Update
 from kernel.contracts.relationships import Relationship
 from kernel.identity import Identity
 
@@ -33,6 +33,16 @@ class Written(msgspec.Struct, frozen=True):
     count: int
     body: bytes = b""
     inserted: bool = True
+
+
+class Called(msgspec.Struct, frozen=True):
+    """What a function returned: rows as in `Page`, or with `single` one value as JSON; nothing if it `is_void`."""
+
+    body: bytes
+    count: int
+    total: int | None = None
+    single: bool = False
+    is_void: bool = False
 
 
 class RecordsError(Exception):
@@ -101,6 +111,37 @@ class NotEmbedded(RecordsError):
         self.name = name
 
 
+class UnknownFunction(RecordsError):
+    """No function of this name takes arguments of these names; `suggestion` is the nearest one, if any is near.
+
+    `whole` tells that one without names for its arguments would have done, too.
+    """
+
+    def __init__(
+        self,
+        schema: str,
+        function: str,
+        names: tuple[str, ...],
+        suggestion: str | None = None,
+        *,
+        whole: bool = False,
+    ) -> None:
+        super().__init__(f"there is no function {schema}.{function} with these arguments")
+        self.schema = schema
+        self.function = function
+        self.names = names
+        self.suggestion = suggestion
+        self.whole = whole
+
+
+class AmbiguousFunction(RecordsError):
+    """Several functions of this name take arguments of these names: `candidates`."""
+
+    def __init__(self, candidates: tuple[Function, ...]) -> None:
+        super().__init__(f"{len(candidates)} functions fit the call of {candidates[0].name}")
+        self.candidates = candidates
+
+
 class UnknownColumn(RecordsError):
     """A write names a column that the table does not have."""
 
@@ -143,6 +184,15 @@ class Records(Protocol):
 
     def read(self, query: Select, identity: Identity | None, *, inline: bool = False) -> Page:
         """Answer `query` with one statement; `inline` is as in `Database.query`."""
+
+    def function(self, call: Call, identity: Identity | None) -> Function:
+        """Return the function that a call means, by the names of its arguments.
+
+        Raises `UnknownFunction` or `AmbiguousFunction`.
+        """
+
+    def call(self, call: Call, identity: Identity | None) -> Called:
+        """Call a function and return what is wanted of its rows; what it wrote stays, unless it or this fails."""
 
     def insert(self, insert: Insert, identity: Identity | None) -> Written:
         """Write new rows, all or none."""

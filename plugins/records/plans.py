@@ -21,7 +21,8 @@ class Plan(msgspec.Struct, frozen=True):
     `prepare` holds the functions that values go through, by the parameter's name; `constants` are the parameters
     that the template itself decides. `check` reads the values as the types of their columns: an engine that does so
     only for the rows it looks at needs it to refuse a bad value where there are none. With `always`, it may not look
-    at some value even where it finds rows: once one side of an ``or`` holds, the other is left alone.
+    at some value even where it finds rows: once one side of an ``or`` holds, the other is left alone. `first` is a
+    call to be made before, whose rows the statement reads from the parameter ``rows``.
     """
 
     statement: Compiled
@@ -29,6 +30,7 @@ class Plan(msgspec.Struct, frozen=True):
     constants: Mapping[str, str] = {}
     check: Compiled | None = None
     always: bool = False
+    first: str | None = None
 
     def check_for(self, count: int) -> Compiled | None:
         """Return the check to run after a statement that found or changed `count` rows, if it needs one."""

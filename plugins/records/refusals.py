@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from kernel.contracts.database import DatabaseError
-from kernel.contracts.queries import Delete, Insert, Select, Update
+from kernel.contracts.queries import Call, Delete, Insert, Select, Update
 from kernel.identity import Identity
 
 Query = Select | Insert | Update | Delete
@@ -23,7 +23,7 @@ def hinting(method: Method) -> Method:
     """
 
     @functools.wraps(method)
-    def run(self: Any, query: Query, identity: Identity | None, **options: Any) -> Any:
+    def run(self: Any, query: Query | Call, identity: Identity | None, **options: Any) -> Any:
         try:
             return method(self, query, identity, **options)
         except DatabaseError as error:
@@ -34,8 +34,12 @@ def hinting(method: Method) -> Method:
     return run  # type: ignore[return-value]
 
 
-def hint(message: str, query: Query, role: str) -> str | None:
+def hint(message: str, query: Query | Call, role: str) -> str | None:
     """Return the statement that would open what a message refuses, for a migration; None where there is no telling."""
+    if isinstance(query, Call):
+        if message == f"permission denied for function {query.function}":
+            return f"To allow it: grant execute on function {query.schema}.{query.function} to {role};"
+        return None
     command, name = _COMMANDS[type(query)], f"{query.schema}.{query.table}"
     if message in (f"permission denied for table {query.table}", f"permission denied for view {query.table}"):
         returns = not isinstance(query, Select) and (query.returning is not None or _is_found(query))

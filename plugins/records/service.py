@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from typing import Any
 
 import msgspec
 
-from kernel.contracts.catalogue import Catalogue, Column, Table
-from kernel.contracts.database import Database, DatabaseError, Transaction
-from kernel.contracts.queries import Delete, Insert, Select, Update
-from kernel.contracts.records import Page, TooManyAffected, UnknownTable, Unsupported, Written, WrongCount
+from kernel.contracts.catalogue import Catalogue, Column, Function, Table
+from kernel.contracts.database import Compiled, Database, DatabaseError, Params, Row, Transaction
+from kernel.contracts.queries import Call, Delete, Insert, Select, Update
+from kernel.contracts.records import (
+    Called,
+    Page,
+    TooManyAffected,
+    UnknownTable,
+    Unsupported,
+    Written,
+    WrongCount,
+)
 from kernel.identity import Identity
-from plugins.records.compiler import Compiler
-from plugins.records.dialect import Dialect
+from plugins.records.compiling.calls import as_json, compile_call, given
+from plugins.records.compiling.compiler import Compiler
+from plugins.records.compiling.statement import Statement
+from plugins.records.dialects.dialect import Dialect
+from plugins.records.dialects.postgresql import PostgreSQL
+from plugins.records.dialects.sqlite import SQLite
+from plugins.records.functions import resolve
 from plugins.records.plans import Plan, PlanCache
-from plugins.records.postgresql import PostgreSQL
 from plugins.records.refusals import Query, hinting
-from plugins.records.sqlite import SQLite
-from plugins.records.statement import Statement
 from plugins.records.templates import template
 
 _DIALECTS: dict[str, Callable[[], Dialect]] = {"sqlite": SQLite, "postgresql": PostgreSQL}
@@ -70,6 +81,49 @@ class TableRecords:
             self._database.query(check, params, identity=caller, inline=inline)
         total = (row[2] if ranged else row[0]) if query.counted else None
         return Page(row[1].encode(), row[0], total)
+
+    def function(self, call: Call, identity: Identity | None) -> Function:
+        """Return the function that a call means."""
+        return resolve(self._database.catalogue, call)
+
+    @hinting
+    def call(self, call: Call, identity: Identity | None) -> Called:
+        """Call a function and return what is wanted of its rows."""
+        caller, function = _caller(identity), self.function(call, identity)
+        if call.read_only or function.volatility != "volatile":
+            return self._called(
+                call, function, caller, functools.partial(self._database.query, identity=caller)
+            )
+        with self._database.transaction(caller) as transaction:
+            return self._called(call, function, caller, transaction.query)
+
+    def _called(
+        self,
+        call: Call,
+        function: Function,
+        caller: Identity,
+        run: Callable[[str | Compiled, Params], list[Row]],
+    ) -> Called:
+        catalogue = self._database.catalogue
+        shape, values = template(call)
+        plan = self._plan_by(
+            (caller.role, shape),
+            values,
+            lambda: compile_call(self._statement(caller), shape, function, catalogue),
+        )
+        params = {**plan.params(values), "arguments": call.arguments}
+        if call.offset > 0:
+            params["offset"] = call.offset
+        if plan.first is not None:
+            params["rows"] = as_json(function, catalogue, run(plan.first, given(function, call)))
+        row = run(plan.statement, params)[0]
+        if (check := plan.check_for(row[0])) is not None:
+            run(check, params)
+        total = (row[2] if len(row) > 2 else row[0]) if call.counted else None
+        body = row[1].encode()
+        if function.returns_set:
+            return Called(body, row[0], total)
+        return Called(body[1:-1], row[0], total, single=True, is_void=function.returns == "void")
 
     @hinting
     def insert(self, insert: Insert, identity: Identity | None) -> Written:
@@ -175,11 +229,13 @@ class TableRecords:
     def _plan(
         self, shape: Query, values: list[Any], caller: Identity, compile_: Callable[[Compiler], Plan]
     ) -> Plan:
+        return self._plan_by((caller.role, shape), values, lambda: compile_(self._compiler(shape, caller)))
+
+    def _plan_by(self, key: Hashable, values: list[Any], compile_: Callable[[], Plan]) -> Plan:
         plans = self._cache()
-        key = (caller.role, shape)
         plan = plans.get(key)
         if plan is None:
-            plan = compile_(self._compiler(shape, caller))
+            plan = compile_()
             # A shape that is very large hardly comes again.
             if len(values) <= plans.LARGEST:
                 plans.put(key, plan)
@@ -193,9 +249,11 @@ class TableRecords:
         return plans
 
     def _compiler(self, query: Query, caller: Identity) -> Compiler:
+        return Compiler(self._statement(caller), self._table(query.table, query.schema))
+
+    def _statement(self, caller: Identity) -> Statement:
         dialect = _DIALECTS[self._database.engine]()
-        statement = Statement(self._database, dialect, self._cache().relationships, caller.role)
-        return Compiler(statement, self._table(query.table, query.schema))
+        return Statement(self._database, dialect, self._cache().relationships, caller.role)
 
     def _check_writable(self, table: str, schema: str) -> None:
         if self._table(table, schema).kind == "view":

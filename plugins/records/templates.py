@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from kernel.contracts.queries import (
+    Call,
     Comparison,
     Condition,
     Delete,
@@ -28,7 +29,7 @@ MAX_DEPTH = 100
 MAX_VALUES = 20_000
 """How many conditions a query may have: each binds one parameter, and engines limit them (SQLite 32,766)."""
 
-Query = TypeVar("Query", bound=Select | Insert | Update | Delete)
+Query = TypeVar("Query", bound=Select | Call | Insert | Update | Delete)
 
 
 def template(query: Query) -> tuple[Query, list[Any]]:
@@ -51,6 +52,10 @@ def template(query: Query) -> tuple[Query, list[Any]]:
             1 if query.offset > 0 else 0,
             query.counted,
         )
+    elif isinstance(query, Call):
+        where, items = _conditions(query.where, values, 0), _items(query.items, values, 0)
+        offset = 1 if query.offset > 0 else 0
+        found = msgspec.structs.replace(query, arguments="", where=where, items=items, offset=offset)
     elif isinstance(query, Insert):
         found = msgspec.structs.replace(
             query, rows="", size=0, single=False, undo=False, returning=_returning(query.returning, values)

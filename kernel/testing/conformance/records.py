@@ -25,11 +25,11 @@ from kernel.contracts.queries import (
 from kernel.contracts.records import Records, TooManyAffected, Unsupported, Written, WrongCount
 from kernel.http import NotInline
 from kernel.identity import Identity
-from kernel.testing.conformance.record_embeds import RecordEmbeds
+from kernel.testing.conformance.record_calls import RecordCalls
 from kernel.testing.conformance.record_reads import AGE, ID, NAME, SERVICE, equal
 
 
-class RecordsContract(RecordEmbeds):
+class RecordsContract(RecordCalls):
     """Subclass it, name the class ``Test…`` and override ``kernel_options``."""
 
     def test_an_insert_writes_the_columns_and_returns_the_rows(self, records: Records) -> None:

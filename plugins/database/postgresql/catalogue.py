@@ -188,7 +188,8 @@ _FUNCTIONS = Statement(
         select p.oid, a.place, coalesce(p.proargmodes[a.place], 'i') as mode, json_build_object(
             'name', nullif(p.proargnames[a.place], ''),
             'type', format_type(a.type, null),
-            'default', pg_get_function_arg_default(p.oid, a.place::int)
+            'default', pg_get_function_arg_default(p.oid, a.place::int),
+            'variadic', coalesce(p.proargmodes[a.place] = 'v', false)
         ) as argument
         from functions p,
              unnest(coalesce(p.proallargtypes, p.proargtypes::oid[])) with ordinality a(type, place)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernel.contracts.database import DatabaseError
-from plugins.records.arrays import elements
+from plugins.records.compiling.arrays import elements
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from kernel.contracts.catalogue import Table
-from kernel.contracts.queries import Step
+from kernel.contracts.catalogue import Function, Table
+from kernel.contracts.queries import Call, Step
 from kernel.contracts.rights import Rights
-from plugins.records.dialect import Assignment, Dialect, Member, Upsert, fill
+from plugins.records.dialects.dialect import Assignment, Called, Dialect, Member, Upsert, fill
 
 # The elements of a JSON array; no table has a name that begins with a dot. (RETURNING knows a table only by its
 # own name, so that every statement uses that and not an alias.)
@@ -110,6 +110,28 @@ class SQLite(Dialect):
     def _joined(self, text: str, source: str, ending: str) -> str:
         rows = f"SELECT {text} AS j {source}{ending}"
         return f"SELECT '[' || coalesce(group_concat(j, ','), '') || ']' FROM ({rows})"
+
+    def called(self, function: Function, call: Call, columns: list[Assignment], *, is_row: bool) -> Called:
+        """Write a call that stands alone, and what reads its rows from JSON."""
+        values = ", ".join(
+            f"{self._read(column, _VALUE)} AS {self.name(column.column)}" for column in columns
+        )
+        named = [argument for argument in function.arguments if argument.name in call.names]
+        if call.whole is not None:
+            arguments = ":a0"
+        else:
+            arguments = ", ".join(
+                f"{self.name(argument.name or '')} => :a{place}" for place, argument in enumerate(named)
+            )
+        called = f"{self.name(function.schema)}.{self.name(function.name)}({arguments})"
+        first = f"select * from {called}" if is_row or function.returns_set else f"select {called}"
+        return Called(f"SELECT {values} FROM json_each(:rows) AS {_EACH}", first)
+
+    def each(self, member: Member, source: str, ending: str, counted: str | None) -> str:
+        """Return what `page` does for rows that are one value each."""
+        total = "" if counted is None else f", (SELECT count(*) {counted})"
+        body = "'[' || coalesce(group_concat(j, ','), '') || ']'"
+        return f"SELECT count(*), {body}{total} FROM (SELECT {self._text(member)} AS j {source}{ending})"
 
     def insert(
         self,

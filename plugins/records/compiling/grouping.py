@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kernel.contracts.database import DatabaseError
-from kernel.contracts.queries import Aggregate, Embed, Item, Order, Select, Selected
-from plugins.records.conditions import ordering
-from plugins.records.dialect import Member, fill
-from plugins.records.operands import cast, operand
-from plugins.records.selection import Joins, Rows, Selection, ordered
-from plugins.records.statement import Operand, Scope, Statement
+from kernel.contracts.queries import Aggregate, Embed, Item, Order, Selected
+from plugins.records.compiling.conditions import ordering
+from plugins.records.compiling.operands import cast, operand
+from plugins.records.compiling.selection import Joins, Reading, Rows, Selection, ordered
+from plugins.records.compiling.statement import Operand, Scope, Statement
+from plugins.records.dialects.dialect import Member, fill
 
 Wrap = Callable[[str], str]
 
@@ -29,7 +29,7 @@ class Grouping:
         self._keys: list[str] = []
         self._members: list[Member] = []
 
-    def rows(self, query: Select | Embed, joins: Joins | None) -> Rows:
+    def rows(self, query: Reading, joins: Joins | None) -> Rows:
         """Return the groups."""
         selection = self._selection
         self._items(self._scope, query.items, lambda sql: sql)

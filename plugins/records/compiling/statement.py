@@ -13,7 +13,7 @@ from kernel.contracts.queries import Embed
 from kernel.contracts.relationships import Relationship
 from kernel.contracts.rights import Rights, Use
 from kernel.contracts.stored import StoredType
-from plugins.records.dialect import Dialect
+from plugins.records.dialects.dialect import Dialect
 from plugins.records.plans import Plan, Prepare
 from plugins.records.relationships import Relationships
 
@@ -32,13 +32,15 @@ class Scope:
     """One table at one place of a statement: what it is called there, and which of its columns are read.
 
     `embeds` are the related rows that are asked for beside it, by the names that conditions and orders know them by.
+    `given` is what is read in place of the table, where its rows come from elsewhere.
     """
 
-    __slots__ = ("embeds", "name", "reads", "table")
+    __slots__ = ("embeds", "given", "name", "reads", "table")
 
-    def __init__(self, table: Table, name: str) -> None:
+    def __init__(self, table: Table, name: str, given: str | None = None) -> None:
         self.table = table
         self.name = name
+        self.given = given
         self.reads: set[str] = set()
         self.embeds: dict[str, tuple[Embed, Relationship]] = {}
 
@@ -80,6 +82,8 @@ class Statement:
 
     def source(self, scope: Scope) -> str:
         """Return what FROM reads for a scope."""
+        if scope.given is not None:
+            return f"{scope.given} AS {scope.name}"
         return f"{self.rights(scope, 'select').source} AS {scope.name}"
 
     def value(self, name: str, prepare: Prepare | None = None) -> str:
@@ -106,8 +110,8 @@ class Statement:
         self.check_always |= len(self.checks) > before
         return compiled
 
-    def plan(self, sql: str) -> Plan:
+    def plan(self, sql: str, first: str | None = None) -> Plan:
         """Return the finished plan."""
         checks = ", ".join(self.checks[:_MAX_CHECKS])
         check = Compiled(f"SELECT {checks}", self.role) if checks else None
-        return Plan(Compiled(sql, self.role), self._prepare, self._constants, check, self.check_always)
+        return Plan(Compiled(sql, self.role), self._prepare, self._constants, check, self.check_always, first)

@@ -19,10 +19,10 @@ from kernel.contracts.queries import (
     Search,
 )
 from kernel.contracts.records import Unsupported
-from plugins.records.arrays import elements
-from plugins.records.dialect import fill
-from plugins.records.operands import no_operator, operand
-from plugins.records.statement import Operand, Scope, Statement
+from plugins.records.compiling.arrays import elements
+from plugins.records.compiling.operands import no_operator, operand
+from plugins.records.compiling.statement import Operand, Scope, Statement
+from plugins.records.dialects.dialect import fill
 
 Exists = Callable[[Scope, str], str]
 """Writes the test that a scope's embed of some name has a row."""

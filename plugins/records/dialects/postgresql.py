@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from kernel.contracts.catalogue import Table
-from kernel.contracts.queries import Step
+from kernel.contracts.catalogue import Argument, Function, Table
+from kernel.contracts.queries import Call, Step
 from kernel.contracts.rights import Rights
-from plugins.records.dialect import Assignment, Dialect, Member, Upsert, fill
+from plugins.records.dialects.dialect import Assignment, Called, Dialect, Member, Upsert, fill
 
 # What a body is read into; a table with this name could still be told from it by its schema.
 _GIVEN = '".given"'
+_ARGUMENTS = '".arguments"'
+_CALLED = '".called"'
 
 
 class PostgreSQL(Dialect):
@@ -89,6 +91,41 @@ class PostgreSQL(Dialect):
 
     def _columns(self, members: list[Member]) -> str:
         return ", ".join(f"{member.value} AS {self.name(member.name)}" for member in members)
+
+    def called(self, function: Function, call: Call, columns: list[Assignment], *, is_row: bool) -> Called:
+        """Write a call whose arguments are read from JSON as a record of their types."""
+        name = f"{self.name(function.schema)}.{self.name(function.name)}"
+        named = [argument for argument in function.arguments if argument.name in call.names]
+        given = ""
+        if call.whole is not None:
+            arguments = f":arguments::{function.arguments[0].type}"
+        else:
+            arguments = ", ".join(self._argument(argument, call) for argument in named)
+        if named and call.whole is None:
+            # A query string's values are read as any text is, those in JSON as JSON.
+            typed = ", ".join(
+                f"{self.name(one.name or '')} {'text' if call.texts and not one.variadic else one.type}"
+                for one in named
+            )
+            given = f"json_to_record(:arguments::json) AS {_ARGUMENTS}({typed})"
+        if not is_row:
+            source = f" FROM {given}" if given else ""
+            return Called(f"SELECT {name}({arguments}) AS {self.name(function.name)}{source}")
+        before = f"{given}, " if given else ""
+        return Called(f"SELECT {_CALLED}.* FROM {before}{name}({arguments}) AS {_CALLED}")
+
+    def each(self, member: Member, source: str, ending: str, counted: str | None) -> str:
+        """Return what `page` does for rows that are one value each."""
+        total = "" if counted is None else f", (SELECT count(*) {counted})"
+        rows = f"(SELECT {member.value} AS v {source}{ending})"
+        return f"SELECT count(*), coalesce(json_agg(v), '[]')::text{total} FROM {rows} _"
+
+    def _argument(self, argument: Argument, call: Call) -> str:
+        name = self.name(argument.name or "")
+        value = f"{_ARGUMENTS}.{name}"
+        if call.texts and not argument.variadic:
+            value = f"{value}::{argument.type}"
+        return f"{'VARIADIC ' if argument.variadic else ''}{name} := {value}"
 
     def insert(
         self,

@@ -8,11 +8,11 @@ from kernel.contracts.catalogue import Table
 from kernel.contracts.database import DatabaseError
 from kernel.contracts.queries import Conflict, Delete, Insert, Select, Selected, Update
 from kernel.contracts.records import UnknownColumn
-from plugins.records.conditions import balanced
-from plugins.records.dialect import Assignment, Upsert
+from plugins.records.compiling.conditions import balanced
+from plugins.records.compiling.selection import Selection
+from plugins.records.compiling.statement import Scope, Statement
+from plugins.records.dialects.dialect import Assignment, Upsert
 from plugins.records.plans import Plan
-from plugins.records.selection import Selection
-from plugins.records.statement import Scope, Statement
 
 
 class Compiler:

@@ -6,8 +6,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from kernel.contracts.catalogue import Table
-from kernel.contracts.queries import Step
+from kernel.contracts.catalogue import Function, Table
+from kernel.contracts.queries import Call, Step
 from kernel.contracts.rights import Rights
 
 
@@ -34,6 +34,17 @@ class Upsert(msgspec.Struct, frozen=True):
 
     target: tuple[str, ...]
     merged: tuple[str, ...]
+
+
+class Called(msgspec.Struct, frozen=True):
+    """A call as a query.
+
+    Where an engine wants calls to stand alone, `first` is the call in PostgreSQL's SQL, its parameters ``a0`` and so
+    on the arguments that are given, and the parameter ``rows`` of `query` holds its rows as JSON.
+    """
+
+    query: str
+    first: str | None = None
 
 
 class Dialect(Protocol):
@@ -119,6 +130,15 @@ class Dialect(Protocol):
 
     def ungrouped(self, cell: str) -> str:
         """Return a raw value from what `groupable` wrote."""
+
+    def called(self, function: Function, call: Call, columns: list[Assignment], *, is_row: bool) -> Called:
+        """Write a call as a query of the columns that it returns; what is not a row is one named as the function.
+
+        The parameter ``arguments`` holds the call's.
+        """
+
+    def each(self, member: Member, source: str, ending: str, counted: str | None) -> str:
+        """Return what `page` does for rows that are one value each, without objects around them."""
 
     def insert(
         self,

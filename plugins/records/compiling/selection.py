@@ -7,18 +7,20 @@ from typing import TypeVar
 
 import msgspec
 
-from kernel.contracts.queries import Aggregate, Embed, Field, Item, Order, Select, Selected
+from kernel.contracts.queries import Aggregate, Call, Embed, Field, Item, Order, Select, Selected
 from kernel.contracts.records import NotEmbedded, NotToOne, Unsupported
 from kernel.contracts.relationships import Relationship, Side
-from plugins.records.conditions import Conditions, balanced, ordering
-from plugins.records.dialect import Member, fill
-from plugins.records.operands import cast, operand
-from plugins.records.statement import Operand, Scope, Statement
+from plugins.records.compiling.conditions import Conditions, balanced, ordering
+from plugins.records.compiling.operands import cast, operand
+from plugins.records.compiling.statement import Operand, Scope, Statement
+from plugins.records.dialects.dialect import Member, fill
 
 MAX_MEMBERS = 1664
 """How many members an answer's object may have; PostgreSQL's own limit."""
 
 T = TypeVar("T")
+
+Reading = Select | Call | Embed
 
 _AGGREGATES_IN_SPREADS = "Aggregates are not implemented for one-to-many or many-to-many spreads."
 
@@ -43,11 +45,11 @@ class Selection:
         self._dialect = statement.dialect
         self.conditions = Conditions(statement, self._exists)
 
-    def rows(self, scope: Scope, query: Select | Embed, joins: Joins | None = None) -> Rows:
+    def rows(self, scope: Scope, query: Reading, joins: Joins | None = None) -> Rows:
         """Return what `query` selects of a scope's table, which `joins` relate to another scope."""
         self.enter(scope, query.items)
         if _has_aggregates(scope, query.items):
-            from plugins.records.grouping import Grouping
+            from plugins.records.compiling.grouping import Grouping
 
             return Grouping(self, self._statement, scope).rows(query, joins)
         members = self.members(scope, query.items)
@@ -96,13 +98,13 @@ class Selection:
         names = [item.alias or item.relation for item in items if isinstance(item, Embed) and item.inner]
         return [self._exists(scope, name) for name in names]
 
-    def part(self, query: Select | Embed) -> str:
+    def part(self, query: Reading) -> str:
         """Write which part of the rows is wanted."""
         if query.limit is None and query.offset <= 0:
             return ""
-        if isinstance(query, Select):
-            return self._dialect.part(query.limit, ":offset" if query.offset > 0 else None)
-        return self._dialect.part(query.limit, str(query.offset) if query.offset > 0 else None)
+        if isinstance(query, Embed):
+            return self._dialect.part(query.limit, str(query.offset) if query.offset > 0 else None)
+        return self._dialect.part(query.limit, ":offset" if query.offset > 0 else None)
 
     def nested(self, scope: Scope, embed: Embed) -> Rows:
         """Return the rows of an embed that belong to one of the scope's."""
@@ -149,7 +151,7 @@ class Selection:
         _, relationship = scope.embeds[embed.alias or embed.relation]
         return _join(self._statement, scope, relationship)
 
-    def tests(self, scope: Scope, query: Select | Embed, joins: Joins | None) -> list[str]:
+    def tests(self, scope: Scope, query: Reading, joins: Joins | None) -> list[str]:
         """Return what must hold of a row."""
         tests = [] if joins is None else list(joins.tests)
         if joins is None:

@@ -6,8 +6,8 @@ from difflib import get_close_matches
 
 from kernel.contracts.database import DatabaseError
 from kernel.contracts.queries import Field
-from plugins.records.dialect import fill
-from plugins.records.statement import Operand, Scope, Statement
+from plugins.records.compiling.statement import Operand, Scope, Statement
+from plugins.records.dialects.dialect import fill
 
 
 def operand(statement: Statement, scope: Scope, field: Field) -> Operand:

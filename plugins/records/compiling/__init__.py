@@ -1,0 +1,1 @@
+"""From a query's template to one statement."""

@@ -1,0 +1,1 @@
+"""What differs between engines in the statements that are compiled."""
