@@ -235,21 +235,23 @@ class _Paths:
     def find(self, path: str) -> tuple[Any, Mapping[str, Any]]:
         """Return the target of a path, and its variables' values; raises `HTTPError` 404."""
         if self.entries and not path.startswith("//"):  # werkzeug would take leading slashes for one
-            from werkzeug.exceptions import NotFound
+            # Of the package, as in `warm_up`: whoever imports a module of it does not wait for a thread that is still
+            # importing the package, and finds it half made.
+            from werkzeug import exceptions
 
             try:
                 endpoint, values = (self._adapter or self.warm_up()).match(path, "GET")
                 return endpoint.target, values
-            except NotFound:
+            except exceptions.NotFound:
                 pass
         raise HTTPError(404, f"nothing is served at {path}")
 
     def warm_up(self) -> MapAdapter:
         """Make the Map; two threads that do so at once make the same."""
-        from werkzeug.routing import Map, Rule
+        from werkzeug import routing
 
-        rules = [Rule(_werkzeug(path), endpoint=_Endpoint(target)) for path, target in self.entries]
-        url_map: Map = Map(rules, strict_slashes=False, merge_slashes=False, redirect_defaults=False)
+        rules = [routing.Rule(_werkzeug(path), endpoint=_Endpoint(target)) for path, target in self.entries]
+        url_map: Map = routing.Map(rules, strict_slashes=False, merge_slashes=False, redirect_defaults=False)
         url_map.update()
         self._adapter = url_map.bind("kernel")
         return self._adapter

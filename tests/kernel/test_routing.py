@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 import uuid
 from functools import partial
 from keyword import iskeyword
@@ -240,3 +242,40 @@ def test_a_body_of_a_type_that_json_cannot_fill_is_refused_at_boot() -> None:
     take.__annotations__["body"] = Odd | int | msgspec.Struct
     with pytest.raises(RouteError, match=r"POST /a: JSON cannot become the body of .*take: Type unions"):
         Router().add("shop", Route("POST", "/a", take))
+
+
+IMPORTED_ELSEWHERE = """
+import sys, threading
+from kernel import Route
+from kernel.routing import Router
+
+class Stalling:  # stands in the way of a package that is half made
+    def find_spec(self, name, path=None, target=None):
+        if name == "werkzeug.test":
+            half.set()
+            go_on.wait(20)
+
+half, go_on, found = threading.Event(), threading.Event(), []
+sys.meta_path.insert(0, Stalling())
+router = Router()
+router.add("tests", Route("GET", "/things/{id}", lambda request, id: None))
+router.freeze()
+importing = threading.Thread(target=lambda: __import__("werkzeug"))
+importing.start()
+half.wait(20)
+matching = threading.Thread(target=lambda: found.append(router.match("GET", "/things/5").values))
+matching.start()
+matching.join(0.5)
+print("waits" if matching.is_alive() else f"did not wait: {found}")
+go_on.set()
+matching.join()
+importing.join()
+print(found)
+"""
+
+
+def test_a_match_waits_for_another_thread_that_is_importing_what_it_needs() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED_ELSEWHERE], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.stderr) == ("waits\n[{'id': '5'}]\n", "")
