@@ -154,10 +154,9 @@ def _place(engine: str, server: str, fixtures: Path, folder: Path, key: str | No
 def _key(fixtures: Path, engine: str) -> str:
     """Name what the loaded fixtures depend on: themselves, this tool and the database plugin's part in it."""
     sources = [*fixtures.glob("*.sql"), *Path(__file__).parent.glob("*.py")]
-    if engine == "sqlite":
-        sources += [*(_REPOSITORY / "plugins" / "database").rglob("*.py")]
-    else:
-        sources += [*(_REPOSITORY / "plugins" / "database" / "postgresql").glob("*.py")]
+    database = _REPOSITORY / "plugins" / "database"
+    # On PostgreSQL the plugin only adds what it needs to be there.
+    sources += database.rglob("*.py") if engine == "sqlite" else [database / "postgresql" / "preparing.py"]
     digest = hashlib.sha256(engine.encode())
     for source in sorted(sources):
         digest.update(source.read_bytes())
