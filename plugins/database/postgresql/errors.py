@@ -58,7 +58,7 @@ def undecided() -> DatabaseUnavailable:
 def unreachable(reason: str) -> DatabaseUnavailable:
     """Return the error for a server that does not let us in; `reason` is for the log and not for clients."""
     error = DatabaseUnavailable("the database cannot be reached", sqlstate="08001", hint="Try again.")
-    error.add_note(reason)
+    error.add_note(f"{reason}; see [database] url")
     return error
 
 

@@ -19,7 +19,7 @@ import msgspec
 from kernel.contracts.database import CLOSED, DatabaseError, DatabaseUnavailable, Params, Row
 from kernel.identity import Identity
 from plugins.database import rights
-from plugins.database.sqlite import counters, errors, functions
+from plugins.database.sqlite import counters, errors, files, functions
 
 _LARGEST_VALUE = 256 * 1024 * 1024
 _STATEMENTS_KEPT = 512
@@ -159,6 +159,10 @@ class Connections:
             raise RuntimeError("an image can only be loaded into a database in memory, before its first use")
         self._image = image
 
+    def explained(self, error: DatabaseError) -> DatabaseError:
+        """Return an error with a note on what is wrong with the file."""
+        return files.explained(error, self._path)
+
     def reader(self) -> Guarded:
         """Lend a reading connection; give it back with `returned`."""
         try:
@@ -219,7 +223,7 @@ class Connections:
                 self._all.append(connection)
                 self._prepare(connection, inline=inline, writing=writing)
             except apsw.Error as error:
-                raise errors.engine_error(error) from error
+                raise self.explained(errors.engine_error(error)) from error
         return Guarded(connection, self.limits, self._now, self._uuid, inline=inline, writing=writing)
 
     def _file(self) -> Path:

@@ -71,7 +71,7 @@ class SqliteDatabase:
         try:
             return self._catalogue.refresh(reader.connection)
         except apsw.Error as error:
-            raise errors.translate(error, catalogues.EMPTY) from error
+            raise self.connections.explained(errors.translate(error, catalogues.EMPTY)) from error
         finally:
             self.connections.returned(reader)
 

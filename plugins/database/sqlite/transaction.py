@@ -52,7 +52,7 @@ class SqliteTransaction(EngineTransaction):
         except BaseException as error:
             self._release()
             if isinstance(error, apsw.Error):
-                raise errors.translate(error, catalogues.EMPTY) from error
+                raise connections.explained(errors.translate(error, catalogues.EMPTY)) from error
             raise
 
     def _begin_on(self, writer: Guarded) -> None:
