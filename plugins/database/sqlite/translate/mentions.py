@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 class Mentions:
     """The nodes that name columns and relations, with what they turned out to mean; a scope gathers them.
 
+    `stars` gives the columns that a star in a select list stood for, by its place in the text.
     `node` is the one being resolved.
     """
 
     def __init__(self) -> None:
         self.columns: list[tuple[Node, Item, str]] = []
         self.relations: list[tuple[Node, Table]] = []
+        self.stars: dict[int, list[str]] = {}
         self.node: Node | None = None
 
     def read(self, item: Item, name: str) -> None:
@@ -52,6 +54,11 @@ class Edit(NamedTuple):
     kept: int
     words: list[str]
     suffix: str = ""
+
+
+def spread_out(source: bytes, mentions: Mentions) -> str:
+    """Return a text whose stars are the columns that they stand for, whatever columns come later."""
+    return edited(source, [Edit(place, 0, [", ".join(names)]) for place, names in mentions.stars.items()])
 
 
 def edits(mentions: Mentions, renaming: Renaming, tree: Any, own: Item | None) -> list[Edit]:

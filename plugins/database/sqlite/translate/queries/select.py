@@ -8,7 +8,7 @@ import msgspec
 
 from kernel.contracts.catalogue import Origin
 from kernel.contracts.database import DatabaseError
-from plugins.database.sqlite.names import quote
+from plugins.database.sqlite.names import identifier, quote
 from plugins.database.sqlite.stored import base_type, fit, form_of
 from plugins.database.sqlite.translate import expressions, types
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
@@ -219,6 +219,10 @@ def emit_targets(targets: Sequence[Node], scope: Scope, expected: Sequence[str |
         kind, value = kind_of(fields["val"])
         if kind == "ColumnRef" and "A_Star" in value["fields"][-1]:
             outputs += _star(strings(value["fields"][:-1]), scope)
+            if scope.mentions is not None:
+                scope.mentions.stars[value.get("location", -1)] = _spread_names(
+                    strings(value["fields"][:-1]), scope
+                )
             continue
         expr = expressions.emit(fields["val"], scope)
         name, origin = fields.get("name", expr.name), expr.origin if kind == "ColumnRef" else None
@@ -244,6 +248,18 @@ def _star(qualifier: list[str], scope: Scope) -> list[Expr]:
     merged = [] if qualifier else [expr._replace(name=name) for name, expr in scope.merged.items()]
     names = () if qualifier else scope.merged
     return merged + [scope.read(item, name) for item in items for name in item.columns if name not in names]
+
+
+def _spread_names(qualifier: list[str], scope: Scope) -> list[str]:
+    """Return how a text names the columns that a star stands for."""
+    items = [scope.item(qualifier[-1])] if qualifier else scope.items
+    names = [] if qualifier else [identifier(name) for name in scope.merged]
+    return names + [
+        f"{identifier(item.alias)}.{identifier(name)}"
+        for item in items
+        for name in item.columns
+        if qualifier or name not in scope.merged
+    ]
 
 
 def emit_order(clause: Sequence[Node], scope: Scope, outputs: list[Expr]) -> str:

@@ -13,7 +13,9 @@ from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused
 from plugins.database.sqlite.translate.scope import Scope, check_name, missing_relation, relation_name
 
 # What these extensions are loaded for (UUIDs) is here without them.
-_WITHOUT_COMMENT = frozenset({"SCHEMA", "EXTENSION", "INDEX", "TABCONSTRAINT"})
+_WITHOUT_COMMENT = frozenset({
+    "DOMCONSTRAINT", "EXTENSION", "INDEX", "POLICY", "PUBLICATION", "ROLE", "SCHEMA", "TABCONSTRAINT", "TYPE",
+})  # fmt: skip
 _KNOWN_EXTENSIONS = frozenset({"pgcrypto", "uuid-ossp", "plpgsql"})
 
 

@@ -10,6 +10,7 @@ from plugins.database.parser import Parsed
 from plugins.database.sqlite.catalogue.definitions import Definition, defined
 from plugins.database.sqlite.names import engine_name, quote
 from plugins.database.sqlite.statements import Change, Plan
+from plugins.database.sqlite.translate.mentions import Mentions, spread_out
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings, text_of
 from plugins.database.sqlite.translate.queries.select import Query, emit_query
 from plugins.database.sqlite.translate.schema.relations import is_new
@@ -30,6 +31,7 @@ def create_view(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     if kind != "SelectStmt":
         raise refused(f"a view over {kind}")
     scope = Scope(catalogue, ())
+    scope.mentions = mentions = Mentions()
     query = emit_query(query_fields, scope)
     replacing = bool(fields.get("replace")) and (schema, name) in catalogue.tables
     if not replacing:
@@ -55,7 +57,7 @@ def create_view(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
         view,
         columns=columns,
         security_invoker=invoker,
-        definition=parsed.source.decode() if invoker else None,
+        definition=spread_out(parsed.source, mentions) if invoker else None,
         reads=tuple(sorted(scope.reads)),
         shows={
             name: origin for name, origin in zip(columns, query.origins, strict=False) if origin is not None

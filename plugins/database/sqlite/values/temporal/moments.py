@@ -114,7 +114,10 @@ def fit(stored: str | None, digits: int) -> str | None:
         if offset == timedelta(days=1):
             return "24:00:00"
         return write_time((datetime(2000, 1, 1) + offset).time())
-    return write_timestamp(to_datetime(head) + timedelta(microseconds=micros)) + zone_
+    try:
+        return write_timestamp(to_datetime(head) + timedelta(microseconds=micros)) + zone_
+    except OverflowError:
+        raise _field_out_of_range(stored) from None
 
 
 def write_time(clock: time) -> str:

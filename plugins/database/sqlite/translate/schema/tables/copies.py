@@ -49,8 +49,8 @@ def create_table_as(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
 def new_name(relation: Node) -> tuple[str, str]:
     """Return schema and name of a table to be made."""
     only(relation, "CREATE TABLE", "schemaname", "relname", "inh", "relpersistence")
-    if relation["relpersistence"] != "p":
-        raise refused("a temporary or unlogged table")
+    if relation["relpersistence"] == "t":
+        raise refused("a temporary table", hint="Use a query of WITH, or a table that is emptied.")
     return relation_name(relation)
 
 
