@@ -16,6 +16,9 @@ from plugins.database.sqlite.values import enums, extremes, readers, series
 from plugins.database.sqlite.values.nested import arrays, documents, members, sequences
 from plugins.database.sqlite.values.numeric import arithmetic, numbers, pictures, powers, statistics
 from plugins.database.sqlite.values.numeric.arithmetic import NumericSum
+from plugins.database.sqlite.values.search import documents as search_documents
+from plugins.database.sqlite.values.search import matching
+from plugins.database.sqlite.values.search import queries as search_queries
 from plugins.database.sqlite.values.temporal import fields, intervals, moments, spans, templates
 from plugins.database.sqlite.values.temporal.intervals import IntervalSum
 from plugins.database.sqlite.values.textual import encodings, formatting, patterns, strings, texts
@@ -130,6 +133,23 @@ FUNCTIONS: tuple[tuple[str, int, Callable[..., Any]], ...] = (
     ("pg_lcm", 2, statistics.least_multiple),
     ("pg_number_to_char", 2, pictures.to_char),
     ("pg_overlaps", 4, spans.overlap),
+    ("pg_regconfig", 1, search_documents.configuration),
+    ("pg_tsvector", 1, search_documents.read),
+    ("pg_tsquery", 1, search_queries.read),
+    ("pg_to_tsvector", 2, search_documents.from_text),
+    ("pg_document_to_tsvector", 2, search_documents.from_document),
+    ("pg_to_tsquery", 2, search_queries.from_operators),
+    ("pg_plainto_tsquery", 2, search_queries.from_words),
+    ("pg_phraseto_tsquery", 2, search_queries.from_phrase),
+    ("pg_websearch_to_tsquery", 2, search_queries.from_web),
+    ("pg_tsvector_weighted", 2, search_documents.weighted),
+    ("pg_tsvector_stripped", 1, search_documents.stripped),
+    ("pg_tsvector_length", 1, search_documents.length),
+    ("pg_tsvector_concat", 2, search_documents.concatenate),
+    ("pg_tsquery_joined", -1, search_queries.joined),
+    ("pg_tsquery_negated", 1, search_queries.negated),
+    ("pg_tsquery_count", 1, search_queries.count),
+    ("pg_matches", 2, matching.matches),
     ("pg_array", 2, readers.read_array),
     ("pg_array_fit", -1, readers.fit_array),
     ("pg_array_cut", 2, readers.cut_array),

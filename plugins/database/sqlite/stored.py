@@ -94,14 +94,17 @@ FORMS: dict[str, TypeForm] = {
     "jsonb": TypeForm(
         "TEXT", "pg_jsonb({})", json="json({})", text="pg_jsonb_text({})", collation="pg_jsonb", ordered=False
     ),
+    "tsvector": TypeForm("TEXT", "pg_tsvector({})", ordered=False),
+    "tsquery": TypeForm("TEXT", "pg_tsquery({})", ordered=False),
+    "regconfig": TypeForm("TEXT", "pg_regconfig({})", ordered=False),
     "bytea": TypeForm("BLOB", "pg_bytea({})", json="pg_bytea_text({})", text="pg_bytea_text({})"),
 }
 
 _REFUSED = frozenset({
     "bit", "bit varying", "box", "char", "cidr", "circle", "daterange", "inet", "int4range",
     "int8range", "line", "lseg", "macaddr", "macaddr8", "money", "numrange", "oid", "path", "pg_lsn", "point",
-    "polygon", "record", "regclass", "regtype", "time with time zone", "timetz", "trigger", "tsquery", "tsrange",
-    "tstzrange", "tsvector", "varbit", "void", "xml",
+    "polygon", "record", "regclass", "regtype", "time with time zone", "timetz", "trigger", "tsrange",
+    "tstzrange", "varbit", "void", "xml",
 })  # fmt: skip
 """Types of PostgreSQL's that have no form here."""
 

@@ -11,6 +11,7 @@ from plugins.database.sqlite.translate.builtins import (
     moments,
     numbers,
     rows,
+    search,
     texts,
 )
 from plugins.database.sqlite.translate.callers import emit_caller
@@ -20,7 +21,12 @@ from plugins.database.sqlite.translate.sequences import emit_sequence
 from plugins.database.sqlite.translate.signatures import apply, merged, missing
 
 _FUNCTIONS = merged(
-    texts.FUNCTIONS, numbers.FUNCTIONS, moments.FUNCTIONS, documents.FUNCTIONS, arrays.FUNCTIONS
+    texts.FUNCTIONS,
+    numbers.FUNCTIONS,
+    moments.FUNCTIONS,
+    documents.FUNCTIONS,
+    arrays.FUNCTIONS,
+    search.FUNCTIONS,
 )
 _SPECIAL = {**documents.SPECIAL, **arrays.SPECIAL, **moments.SPECIAL}
 _SYNONYMS = {"ceiling": "ceil", "pow": "power"}

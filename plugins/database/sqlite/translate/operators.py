@@ -7,7 +7,7 @@ from collections.abc import Callable
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.stored import form_of
 from plugins.database.sqlite.translate import types
-from plugins.database.sqlite.translate.builtins import arrays, documents, moments, texts
+from plugins.database.sqlite.translate.builtins import arrays, documents, moments, search, texts
 from plugins.database.sqlite.translate.builtins import numbers as builtin_numbers
 from plugins.database.sqlite.translate.nodes import refused
 from plugins.database.sqlite.translate.scope import Expr
@@ -19,8 +19,14 @@ from plugins.database.sqlite.values.textual import patterns
 # What the operators of the language itself take; everything else has signatures.
 _PLAIN = {None, *NUMBERS, *TEXTS}
 _OPERATORS: Table = merged(
-    texts.OPERATORS, documents.OPERATORS, arrays.OPERATORS, moments.OPERATORS, builtin_numbers.OPERATORS
+    texts.OPERATORS,
+    documents.OPERATORS,
+    arrays.OPERATORS,
+    moments.OPERATORS,
+    builtin_numbers.OPERATORS,
+    search.OPERATORS,
 )
+_PREFIXES: Table = merged(builtin_numbers.PREFIXES, search.PREFIXES)
 COMPARISONS = {"=": "=", "<>": "<>", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _NUMERIC = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "%": "remainder"}
 
@@ -58,8 +64,8 @@ def binary(name: str, left: Expr, right: Expr) -> Expr:
 
 def prefix(name: str, right: Expr) -> Expr:
     """Emit ``name right``: a sign, or another operator on one number."""
-    if name in builtin_numbers.PREFIXES:
-        found = apply("?column?", builtin_numbers.PREFIXES[name], [right])
+    if name in _PREFIXES:
+        found = apply("?column?", _PREFIXES[name], [right])
         if found is None:
             raise missing(name, None, right)
         return found

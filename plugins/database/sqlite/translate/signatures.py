@@ -105,7 +105,7 @@ def _distance(target: str, source: str | None, known: set[str | None]) -> int:
     if source is None:
         # What is unknown is taken to be of the other side's type, where there is one, or else to be text.
         return 0 if target in known else 1 if target == "text" else 2
-    return 1
+    return 1 if types.converts(source, target) else _MISMATCH
 
 
 def _expected(signature: Signature, arguments: list[Expr]) -> list[str] | None:

@@ -130,6 +130,11 @@ def coerce(expr: Expr, target: str, *, assign: bool = False) -> Expr:
     )
 
 
+def converts(source: str, base: str) -> bool:
+    """Tell whether a value of one type becomes one of another without being asked to."""
+    return source == base or (source in TEXTS and base in TEXTS) or _converts(source, base)
+
+
 def _converts(source: str, base: str) -> bool:
     """Tell whether PostgreSQL widens `source` to `base` by itself."""
     one, other = element_of(source), element_of(base)

@@ -13,6 +13,8 @@ from plugins.database.sqlite.catalogue.kinds import EnumArray, EnumType
 from plugins.database.sqlite.values import enums
 from plugins.database.sqlite.values.nested import arrays, documents
 from plugins.database.sqlite.values.numeric import numbers
+from plugins.database.sqlite.values.search import documents as search_documents
+from plugins.database.sqlite.values.search import queries as search_queries
 from plugins.database.sqlite.values.temporal import intervals, moments
 from plugins.database.sqlite.values.textual import texts
 
@@ -35,6 +37,9 @@ READERS: dict[str, Reader] = {
     "json": documents.read_json,
     "jsonb": documents.read_jsonb,
     "bytea": texts.read_bytea,
+    "tsvector": search_documents.read,
+    "tsquery": search_queries.read,
+    "regconfig": search_documents.configuration,
 }
 
 

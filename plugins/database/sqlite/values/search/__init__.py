@@ -1,0 +1,1 @@
+"""Full-text search: words, documents of lexemes (``tsvector``) and queries (``tsquery``)."""
