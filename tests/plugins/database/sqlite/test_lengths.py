@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -10,8 +11,17 @@ from hypothesis import strategies as st
 from kernel.contracts.database import DatabaseError
 
 WORDS = st.text("ab ", max_size=6)
-CLOCKS = st.times().map(lambda clock: clock.isoformat())
-MOMENTS = st.datetimes().map(lambda moment: moment.isoformat(sep=" "))
+TIES = st.sampled_from([0, 5, 50, 500, 5_000, 50_000, 500_000, 499_999, 500_001, 999_995, 999_999])
+FRACTIONS = st.one_of(TIES, st.integers(0, 999_999))
+CLOCKS = st.builds(
+    lambda clock, fraction: clock.replace(microsecond=fraction).isoformat(), st.times(), FRACTIONS
+)
+# A second past the last year of all is refused here.
+MOMENTS = st.builds(
+    lambda moment, fraction: moment.replace(microsecond=fraction).isoformat(sep=" "),
+    st.datetimes(max_value=datetime(9999, 12, 30)),
+    FRACTIONS,
+)
 QUIET = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 
 

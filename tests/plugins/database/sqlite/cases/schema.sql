@@ -157,3 +157,8 @@ create view x as select name from a group by name; delete from x;
 create view x as select unnest(array[1]) as u, id from a; delete from x;
 create view x as select id, name from (select * from a) q; insert into x (id) values (1);
 create view x as select q.id, upper(name) as name from a q where q.id < 3; update x set id = 50 where name is null and id < 4 returning *;
+create view x as select parent, label from simple where label <> 'q' with check option; insert into x values (null, 'z');
+create view x as select parent, label from simple where label <> 'q' with cascaded check option; update x set parent = null where parent = 2;
+create view x as select parent, label from simple where label <> 'q' with local check option; insert into x values (null, 'z') returning label;
+create view x as select parent, label from simple where label <> 'q' with local check option; insert into x values (1, 'q');
+create unlogged table x (id int); insert into x values (1) returning id;
