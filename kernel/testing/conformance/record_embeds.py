@@ -206,6 +206,10 @@ class RecordEmbeds(RecordReads):
         assert row == {"tasks": [{"sum": 12, "count": 2}]}
         spread = Embed("owner", items=(Aggregate("max", Field("age")),), spread=True)
         assert self.found(related, "tasks", spread, Aggregate("count"), order=()) == [{"max": 30, "count": 4}]
+        named = Embed("owner", items=(Item(NAME, "who"), Aggregate("count")), spread=True)
+        order = (Order(Field("who"), nulls="first", related="owner"),)
+        rows = self.found(related, "tasks", named, order=order)
+        assert rows == [_row(who=None, count=1), _row(who="Ann", count=2), _row(who="bob", count=1)]
         with pytest.raises(Unsupported):
             many = Embed("tasks", "owner", items=(hours,), spread=True)
             self.found(related, "people", many)

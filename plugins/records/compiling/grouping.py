@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from kernel.contracts.database import DatabaseError
 from kernel.contracts.queries import Aggregate, Embed, Item, Order, Selected
+from kernel.contracts.records import NotEmbedded
 from plugins.records.compiling.conditions import ordering
 from plugins.records.compiling.operands import cast, operand
 from plugins.records.compiling.selection import Joins, Reading, Rows, Selection, ordered
@@ -28,6 +29,8 @@ class Grouping:
         self._cells: list[str] = []
         self._keys: list[str] = []
         self._members: list[Member] = []
+        self._named: dict[tuple[str | None, str], Operand] = {}
+        self._spread: str | None = None
 
     def rows(self, query: Reading, joins: Joins | None) -> Rows:
         """Return the groups."""
@@ -50,6 +53,7 @@ class Grouping:
                     for name, value in self._selection.values(scope, item):
                         cell = self._cell(wrap(value.sql))
                         self._keys.append(cell)
+                        self._named.setdefault((self._spread, name), Operand(cell, value.stored))
                         self._members.append(Member(name, fill(value.stored.to_json, cell)))
                 case Embed():
                     self._embed(scope, item, wrap)
@@ -57,14 +61,16 @@ class Grouping:
     def _embed(self, scope: Scope, embed: Embed, wrap: Wrap) -> None:
         _, relationship = scope.embeds[embed.alias or embed.relation]
         if embed.spread and relationship.to_one:
-            self._spread(scope, embed, wrap)
+            outermost, self._spread = self._spread, self._spread or embed.alias or embed.relation
+            self._lift(scope, embed, wrap)
+            self._spread = outermost
             return
         for member in self._selection.embedded(scope, embed):
             cell = self._cell(wrap(self._dialect.groupable(member)))
             self._keys.append(cell)
             self._members.append(Member(member.name, self._dialect.ungrouped(cell), True))
 
-    def _spread(self, scope: Scope, embed: Embed, wrap: Wrap) -> None:
+    def _lift(self, scope: Scope, embed: Embed, wrap: Wrap) -> None:
         child, joins = self._selection.child(scope, embed)
         self._selection.enter(child, embed.items)
 
@@ -95,18 +101,18 @@ class Grouping:
         return f"{self._NAME}.c{len(self._cells) - 1}"
 
     def _term(self, term: Order) -> str:
-        value = (
-            operand(self._statement, self._scope, term.field)
-            if term.related is None
-            else self._selection.related(self._scope, term)
-        )
-        cell = next(
-            (key for key in self._keys if self._cells[int(key.rpartition("c")[2])] == value.sql), None
-        )
-        if cell is None:
-            name = f"{self._scope.table.name}.{term.field.column}"
+        """Order by one of the values that rows are grouped by, named as in the answer or by its column."""
+        if term.related is not None and term.related not in self._scope.embeds:
+            raise NotEmbedded(term.related)
+        value = self._named.get((term.related, term.field.column)) if not term.field.path else None
+        if value is None and term.related is None:
+            column = operand(self._statement, self._scope, term.field)
+            keys = (key for key in self._keys if self._cells[int(key.rpartition("c")[2])] == column.sql)
+            value = next((Operand(key, column.stored) for key in keys), None)
+        if value is None:
+            name = f"{term.related or self._scope.table.name}.{term.field.column}"
             message = (
                 f'column "{name}" must appear in the GROUP BY clause or be used in an aggregate function'
             )
             raise DatabaseError(message, sqlstate="42803", column=term.field.column)
-        return ordering(self._statement, Operand(cell, value.stored), term, nullable=True)
+        return ordering(self._statement, value, term, nullable=True)

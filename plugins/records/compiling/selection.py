@@ -188,8 +188,18 @@ class Selection:
         embed, relationship = found
         if not relationship.to_one:
             raise NotToOne(scope.table.name, embed.relation)
-        value, source = self.within(scope, embed, lambda child: operand(self._statement, child, term.field))
+        field = _renamed(embed, term.field)
+        value, source = self.within(scope, embed, lambda child: operand(self._statement, child, field))
         return Operand(f"(SELECT {value.sql} {source})", value.stored)
+
+
+def _renamed(embed: Embed, field: Field) -> Field:
+    """Return the field that an embed's rows show under the name of another."""
+    if not field.path:
+        for item in embed.items:
+            if isinstance(item, Item) and item.field is not None and item.alias == field.column:
+                return item.field
+    return field
 
 
 class Joins(msgspec.Struct, frozen=True):
