@@ -111,7 +111,7 @@ def _no_relationship(error: NoRelationship) -> RestError:
         "but no matches were found."
     )
     meant = error.suggestion
-    hint = None if meant is None else f"Perhaps you meant '{meant}' instead of '{error.relation}'."
+    hint = None if meant is None else f"Perhaps you meant '{meant}' instead of '{error.instead_of}'."
     return RestError(400, "PGRST200", message, details, hint)
 
 

@@ -56,7 +56,7 @@ _TABLES = Statement(
     with actions(letter, action) as (
         values ('a', 'no action'), ('r', 'restrict'), ('c', 'cascade'), ('n', 'set null'), ('d', 'set default')
     ),
-    names as (
+    names as not materialized (
         select attrelid, attnum, attname from pg_attribute where attnum > 0 and not attisdropped
     ),
     unreachable as (
