@@ -16,6 +16,7 @@ from plugins.database.sqlite.translate.queries.steps import emit_in_steps, write
 from plugins.database.sqlite.translate.queries.truncation import emit_truncate
 from plugins.database.sqlite.translate.queries.writes import emit_delete, emit_insert, emit_update
 from plugins.database.sqlite.translate.routines import emit_writing_call
+from plugins.database.sqlite.translate.schema.altering.objects import rename_function, rename_type
 from plugins.database.sqlite.translate.schema.altering.renaming import rename, set_schema
 from plugins.database.sqlite.translate.schema.altering.tables import alter_table
 from plugins.database.sqlite.translate.schema.domains import (
@@ -98,7 +99,13 @@ def _rename(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     return _RENAMES.get(fields["renameType"], rename)(fields, parsed, catalogue)
 
 
-_RENAMES = {"OBJECT_DOMCONSTRAINT": rename_check, "OBJECT_POLICY": policies.rename_policy}
+_RENAMES = {
+    "OBJECT_DOMAIN": rename_type,
+    "OBJECT_DOMCONSTRAINT": rename_check,
+    "OBJECT_FUNCTION": rename_function,
+    "OBJECT_POLICY": policies.rename_policy,
+    "OBJECT_TYPE": rename_type,
+}
 
 
 def _select(fields: Node, scope: Scope) -> Plan:

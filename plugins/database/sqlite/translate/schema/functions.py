@@ -263,12 +263,17 @@ def drop_function(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
 
 def comment_on_function(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     """Return the plan of a COMMENT ON FUNCTION."""
-    named = fields["object"]["ObjectWithArgs"]
-    found = _named(named, catalogue)
-    if found is None:
-        raise _missing(named, catalogue)
+    found = named_function(fields["object"]["ObjectWithArgs"], catalogue)
     after = msgspec.structs.replace(found, comment=fields.get("comment"))
     return Plan("schema", "", "COMMENT", (Change(found.schema, found.signature, function=after),))
+
+
+def named_function(fields: Node, catalogue: Catalogue) -> Function:
+    """Return the function that a statement names; raises 42883, or 42725 for several."""
+    found = _named(fields, catalogue)
+    if found is None:
+        raise _missing(fields, catalogue)
+    return found
 
 
 def _named(fields: Node, catalogue: Catalogue) -> Function | None:

@@ -162,3 +162,18 @@ create view x as select parent, label from simple where label <> 'q' with cascad
 create view x as select parent, label from simple where label <> 'q' with local check option; insert into x values (null, 'z') returning label;
 create view x as select parent, label from simple where label <> 'q' with local check option; insert into x values (1, 'q');
 create unlogged table x (id int); insert into x values (1) returning id;
+create function f(x int) returns int language sql as 'select x + 1'; alter function f(int) rename to g; select g(1);
+create function f(x int) returns int language sql as 'select x + 1'; alter function f rename to g; select f(1);
+create function f(x int) returns int language sql as 'select x + 1'; create view v as select f(id) as n from a; alter function f(int) rename to g; select * from v order by n;
+create function f(x int) returns int language sql as 'select x + 1'; create view v as select f(id) as n from a; alter function f(int) rename to g; drop function g(int);
+create function f(x int) returns int language sql as 'select x + 1'; create view v as select id, f(id) as n from a; alter function f(int) rename to g; update v set id = id + 10 where n = 4 returning id, n;
+alter function nope(int) rename to g;
+create type mood as enum ('sad', 'ok'); create table x (m mood, n int); insert into x values ('ok', 1), ('sad', 2); alter type mood rename to feeling; select m, n from x where m > 'sad'; insert into x values ('nope', 3);
+create type mood as enum ('sad', 'ok'); create table x (m mood[]); create function f(p mood) returns mood language sql as 'select p'; alter type mood rename to feeling; insert into x values ('{ok,sad}'); select f('ok'), x.m[1] from x;
+create type mood as enum ('sad', 'ok'); create domain glad as mood check (value <> 'sad'); create table x (m glad); alter type mood rename to feeling; alter domain glad rename to joy; insert into x values ('sad');
+create domain d as int check (value > 1); create table x (m d); alter domain d rename to e; insert into x values (1);
+create domain d as int check (value > 1); alter type d rename to e; select 1::e;
+create type mood as enum ('sad', 'ok'); create type other as enum (); alter type mood rename to other;
+create type mood as enum ('sad', 'ok'); alter domain mood rename to x;
+alter type nope rename to x;
+alter domain nope rename to x;
