@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kernel.config import Config, PluginChoice
 from kernel.discovery import discover, installed, load, make_importable
@@ -17,6 +17,9 @@ from kernel.testing.images import Images
 from kernel.testing.recorder import Recorder, RecordingBus
 from kernel.testing.sources import START, CountedIds, FrozenClock, SeededRandom
 
+if TYPE_CHECKING:
+    from kernel.testing.policy_coverage import PolicyCoverage
+
 Tables = Mapping[str, Mapping[str, Any]]
 
 _IN_MEMORY = "sqlite:///:memory:"
@@ -24,11 +27,15 @@ _PREPARING, _STARTING, _READY = 1 << 40, 2 << 40, 1
 
 
 class KernelUnderTest(Kernel):
-    """A kernel with a clock, ids and randomness that a test controls, a recorder and a client."""
+    """A kernel with a clock, ids and randomness that a test controls, a recorder and a client.
+
+    `policy_coverage` gathers what assertions on rights exercise, in a run that was asked for it.
+    """
 
     clock: FrozenClock
     ids: CountedIds
     random: SeededRandom
+    policy_coverage: PolicyCoverage | None = None
 
     def __init__(
         self, config: Config, *, plugins: Sequence[type[Plugin]], now: datetime | str, images: Images
@@ -79,8 +86,9 @@ class KernelUnderTest(Kernel):
 class KernelFactory:
     """Makes started kernels; keeps what the later ones can reuse."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, policy_coverage: PolicyCoverage | None = None) -> None:
         """Use `folder`, which is there and empty, for projects made from `migrations`."""
+        self._policy_coverage = policy_coverage
         self._folder = folder
         self._images = Images()
         self._bundled: tuple[type[Plugin], ...] | None = None
@@ -116,6 +124,9 @@ class KernelFactory:
         config = Config(tables, {}, project=folder)
         kernel = KernelUnderTest(config, plugins=classes, now=now, images=self._images)
         kernel.start()
+        if self._policy_coverage is not None:
+            kernel.policy_coverage = self._policy_coverage
+            kernel.policy_coverage.know(kernel)
         return kernel
 
     def _default(self) -> tuple[type[Plugin], ...]:

@@ -11,15 +11,46 @@ import pytest
 if TYPE_CHECKING:
     from kernel.testing.client import Client
     from kernel.testing.factory import KernelFactory, KernelUnderTest
+    from kernel.testing.policy_coverage import PolicyCoverage
     from kernel.testing.recorder import Recorder
 
 
+_COVERAGE: pytest.StashKey[PolicyCoverage] = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer the coverage of policies."""
+    group = parser.getgroup("backend-kernel")
+    group.addoption(
+        "--policy-coverage",
+        action="store_true",
+        help="Report the policies of row security that no assertion of kernel.testing.rights has exercised.",
+    )
+    group.addoption(
+        "--policy-coverage-fail-under",
+        type=float,
+        metavar="PERCENT",
+        help="Report them, and fail if less is covered.",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Gather what is exercised, if asked to."""
+    under = config.getoption("policy_coverage_fail_under")
+    if under is None and not config.getoption("policy_coverage"):
+        return
+    from kernel.testing.policy_coverage import PolicyCoverage, Report
+
+    coverage = config.stash[_COVERAGE] = PolicyCoverage()
+    config.pluginmanager.register(Report(coverage, under or 0.0), "kernel-policy-coverage")
+
+
 @pytest.fixture(scope="session")
-def kernel_factory(tmp_path_factory: pytest.TempPathFactory) -> KernelFactory:
+def kernel_factory(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> KernelFactory:
     """The session's factory, which keeps migrated images; whoever calls it stops the kernel."""
     from kernel.testing.factory import KernelFactory
 
-    return KernelFactory(tmp_path_factory.mktemp("kernel-projects"))
+    return KernelFactory(tmp_path_factory.mktemp("kernel-projects"), pytestconfig.stash.get(_COVERAGE, None))
 
 
 class MakeKernel:

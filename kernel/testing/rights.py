@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from kernel.contracts.catalogue import Command
 from kernel.contracts.database import Database, DatabaseError
 from kernel.identity import Identity
 
 if TYPE_CHECKING:
     from kernel.kernel import Kernel
+    from kernel.testing.policy_coverage import PolicyCoverage
 
 
 class _Undone(Exception):
@@ -20,44 +22,67 @@ class Caller:
     """Somebody who tries things; tables are named as in SQL, values are those of the Database contract."""
 
     def __init__(self, kernel: Kernel, identity: Identity) -> None:
+        self._kernel = kernel
         self._database: Database = kernel.services[Database]
         self._identity = identity
 
     def can_select(self, table: str, **where: Any) -> None:
         """Assert that a row with these values is there and visible."""
         assert self._reads(table, where), f"{self} cannot select {where} from {table}"
+        self._note("select", table, where, None, can=True)
 
     def cannot_select(self, table: str, **where: Any) -> None:
         """Assert that no row with these values is visible, or that the table may not be read."""
         assert not self._reads(table, where), f"{self} can select {where} from {table}"
+        self._note("select", table, where, None, can=False)
 
     def can_insert(self, table: str, row: Mapping[str, Any]) -> None:
         """Assert that a row may be inserted."""
         assert self._inserts(table, row), f"{self} cannot insert {dict(row)} into {table}"
+        self._note("insert", table, {}, row, can=True)
 
     def cannot_insert(self, table: str, row: Mapping[str, Any]) -> None:
         """Assert that the insertion of a row is refused for want of a right."""
         assert not self._inserts(table, row), f"{self} can insert {dict(row)} into {table}"
+        self._note("insert", table, {}, row, can=False)
 
     def can_update(self, table: str, values: Mapping[str, Any], **where: Any) -> None:
         """Assert that some row with the values of `where` may get new ones."""
         assert self._changes(table, values, where), f"{self} cannot update {where} of {table}"
+        self._note("update", table, where, values, can=True)
 
     def cannot_update(self, table: str, values: Mapping[str, Any], **where: Any) -> None:
         """Assert that no row with the values of `where` may get new ones."""
         assert not self._changes(table, values, where), f"{self} can update {where} of {table}"
+        self._note("update", table, where, values, can=False)
 
     def can_delete(self, table: str, **where: Any) -> None:
         """Assert that some row with these values may be deleted."""
         assert self._changes(table, None, where), f"{self} cannot delete {where} from {table}"
+        self._note("delete", table, where, None, can=True)
 
     def cannot_delete(self, table: str, **where: Any) -> None:
         """Assert that no row with these values may be deleted."""
         assert not self._changes(table, None, where), f"{self} can delete {where} from {table}"
+        self._note("delete", table, where, None, can=False)
 
     def __str__(self) -> str:
         who = f" {self._identity.subject}" if self._identity.subject else ""
         return f"{self._identity.role}{who}"
+
+    def _note(
+        self,
+        command: Command,
+        table: str,
+        where: Mapping[str, Any],
+        values: Mapping[str, Any] | None,
+        *,
+        can: bool,
+    ) -> None:
+        """Tell the coverage of policies, in a run that gathers it, of an assertion that has held."""
+        coverage: PolicyCoverage | None = getattr(self._kernel, "policy_coverage", None)
+        if coverage is not None:
+            coverage.note(self._kernel, self._identity, command, table, where=where, values=values, can=can)
 
     def _reads(self, table: str, where: Mapping[str, Any]) -> bool:
         try:
