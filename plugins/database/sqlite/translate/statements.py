@@ -19,12 +19,6 @@ from plugins.database.sqlite.translate.routines import emit_writing_call
 from plugins.database.sqlite.translate.schema.altering.objects import rename_function, rename_type
 from plugins.database.sqlite.translate.schema.altering.renaming import rename, set_schema
 from plugins.database.sqlite.translate.schema.altering.tables import alter_table
-from plugins.database.sqlite.translate.schema.domains import (
-    alter_domain,
-    comment_on_domain,
-    create_domain,
-    rename_check,
-)
 from plugins.database.sqlite.translate.schema.drops import drop
 from plugins.database.sqlite.translate.schema.functions import (
     PLPGSQL,
@@ -32,7 +26,6 @@ from plugins.database.sqlite.translate.schema.functions import (
     create_function,
     drop_function,
 )
-from plugins.database.sqlite.translate.schema.kinds import alter_enum, create_enum
 from plugins.database.sqlite.translate.schema.owners import changes_owner, owner, relation_owner
 from plugins.database.sqlite.translate.schema.publications import (
     alter_publication,
@@ -46,8 +39,15 @@ from plugins.database.sqlite.translate.schema.settings import set_variable
 from plugins.database.sqlite.translate.schema.tables.copies import create_table_as
 from plugins.database.sqlite.translate.schema.tables.indexes import create_index
 from plugins.database.sqlite.translate.schema.tables.tables import create_table
-from plugins.database.sqlite.translate.schema.type_drops import drop_type
-from plugins.database.sqlite.translate.schema.views import create_view
+from plugins.database.sqlite.translate.schema.types.domains import (
+    alter_domain,
+    comment_on_domain,
+    create_domain,
+    rename_check,
+)
+from plugins.database.sqlite.translate.schema.types.drops import drop_type
+from plugins.database.sqlite.translate.schema.types.enums import alter_enum, create_enum
+from plugins.database.sqlite.translate.schema.views.views import create_view
 from plugins.database.sqlite.translate.scope import Scope
 
 

@@ -23,8 +23,8 @@ from plugins.database.sqlite.statements import Change, Plan, Rebuild
 from plugins.database.sqlite.translate.nodes import Node, refused, strings
 from plugins.database.sqlite.translate.schema.dependents import functions
 from plugins.database.sqlite.translate.schema.functions import named_function
-from plugins.database.sqlite.translate.schema.kinds import missing_type, new_type, type_key
 from plugins.database.sqlite.translate.schema.tables.rebuilding import rebuild
+from plugins.database.sqlite.translate.schema.types.enums import missing_type, new_type, type_key
 from plugins.database.sqlite.translate.scope import check_name
 
 

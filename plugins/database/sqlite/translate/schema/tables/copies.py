@@ -16,7 +16,7 @@ from plugins.database.sqlite.translate.schema.tables.building import TableBuilde
 from plugins.database.sqlite.translate.schema.tables.defaults import makes_own_value
 from plugins.database.sqlite.translate.schema.tables.emission import create_sql
 from plugins.database.sqlite.translate.schema.tables.indexes import add_index
-from plugins.database.sqlite.translate.schema.views import named_columns
+from plugins.database.sqlite.translate.schema.views.views import named_columns
 from plugins.database.sqlite.translate.scope import Scope, file_name, relation_name
 
 # Bits of LIKE's options, from PostgreSQL's parsenodes.h.

@@ -19,7 +19,6 @@ from plugins.database.sqlite.statements import Change, Plan
 from plugins.database.sqlite.stored import base_type
 from plugins.database.sqlite.translate import expressions, types
 from plugins.database.sqlite.translate.nodes import Node, only, refused
-from plugins.database.sqlite.translate.schema.kinds import missing_type, new_type, type_key
 from plugins.database.sqlite.translate.schema.tables.building import check_collation
 from plugins.database.sqlite.translate.schema.tables.defaults import (
     altered_default_text,
@@ -28,6 +27,7 @@ from plugins.database.sqlite.translate.schema.tables.defaults import (
     is_null,
 )
 from plugins.database.sqlite.translate.schema.tables.rebuilding import rebuild
+from plugins.database.sqlite.translate.schema.types.enums import missing_type, new_type, type_key
 from plugins.database.sqlite.translate.scope import Expr, Scope, check_name, file_name
 
 _NOT_POSSIBLE = {"CONSTR_PRIMARY": "primary key", "CONSTR_UNIQUE": "unique", "CONSTR_FOREIGN": "foreign key"}

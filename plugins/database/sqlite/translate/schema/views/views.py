@@ -14,7 +14,7 @@ from plugins.database.sqlite.translate.mentions import Mentions, spread_out
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings, text_of
 from plugins.database.sqlite.translate.queries.select import Query, emit_query
 from plugins.database.sqlite.translate.schema.relations import is_new
-from plugins.database.sqlite.translate.schema.simple import simplified
+from plugins.database.sqlite.translate.schema.views.simple import simplified
 from plugins.database.sqlite.translate.scope import Scope, relation_name
 
 _CHECKS = {"LOCAL_CHECK_OPTION": "local", "CASCADED_CHECK_OPTION": "cascaded"}

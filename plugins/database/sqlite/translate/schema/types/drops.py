@@ -16,7 +16,7 @@ from plugins.database.sqlite.translate.nodes import Node, only
 from plugins.database.sqlite.translate.schema.altering.alteration import Alteration
 from plugins.database.sqlite.translate.schema.altering.columns import drop_column
 from plugins.database.sqlite.translate.schema.dependents import Dropped, Reason, functions
-from plugins.database.sqlite.translate.schema.kinds import missing_type, type_key
+from plugins.database.sqlite.translate.schema.types.enums import missing_type, type_key
 
 Uses = Callable[[str], bool]
 

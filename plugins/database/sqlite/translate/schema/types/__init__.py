@@ -1,0 +1,1 @@
+"""Types that a migration makes: enumerations and domains."""

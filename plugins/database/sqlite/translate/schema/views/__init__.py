@@ -1,0 +1,1 @@
+"""Views: made, and what lets rows be written through them."""
