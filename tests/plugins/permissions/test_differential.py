@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,11 @@ from kernel.identity import Identity
 from plugins.permissions.decisions import TablePolicies
 
 A, B = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222"
+CHIEF = f"chief_{uuid.uuid4().hex[:8]}"
+"""A role of this run's own, which has the rights of authenticated as well."""
+
 CALLERS = (
+    Identity(CHIEF, B, {"team": 1}),
     Identity("authenticated", A, {"team": 1}),
     Identity("authenticated", B, {"team": 2}),
     Identity("authenticated"),
@@ -23,16 +29,22 @@ CALLERS = (
 )
 
 SCHEMA = f"""
-drop table if exists posts, members cascade;
+drop function if exists mine(); drop function if exists total();
+drop table if exists posts, members, notes cascade;
 create table posts (
     id bigint primary key, author uuid default auth.uid(), team integer, title text unique, score integer default 0
 );
 create table members (team integer, who uuid);
 create view seen as select id, title, team from posts where team is not null;
 create view asked with (security_invoker = true) as select p.id, m.who from posts p join members m on m.team = p.team;
+create table notes (id bigint primary key, post bigint references posts on delete cascade on update cascade);
+create view seen_twice with (security_invoker = true) as select id, title from seen where id < 9;
+create function mine() returns setof posts language sql stable as $$ select * from posts where team = 1 $$;
+create function total() returns bigint language sql stable security definer as $$ select count(*) from posts $$;
 insert into posts values (1, '{A}', 1, 'a', 5), (2, '{B}', 1, 'b', null), (3, '{A}', 2, 'ab', 0),
     (4, null, null, 'c', -1);
 insert into members values (1, '{A}'), (1, '{B}'), (2, '{B}'), (3, null);
+insert into notes values (1, 1), (2, 2), (3, 3), (4, null);
 """
 
 ATOMS = [
@@ -48,10 +60,28 @@ MEMBER_ATOMS = [
     "true", "who = auth.uid()", "team = 1", "team < 3 or who is null",
     "exists (select 1 from posts where posts.team = members.team and score > 0)",
 ]  # fmt: skip
+NOTE_ATOMS = ["true", "id > 1", "post is null", "exists (select 1 from posts where posts.id = notes.post)"]
 PRIVILEGES = ["select", "insert", "update", "delete", "select (id, title)", "select (team), update (title)",
               "insert (id, title)", "update (score, team)", "select (id, team), update (team), delete"]  # fmt: skip
 
 STATEMENTS = (Path(__file__).parent / "statements.sql").read_text().strip().removesuffix(";").split(";\n")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def chief(engines: Any) -> Iterator[None]:
+    """Make the role in both databases."""
+    for database in engines:
+        with database.schema_transaction() as transaction:
+            transaction.script(
+                f"create role {CHIEF}; grant authenticated to {CHIEF}; grant usage on schema public to {CHIEF};"
+            )
+    yield
+    for database in engines:
+        with database.schema_transaction() as transaction:
+            transaction.script(
+                "drop function mine(); drop function total(); drop table posts, members, notes cascade;"
+                f"revoke usage on schema public from {CHIEF}; drop role {CHIEF};"
+            )
 
 
 @st.composite
@@ -71,7 +101,7 @@ def policies(draw: st.DrawFn, table: str, atoms: list[str]) -> list[str]:
     for number in range(draw(st.integers(0, 4))):
         command = draw(st.sampled_from(["all", "all", "select", "insert", "update", "delete"]))
         kind = draw(st.sampled_from(["permissive", "permissive", "permissive", "restrictive"]))
-        role = draw(st.sampled_from(["public", "authenticated", "anon", "authenticated, anon"]))
+        role = draw(st.sampled_from(["public", "authenticated", "anon", "authenticated, anon", CHIEF]))
         using = f" using ({draw(expressions(atoms))})" if command != "insert" else ""
         with_check = command not in ("select", "delete") and (command == "insert" or draw(st.booleans()))
         check = f" with check ({draw(expressions(atoms))})" if with_check else ""
@@ -81,7 +111,11 @@ def policies(draw: st.DrawFn, table: str, atoms: list[str]) -> list[str]:
 
 @st.composite
 def setups(draw: st.DrawFn) -> str:
-    lines = ["grant select on seen, asked to authenticated;"]
+    lines = [
+        "grant select on seen, asked, seen_twice to authenticated;",
+        f"grant delete on notes to {CHIEF};",
+    ]
+    lines += ["grant select, insert, update on notes to authenticated;"] * draw(st.integers(0, 1))
     for role in ("authenticated", "anon"):
         if draw(st.integers(0, 4)):
             lines.append(f"grant select, insert, update, delete on posts, members to {role};")
@@ -91,6 +125,9 @@ def setups(draw: st.DrawFn) -> str:
             lines += [f"grant select on members to {role};"] * draw(st.integers(0, 1))
     lines += draw(policies("posts", ATOMS))
     lines.append("alter table posts enable row level security;")
+    if draw(st.booleans()):
+        lines += draw(policies("notes", NOTE_ATOMS))
+        lines.append("alter table notes enable row level security;")
     if draw(st.booleans()):
         lines += draw(policies("members", MEMBER_ATOMS))
         lines.append("alter table members enable row level security;")
@@ -133,9 +170,11 @@ def left_behind(database: Any, caller: Identity, statement: str) -> Any:
         return error.sqlstate
     rows = sorted(map(repr, database.query("select * from posts")))
     rows += sorted(map(repr, database.query("select * from members")))
+    rows += sorted(map(repr, database.query("select * from notes")))
     with database.transaction() as transaction:
         transaction.script(
-            "delete from posts; delete from members;" + SCHEMA[SCHEMA.index("insert into posts") :]
+            "delete from notes; delete from posts; delete from members;"
+            + SCHEMA[SCHEMA.index("insert into posts") :]
         )
     return rows
 
