@@ -7,7 +7,7 @@ import platform
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import boot, database, dispatch, hooks, testkit
+from benchmarks import boot, database, dispatch, hooks, rest, testkit
 from benchmarks.load import HEADING, say
 
 PAGE = Path(__file__).parent / "README.md"
@@ -16,7 +16,8 @@ BEGIN, END = "<!-- figures -->\n", "<!-- end of figures -->\n"
 
 def main() -> None:
     """Measure, and replace what stands between the marks."""
-    rows = [*dispatch.measure(), *hooks.measure(), *boot.measure(), *testkit.measure(), *database.measure()]
+    parts = (dispatch, hooks, boot, testkit, database, rest)
+    rows = [row for part in parts for row in part.measure()]
     machine = f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
     table = "\n".join(
         [f"Measured on {datetime.now(UTC):%d %B %Y}: {machine}.", "", HEADING, *map(str, rows), ""]

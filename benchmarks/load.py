@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from time import monotonic, sleep
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -87,13 +88,14 @@ def running(
     *,
     environment: Mapping[str, str] | None = None,
     patience: float = 30.0,
+    port: int | None = None,
 ) -> Iterator[Running]:
     """Run a server in `folder` until `path` answers 200, then to the end of the with block.
 
     ``{port}`` in the command and the environment becomes a free port. Its output goes to the file ``output`` in
     the folder, where request logs cost what they cost on a disk.
     """
-    port = free_port()
+    port = port or free_port()
     filled = [str(word).replace("{port}", str(port)) for word in command]
     given = {name: value.replace("{port}", str(port)) for name, value in (environment or {}).items()}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("KERNEL_")}
@@ -128,13 +130,30 @@ def _await_answer(port: int, path: str, process: subprocess.Popen[bytes], end: f
     raise SystemExit(f"{process.args!r} did not answer {path}:\n{log.read_text(errors='replace')[-4000:]}")
 
 
-def wrk(url: str, *, seconds: int = SECONDS, connections: int = CONNECTIONS) -> Load:
-    """Load `url` from one thread of wrk; exits where an answer is not a success."""
+def wrk(
+    url: str,
+    *,
+    seconds: int = SECONDS,
+    connections: int = CONNECTIONS,
+    headers: Mapping[str, str] | None = None,
+    body: str | None = None,
+) -> Load:
+    """Load `url` from one thread of wrk, with POST where there is a `body`; exits where an answer is not a success."""
     program = shutil.which("wrk")
     if program is None:
         raise SystemExit("needs wrk: apt install wrk")
-    command = [program, "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", url]
-    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 30).stdout
+    command = [program, "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
+    for name, value in (headers or {}).items():
+        command += ["-H", f"{name}: {value}"]
+    with TemporaryDirectory(prefix="wrk-") as folder:
+        if body is not None:
+            script = Path(folder) / "post.lua"
+            script.write_text(f'wrk.method = "POST"\nwrk.body = [==[{body}]==]\n', encoding="utf-8")
+            command += ["-s", str(script)]
+        done = subprocess.run(
+            [*command, url], capture_output=True, text=True, check=True, timeout=seconds + 30
+        )
+    told = done.stdout
     if "Non-2xx" in told or "Socket errors" in told:
         raise SystemExit(f"{url} was not answered well:\n{told}")
     found = re.search(r"Requests/sec:\s*([\d.]+)", told)
