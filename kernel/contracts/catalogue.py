@@ -154,8 +154,9 @@ class Function(msgspec.Struct, frozen=True):
     """A function that a migration made.
 
     `returns` is a type, the name of a table or view whose rows it returns, ``void``, ``trigger``, or ``record``
-    where `columns` says what the rows hold; with `returns_set` it returns any number of them. A function that is
-    not `volatile` writes nothing. With `security_definer` it runs with its owner's rights.
+    where `columns` says what the rows hold; with `returns_set` it returns any number of them, or one at most if it
+    `promises_one` (``rows 1``). A function that is not `volatile` writes nothing. With `security_definer` it runs with
+    its owner's rights.
     """
 
     schema: str
@@ -168,6 +169,7 @@ class Function(msgspec.Struct, frozen=True):
     security_definer: bool = False
     language: str = "sql"
     comment: str | None = None
+    promises_one: bool = False
 
     @property
     def signature(self) -> str:

@@ -29,7 +29,8 @@ class Junction(msgspec.Struct, frozen=True):
 class Relationship(msgspec.Struct, frozen=True):
     """What relates one table or view to another: a foreign key on either side, or a `junction` with two of them.
 
-    `side` has the columns of the origin and those of the target; it is None where there is a junction.
+    `side` has the columns of the origin and those of the target; it is None where there is a junction. With
+    `function` (schema and name) there is neither: that takes the origin's row and returns the related ones.
     """
 
     schema: str
@@ -39,6 +40,7 @@ class Relationship(msgspec.Struct, frozen=True):
     cardinality: Cardinality
     side: Side | None = None
     junction: Junction | None = None
+    function: tuple[str, str] | None = None
 
     @property
     def to_one(self) -> bool:

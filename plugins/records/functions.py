@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 from kernel.contracts.catalogue import Argument, Catalogue, Column, Function, Table
 from kernel.contracts.queries import Call
 from kernel.contracts.records import AmbiguousFunction, UnknownFunction
 from plugins.records.similarity import nearest
 
 _DOCUMENTS = ("json", "jsonb")
+_NAME = r'"(?:[^"]|"")+"|[^".]+'
+_ROWS = re.compile(rf"(?:(?P<schema>{_NAME})\.)?(?P<name>{_NAME})")
 
 
 def resolve(catalogue: Catalogue, call: Call) -> Function:
@@ -60,10 +64,20 @@ def returned(catalogue: Catalogue, function: Function) -> Table | None:
 
 def table_of(catalogue: Catalogue, function: Function) -> Table | None:
     """Return the table or view whose rows a function returns."""
-    if function.columns:
+    return None if function.columns else rows_of(catalogue, function.returns)
+
+
+def rows_of(catalogue: Catalogue, type_name: str) -> Table | None:
+    """Return the table or view whose rows are of a type, None for any other type."""
+    named = _ROWS.fullmatch(type_name)
+    if named is None:
         return None
-    schema, dot, name = function.returns.rpartition(".")
-    return catalogue.table(name.strip('"'), schema.strip('"') if dot else "public")
+    schema, name = named["schema"], named["name"]
+    return catalogue.table(_unquoted(name), "public" if schema is None else _unquoted(schema))
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
 def _takes(function: Function, given: set[str]) -> bool:

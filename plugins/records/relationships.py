@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from kernel.contracts.catalogue import Catalogue, ForeignKey, Table
 from kernel.contracts.records import AmbiguousRelationship, NoRelationship
 from kernel.contracts.relationships import Cardinality, Junction, Relationship, Side
+from plugins.records.computed import Computed
 from plugins.records.similarity import nearest
 
 Name = tuple[str, str]
@@ -31,10 +32,11 @@ class Relationships:
     many-to-one, one-to-one, many-to-many; then by the foreign key's name and its columns, or by the junction's schema
     and name, the foreign keys' names and their columns, those to the origin first.
 
-    What an origin has is reckoned when it is first asked for, and kept.
+    What an origin has is reckoned when it is first asked for, and kept. What functions relate it to is `computed`.
     """
 
     def __init__(self, catalogue: Catalogue) -> None:
+        self.computed = Computed(catalogue)
         self._catalogue = catalogue
         self._shown: dict[Name, dict[Name, dict[str, list[str]]]] = defaultdict(dict)
         self._referencing: dict[Name, list[tuple[Table, ForeignKey]]] = defaultdict(list)
@@ -66,10 +68,14 @@ class Relationships:
         target's name; without a hint, and if the target is not a view, also the foreign key's name or its one column
         in `table`. `hint` is the foreign key's name or its one column on either side, or the junction's name. From a
         table to itself, the table's name means the rows that reference one (the hint is the foreign key's column, if
-        there are several), the foreign key's column the row that is referenced.
+        there are several), the foreign key's column the row that is referenced. A function of that name goes before
+        all, whatever the hint.
 
         Raises `NoRelationship`, or `AmbiguousRelationship` with the candidates in the order of the relationships.
         """
+        computed = self.computed.relationship(table, relation)
+        if computed is not None:
+            return computed
         origin = (table.schema, table.name)
         named = self._named.get(origin)
         if named is None:

@@ -184,33 +184,43 @@ _FUNCTIONS = Statement(
         where p.prokind = 'f' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and not exists (
             select from pg_depend where objid = p.oid and deptype = 'e' and classid = 'pg_proc'::regclass)
     ),
+    rows as (
+        -- Named by their schema wherever the server's search path leads.
+        select c.reltype, concat(quote_ident(nullif(n.nspname, 'public')) || '.', quote_ident(c.relname)) as name
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where c.relkind in ('r', 'p', 'v', 'm', 'f') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+    ),
     arguments as (
         select p.oid, a.place, coalesce(p.proargmodes[a.place], 'i') as mode, json_build_object(
             'name', nullif(p.proargnames[a.place], ''),
-            'type', format_type(a.type, null),
+            'type', coalesce(r.name, format_type(a.type, null)),
             'default', pg_get_function_arg_default(p.oid, a.place::int),
             'variadic', coalesce(p.proargmodes[a.place] = 'v', false)
         ) as argument
         from functions p,
              unnest(coalesce(p.proallargtypes, p.proargtypes::oid[])) with ordinality a(type, place)
+             left join rows r on r.reltype = a.type
+    ),
+    lists as (
+        select oid, json_agg(argument order by place) filter (where mode in ('i', 'b', 'v')) as arguments,
+            json_agg(argument order by place) filter (where mode in ('t', 'o', 'b')) as columns
+        from arguments group by oid
     )
     select coalesce(json_agg(json_build_object(
         'schema', p.nspname,
         'name', p.proname,
-        'arguments', coalesce((
-            select json_agg(a.argument order by a.place) from arguments a
-            where a.oid = p.oid and a.mode in ('i', 'b', 'v')), '[]'),
-        'returns', format_type(p.prorettype, null),
+        'arguments', coalesce(a.arguments, '[]'),
+        'returns', coalesce(r.name, format_type(p.prorettype, null)),
         'returns_set', p.proretset,
-        'columns', coalesce((
-            select json_agg(a.argument order by a.place) from arguments a
-            where a.oid = p.oid and a.mode in ('t', 'o', 'b')), '[]'),
+        'promises_one', p.proretset and p.prorows = 1,
+        'columns', coalesce(a.columns, '[]'),
         'volatility', case p.provolatile when 'i' then 'immutable' when 's' then 'stable' else 'volatile' end,
         'security_definer', p.prosecdef,
         'language', l.lanname,
         'comment', obj_description(p.oid, 'pg_proc')
     ) order by p.nspname, p.proname, p.oid), '[]')
     from functions p join pg_language l on l.oid = p.prolang
+        left join lists a on a.oid = p.oid left join rows r on r.reltype = p.prorettype
     """,
     (),
 )

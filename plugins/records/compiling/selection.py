@@ -214,7 +214,7 @@ def _join(statement: Statement, scope: Scope, relationship: Relationship) -> tup
     junction = relationship.junction
     if junction is None:
         if relationship.side is None:
-            raise AssertionError("a relationship has a side or a junction")
+            raise Unsupported("Related rows that a function returns cannot be embedded yet.")
         return child, Joins(_equal(scope, relationship.side, child))
     between = statement.scope(junction.schema, junction.table)
     near = _equal(between, junction.near, scope)

@@ -145,6 +145,22 @@ def test_functions_have_arguments_defaults_and_results(database: Any) -> None:
     assert set(database.catalogue.functions) == {("public", "one")}
 
 
+def test_functions_name_the_table_whose_rows_they_take_and_return(database: Any) -> None:
+    changed(
+        with_schema(database),
+        "create function label(todos) returns text language sql immutable as $$ select $1.title $$;"
+        "create function theirs(u auth.users) returns setof todos language sql stable rows 1"
+        " as $$ select * from todos where owner = u.id $$;"
+        "create function several(u auth.users) returns setof todos language sql stable rows 5"
+        " as $$ select * from todos where owner = u.id $$;",
+    )
+    found = database.catalogue.functions
+    (label,), (theirs,), (several,) = (found["public", name] for name in ("label", "theirs", "several"))
+    assert (label.arguments[0].type, label.returns, label.promises_one) == ("todos", "text", False)
+    assert (theirs.arguments[0].type, theirs.returns, theirs.promises_one) == ("auth.users", "todos", True)
+    assert (several.returns_set, several.promises_one) == (True, False)
+
+
 def test_the_same_object_is_returned_until_the_schema_changes(database: Any) -> None:
     before = with_schema(database).catalogue
     with database.transaction() as transaction:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
-from kernel.contracts.catalogue import Catalogue, Column, ForeignKey, Index, Origin, Table
+from kernel.contracts.catalogue import Argument, Catalogue, Column, ForeignKey, Function, Index, Origin, Table
 from kernel.contracts.records import AmbiguousRelationship, NoRelationship
 from kernel.contracts.relationships import Junction, Relationship, Side
 from plugins.records.relationships import Relationships
@@ -43,8 +44,17 @@ def view(
     return Table(schema, name, "view", columns_, tuple(key.split()), origins=origins)
 
 
-def relationships(*tables: Table) -> Relationships:
-    return Relationships(Catalogue(1, {(table.schema, table.name): table for table in tables}))
+def relationships(*tables: Table, functions: tuple[Function, ...] = ()) -> Relationships:
+    by_name: dict[tuple[str, str], tuple[Function, ...]] = {}
+    for one in functions:
+        by_name[one.schema, one.name] = (*by_name.get((one.schema, one.name), ()), one)
+    return Relationships(
+        Catalogue(1, {(table.schema, table.name): table for table in tables}, functions=by_name)
+    )
+
+
+def function(name: str, row: str, returns: str, schema: str = "public", **more: Any) -> Function:
+    return Function(schema, name, (Argument(None, row),), returns, **more)
 
 
 CLIENTS = table("clients", "id name")
@@ -400,3 +410,65 @@ def test_references_to_what_the_catalogue_does_not_hold_relate_to_nothing() -> N
     found = relationships(projects, shown)
     assert [one.target for one in found.of("public", "projects")] == ["shown"]
     assert found.of("public", "shown") == ()
+
+
+@pytest.mark.parametrize(
+    ("more", "to_one"),
+    [({"returns_set": True}, False), ({"returns_set": True, "promises_one": True}, True), ({}, True)],
+)
+@pytest.mark.parametrize("hint", [None, "anything"])
+def test_a_function_of_a_row_relates_it_to_the_rows_that_it_returns(
+    more: dict[str, bool], to_one: bool, hint: str | None
+) -> None:
+    found = relationships(CLIENTS, TAGS, functions=(function("chosen", "clients", "tags", **more),))
+    one = found.find(CLIENTS, "chosen", hint)
+    assert (one.target, one.to_one, one.function) == ("tags", to_one, ("public", "chosen"))
+    assert one.side is one.junction is None
+    with pytest.raises(NoRelationship):
+        found.find(TAGS, "chosen")
+    with pytest.raises(NoRelationship):
+        found.find(CLIENTS, "tags")
+
+
+def test_a_function_goes_before_the_foreign_keys_to_what_is_named_as_it_is() -> None:
+    found = relationships(
+        CLIENTS, PROJECTS, functions=(function("clients", "projects", "clients", returns_set=True),)
+    )
+    assert found.find(PROJECTS, "clients").function == ("public", "clients")
+    assert found.find(PROJECTS, "clients", "client_id").function == ("public", "clients")
+    assert found.find(PROJECTS, "client_id").function is None
+
+
+def test_functions_are_told_apart_by_the_row_that_they_take() -> None:
+    functions = (function("related", "clients", "tags"), function("related", "projects", "clients"))
+    found = relationships(CLIENTS, PROJECTS, TAGS, functions=functions)
+    assert found.find(CLIENTS, "related").target == "tags"
+    assert found.find(PROJECTS, "related").target == "clients"
+
+
+def test_functions_are_in_the_schema_of_the_table_or_in_public() -> None:
+    users = table("Users", "id", schema="auth")
+    row = 'auth."Users"'
+    for schema, is_found in (("auth", True), ("public", True), ("other", False)):
+        found = relationships(users, functions=(function("all", row, row, schema, returns_set=True),))
+        if is_found:
+            assert found.find(users, "all").target == "Users"
+        else:
+            with pytest.raises(NoRelationship):
+                found.find(users, "all")
+
+
+def test_a_function_that_returns_one_value_is_a_column() -> None:
+    functions = (
+        function("label", "clients", "text"),
+        function("labels", "clients", "text", returns_set=True),
+        function("parts", "clients", "record", columns=(Argument("a", "text"), Argument("b", "text"))),
+        function("chosen", "clients", "tags"),
+        Function("public", "of_two", (Argument(None, "clients"), Argument(None, "integer")), "text"),
+        function("of_a_number", "integer", "text"),
+    )
+    computed = relationships(CLIENTS, TAGS, functions=functions).computed
+    assert computed.column(CLIENTS, "label") == functions[0]
+    for name in ("labels", "parts", "chosen", "of_two", "of_a_number", "none"):
+        assert computed.column(CLIENTS, name) is None
+    assert computed.column(TAGS, "label") is None

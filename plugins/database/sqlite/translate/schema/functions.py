@@ -34,7 +34,7 @@ PLPGSQL = (
 _IN = ("FUNC_PARAM_DEFAULT", "FUNC_PARAM_IN", "FUNC_PARAM_INOUT")
 _OUT = ("FUNC_PARAM_OUT", "FUNC_PARAM_INOUT", "FUNC_PARAM_TABLE")
 # They tell PostgreSQL's planner what to expect, and change no answer.
-_HINTS = frozenset({"cost", "rows", "parallel", "leakproof"})
+_HINTS = frozenset({"cost", "parallel", "leakproof"})
 
 
 def create_function(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
@@ -61,6 +61,7 @@ def create_function(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
         arguments=tuple(_argument(one, parsed, catalogue) for one in inputs),
         returns=returns,
         returns_set=returns_set,
+        promises_one=returns_set and options.get("rows") == 1,
         columns=tuple(Argument(one.get("name"), _declared(one["argType"], catalogue)) for one in columns),
         volatility=options.get("volatility", "volatile"),
         security_definer=options.get("security", False),
@@ -101,6 +102,8 @@ def _options(nodes: list[Node]) -> dict[str, Any]:
             found[name] = value["sval"]
         elif name in ("strict", "security"):
             found[name] = bool(value.get("boolval"))
+        elif name == "rows":
+            found[name] = value.get("ival", value.get("fval"))
         elif name == "as":
             found[name] = strings(value["items"])
         elif name == "set":
