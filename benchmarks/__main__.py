@@ -23,8 +23,8 @@ def main() -> None:
         [f"Measured on {datetime.now(UTC):%d %B %Y}: {machine}.", "", HEADING, *map(str, rows), ""]
     )
     text = PAGE.read_text(encoding="utf-8")
-    head, _, rest = text.partition(BEGIN)
-    _, _, tail = rest.partition(END)
+    head, _, after = text.partition(BEGIN)
+    _, _, tail = after.partition(END)
     PAGE.write_text(f"{head}{BEGIN}\n{table}\n{END}{tail}", encoding="utf-8")
     say(table)
 
