@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import msgspec
 
 from kernel.http import Request
 from plugins.rest.errors import RestError
+
+T = TypeVar("T")
 
 
 class MediaType(msgspec.Struct, frozen=True):
@@ -50,18 +55,35 @@ def wanted(request: Request) -> MediaType:
     if header is None:
         return JSON
     found = _PLAIN.get(header)
-    return found if found is not None else _negotiated(header)
+    return found if found is not None else _negotiated(header, _rows)
 
 
-def _negotiated(header: str) -> MediaType:
+def wanted_document(request: Request) -> str:
+    """Return the content type of the API's description; raises `RestError` PGRST107."""
+    header: str | None = request.headers.get("accept")
+    return _DOCUMENT if header is None else _negotiated(header, _document)
+
+
+_DOCUMENT = "application/openapi+json; charset=utf-8"
+
+
+def _document(media_type: str, parameters: list[str]) -> str | None:
+    known = ("application/openapi+json", "application/json", "application/*", "*/*")
+    return _DOCUMENT if media_type in known else None
+
+
+def _rows(media_type: str, parameters: list[str]) -> MediaType | None:
+    known = _WITHOUT_NULLS if "nulls=stripped" in parameters else _PLAIN
+    return known.get(media_type) or _PLAIN.get(media_type)
+
+
+def _negotiated(header: str, find: Callable[[str, list[str]], T | None]) -> T:
+    """Return what is found for the most preferred of the media types for which something is."""
     ranked = [_ranked(offer) for offer in header.split(",") if offer.strip()]
     offers = [offer for rank, offer in sorted(ranked, key=lambda pair: pair[0], reverse=True) if rank[0] > 0]
-    if not ranked:
-        return JSON
-    for offer in offers:
+    for offer in offers if ranked else ["*/*"]:
         media_type, *parameters = offer.lower().split(";")
-        known = _WITHOUT_NULLS if "nulls=stripped" in parameters else _PLAIN
-        found = known.get(media_type) or _PLAIN.get(media_type)
+        found = find(media_type, parameters)
         if found is not None:
             return found
     unavailable = ", ".join(offers or [offer for _, offer in ranked])

@@ -28,10 +28,14 @@ class RestPlugin(Plugin):
     @hookimpl
     def kernel_routes(self) -> Iterable[Route]:
         """Return a route for each method on a table, and the refusal of every other path."""
+        from plugins.rest.negotiation import Negotiator
+        from plugins.rest.openapi import Root
         from plugins.rest.routes import Tables
 
-        tables = Tables(self.kernel.services[Records], self.settings, self.kernel.clock.monotonic)
+        negotiator = Negotiator(self.settings, self.kernel.clock.monotonic)
+        tables = Tables(self.kernel.services[Records], self.settings, negotiator)
         database = self.kernel.services.get(Database)
+        root = Root(database, self.settings, negotiator)
         nearby = database is not None and database.engine == "sqlite"  # a server would have to be waited for
         yield Route("GET", _TABLE, tables.read, inline=nearby, summary="Read rows of a table")
         yield Route("POST", _TABLE, tables.insert, summary="Insert or upsert rows")
@@ -39,7 +43,8 @@ class RestPlugin(Plugin):
         yield Route("PATCH", _TABLE, tables.update, summary="Update rows")
         yield Route("DELETE", _TABLE, tables.delete, summary="Delete rows")
         yield Route("OPTIONS", _TABLE, tables.options, inline=True, summary="Methods of a table")
-        yield Route("GET", "/rest/v1/", self._root, inline=True, summary="No description of the tables")
+        yield Route("GET", "/rest/v1/", root.describe, summary="Description of the tables, as OpenAPI")
+        yield Route("OPTIONS", "/rest/v1/", root.options, inline=True, summary="Methods of the root")
         for method in _METHODS:
             yield Route(method, "/rest/v1/{table}/{rest:path}", self._nothing, summary="No such path")
 
@@ -62,9 +67,6 @@ class RestPlugin(Plugin):
         if problem.status == 405:
             return unsupported_method(request.method).response()
         return of_problem(problem).response()
-
-    def _root(self, request: Request) -> Response:
-        return RestError(404, "PGRST126", "Root endpoint metadata is disabled").response()
 
     def _nothing(self, request: Request, table: str, rest: str) -> Response:
         return RestError(404, "PGRST125", "Invalid path specified in request URL").response()

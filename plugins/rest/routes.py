@@ -52,10 +52,10 @@ def answering(handler: Callable[P, Response]) -> Callable[P, Response]:
 class Tables:
     """The methods on a table."""
 
-    def __init__(self, records: Records, settings: RestSettings, now: Callable[[], float]) -> None:
+    def __init__(self, records: Records, settings: RestSettings, negotiator: Negotiator) -> None:
         self._records = records
         self._max_rows = settings.max_rows
-        self._negotiator = Negotiator(settings, now)
+        self._negotiator = negotiator
         selection = Selection(settings.aggregates, settings.embedding_depth)
         self._parser = QueryParser(selection, settings.max_rows)
 
@@ -206,8 +206,11 @@ class Tables:
         found = self._records.table(table, schema, request.identity)
         watch.lap("parse")
         methods = "OPTIONS,GET,HEAD"
-        if found.kind == "table":
-            methods += ",POST,PUT,PATCH,DELETE" if found.primary_key else ",POST,PATCH,DELETE"
+        takes = found.writable
+        methods += ",POST" if "insert" in takes else ""
+        methods += ",PUT" if {"insert", "update"} <= takes and found.primary_key else ""
+        methods += ",PATCH" if "update" in takes else ""
+        methods += ",DELETE" if "delete" in takes else ""
         return Response(status=200, headers=[("allow", methods), ("content-length", "0"), *watch.headers()])
 
     def _write(self, request: Request, table: str) -> Write:

@@ -39,3 +39,9 @@ class RestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     server_timing: Annotated[
         bool, msgspec.Meta(description="Whether answers tell how long their parts took (`Server-Timing`).")
     ] = False
+    openapi: Annotated[
+        Literal["follow-privileges", "ignore-privileges", "disabled"],
+        msgspec.Meta(
+            description="Whether the root describes the schema: what the caller may use, or all of it."
+        ),
+    ] = "follow-privileges"

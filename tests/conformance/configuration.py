@@ -43,6 +43,15 @@ def _secret(source: str) -> str:
     return SECRET.decode()
 
 
+def _openapi(source: str) -> str:
+    modes = {
+        "OAFollowPriv": "follow-privileges",
+        "OAIgnorePriv": "ignore-privileges",
+        "OADisabled": "disabled",
+    }
+    return modes[source]
+
+
 def _identifier(source: str) -> str:
     return ".".join(_names(source))
 
@@ -58,6 +67,7 @@ _OURS: Mapping[str, tuple[str, str, Callable[[str], Any]]] = {
     "configDbRootSpec": ("rest", "root_function", _identifier),
     "configDbExtraSearchPath": ("rest", "extra_search_path", _names),
     "configUrlUseLegacyTargetNames": ("rest", "legacy_target_names", _flag),
+    "configOpenApiMode": ("rest", "openapi", _openapi),
     "configServerTimingEnabled": ("rest", "server_timing", _flag),
     "configJwtSecret": ("keys", "jwt_secret", _secret),
     "configJwtAudience": ("keys", "audience", _names),

@@ -61,6 +61,12 @@ class RoleByHeader(Plugin):
         return None if role is None else Identity(role)
 
 
+@pytest.fixture(scope="session")
+def role_by_header() -> type[Plugin]:
+    """Return a plugin that believes whoever says which role it has."""
+    return RoleByHeader
+
+
 class Api:
     """Requests to ``/rest/v1`` as the service role."""
 

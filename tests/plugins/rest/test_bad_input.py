@@ -18,6 +18,7 @@ from kernel.identity import Identity
 from kernel.testing.client import Headers
 from plugins.rest.errors import RestError
 from plugins.rest.language.query import QueryParser
+from plugins.rest.negotiation import Negotiator
 from plugins.rest.routes import Tables
 from plugins.rest.settings import RestSettings
 
@@ -156,7 +157,9 @@ def test_wide_selections_are_fine_up_to_a_limit(api: Any) -> None:
 
 
 def test_a_long_query_is_not_parsed_on_the_event_loop(api: Any) -> None:
-    tables = Tables(api.client.kernel.services[Records], RestSettings(), monotonic)
+    tables = Tables(
+        api.client.kernel.services[Records], RestSettings(), Negotiator(RestSettings(), monotonic)
+    )
 
     def outcome(query: str, *, inline: bool) -> object:
         request = Request("GET", "/rest/v1/items", query, Headers({}))

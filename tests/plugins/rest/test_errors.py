@@ -162,11 +162,6 @@ def test_a_fault_of_the_server_tells_no_more_than_its_id(
     assert error["details"].startswith("error id ")
 
 
-def test_there_is_no_description_of_the_tables(api: Any) -> None:
-    assert api.get("").expect(404).json()["code"] == "PGRST126"
-    assert api.post("", json={}).expect(405).json()["code"] == "PGRST117"
-
-
 def test_errors_of_the_kernel_s_own_come_in_the_same_shape(api: Any) -> None:
     limit = api.client.kernel.dispatcher._max_body_bytes
     error = api.post("items", body=b" " * (limit + 1)).expect(413).json()

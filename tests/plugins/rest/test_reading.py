@@ -159,10 +159,12 @@ def test_one_object(api: Any) -> None:
 
 
 def test_max_rows_caps_every_read(kernel_factory: Any, api: Any) -> None:
+    from plugins.rest.negotiation import Negotiator
     from plugins.rest.routes import Tables
     from plugins.rest.settings import RestSettings
 
-    tables = Tables(api.client.kernel.services[_records()], RestSettings(max_rows=3), monotonic)
+    settings = RestSettings(max_rows=3)
+    tables = Tables(api.client.kernel.services[_records()], settings, Negotiator(settings, monotonic))
     reply = tables.read(_request("select=id&order=id&limit=9"), "items")
     assert json.loads(reply.body) == [{"id": 1}, {"id": 2}, {"id": 3}]
 
