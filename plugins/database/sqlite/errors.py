@@ -25,6 +25,13 @@ def extended(error: apsw.Error) -> int:
     return int(getattr(error, "extendedresult", 0))
 
 
+def is_reference(error: BaseException) -> bool:
+    """Tell whether a statement failed because of a foreign key; one that restricts fails as a trigger does."""
+    return isinstance(error, apsw.ConstraintError) and (
+        extended(error) == apsw.SQLITE_CONSTRAINT_FOREIGNKEY or "FOREIGN KEY" in str(error)
+    )
+
+
 def translate(error: BaseException, catalogue: Catalogue) -> DatabaseError:
     """Return the `DatabaseError` for what apsw raised."""
     if isinstance(error, DatabaseError):
@@ -134,7 +141,7 @@ def _constraint(error: apsw.ConstraintError, catalogue: Catalogue) -> DatabaseEr
             table=table,
             column=columns[0],
         )
-    if kind == apsw.SQLITE_CONSTRAINT_FOREIGNKEY:
+    if is_reference(error):
         return DatabaseError("a row references a missing row, or is still referenced", sqlstate="23503")
     if kind == apsw.SQLITE_CONSTRAINT_CHECK:
         return _check(subject, catalogue)

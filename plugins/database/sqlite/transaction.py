@@ -139,7 +139,7 @@ class SqliteTransaction(EngineTransaction):
     def _refusal(self, error: Exception, writer: Guarded, sql: str, params: Params) -> DatabaseError:
         catalogue = self._known()
         writer.start(_EXPLAINING_SECONDS)
-        if violations.is_reference(error):
+        if errors.is_reference(error):
             return violations.broken_reference(error, writer.connection, catalogue, sql, params)
         refusal = errors.translate(error, catalogue)
         if refusal.sqlstate == "23505":

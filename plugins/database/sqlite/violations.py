@@ -6,17 +6,20 @@ shows what stands in its way: unique keys as INSERT OR REPLACE, foreign keys wit
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import apsw
 import msgspec
 
-from kernel.contracts.catalogue import Catalogue, ForeignKey, Table
+from kernel.contracts.catalogue import Catalogue, ForeignKey, Index, Table
 from kernel.contracts.database import DatabaseError
-from plugins.database.sqlite.errors import extended, translate
+from plugins.database.sqlite.errors import translate
 from plugins.database.sqlite.names import engine_name, quote, rowid_of, split_name
 from plugins.database.sqlite.statements import REBUILT, Plan
+
+_CHANGED = re.compile(r'(?:DELETE FROM|UPDATE) "((?:[^"]|"")+)"')
 
 
 def name_the_key(
@@ -30,32 +33,64 @@ def name_the_key(
     table = catalogue.table(error.table or "", error.schema or "")
     if table is None:
         return
-    index = next((index for index in table.indexes if index.name == error.constraint), None)
-    row = _conflicting_row(connection, sql, params, table)
+    removed, new = _conflicting_rows(connection, sql, params, table)
+    index, row = _violated(table, removed, new)
+    if index is None:
+        index = next((index for index in table.indexes if index.name == error.constraint), None)
+        row = removed[0] if removed else None
     if index is None or row is None or None in index.columns:
         return
+    error.constraint = index.name
+    error.message = f'duplicate key value violates unique constraint "{index.name}"'
     columns = [name for name in index.columns if name is not None]
     values = ", ".join(str(row[name]) for name in columns)
     error.detail = f"Key ({', '.join(columns)})=({values}) already exists."
 
 
-def _conflicting_row(
+_Values = dict[str, Any]
+
+
+def _violated(
+    table: Table, removed: list[_Values], new: _Values | None
+) -> tuple[Index | None, _Values | None]:
+    """Return the first key, in the order of their making, that a new row shares with one in its way."""
+    for index in table.indexes if new is not None else ():
+        if index.unique and None not in index.columns:
+            for row in removed:
+                if all(
+                    name is not None and new is not None and row[name] == new[name] for name in index.columns
+                ):
+                    return index, row
+    return None, None
+
+
+def _conflicting_rows(
     connection: apsw.Connection, sql: str, params: Mapping[str, Any], table: Table
-) -> dict[str, Any] | None:
-    """Return the row that stands in the way of `sql`, or None where it does not show.
+) -> tuple[list[_Values], _Values | None]:
+    """Return the rows that stand in the way of the first row `sql` cannot write, and that row, where they show.
 
     The transaction is lost anyway, so the statement runs once more as INSERT OR REPLACE: what SQLite would
-    replace is the row looked for.
+    replace are the rows looked for.
     """
     replacing = _replacing(sql)
     if replacing is None:
-        return None
+        return [], None
     name = engine_name(table.schema, table.name)
-    found: list[tuple[Any, ...]] = []
+    removed: list[_Values] = []
+    written: list[_Values] = []
+
+    def values(row: tuple[Any, ...]) -> _Values:
+        return dict(zip(table.columns, row, strict=True))
 
     def watch(change: apsw.PreUpdate) -> None:
-        if not found and change.op == "DELETE" and change.table_name == name and change.old is not None:
-            found.append(tuple(change.old))
+        if written or change.table_name != name:
+            return
+        if change.op == "DELETE" and change.old is not None and len(change.old) == len(table.columns):
+            removed.append(values(tuple(change.old)))
+        elif removed and change.new is not None and len(change.new) == len(table.columns):
+            old = change.old or ()
+            new = [old[place] if one is apsw.no_change else one for place, one in enumerate(change.new)]
+            written.append(values(tuple(new)))
 
     connection.preupdate_hook(watch)
     try:
@@ -65,9 +100,7 @@ def _conflicting_row(
         pass
     finally:
         connection.preupdate_hook(None)
-    if not found or len(found[0]) != len(table.columns):
-        return None
-    return dict(zip(table.columns, found[0], strict=True))
+    return removed, written[0] if written else None
 
 
 def _replacing(sql: str) -> str | None:
@@ -108,11 +141,6 @@ def of_existing_rows(error: Exception, plan: Plan, catalogue: Catalogue) -> Data
     )
 
 
-def is_reference(error: BaseException) -> bool:
-    """Tell whether a statement failed because of a foreign key."""
-    return isinstance(error, apsw.ConstraintError) and extended(error) == apsw.SQLITE_CONSTRAINT_FOREIGNKEY
-
-
 def broken_reference(
     error: Exception, connection: apsw.Connection, catalogue: Catalogue, sql: str, params: Mapping[str, Any]
 ) -> DatabaseError:
@@ -136,7 +164,27 @@ def broken_reference(
             return _still_referenced(table, key, values)
         return _missing(table, key, values)
     except (apsw.Error, DatabaseError, LookupError):
-        return unnamed
+        return _restricted(catalogue, sql) or unnamed
+
+
+def _restricted(catalogue: Catalogue, sql: str) -> DatabaseError | None:
+    """Return the error of the one key that restricts changes of the table: SQLite puts such a check not off."""
+    match = _CHANGED.search(sql)
+    if match is None:
+        return None
+    parent = split_name(match[1].replace('""', '"'))
+    found = [
+        (table, key)
+        for table in catalogue.tables.values()
+        for key in table.foreign_keys
+        if (key.referenced_schema, key.referenced_table) == parent
+        and "restrict" in (key.on_delete, key.on_update)
+    ]
+    if len(found) != 1:
+        return None
+    error = _still_referenced(*found[0], "")
+    error.detail = None
+    return error
 
 
 def _first(

@@ -93,6 +93,8 @@ def _called(name: str, label: str, fields: Node, scope: Scope) -> tuple[str, str
     arguments = [expressions.emit(item, scope) for item in fields.get("args", ())]
     if name in ("min", "max") and arguments and arguments[0].type in _NO_ORDER:
         raise missing(label, arguments)
+    if arguments and arguments[0].type is None:
+        _check_known(name, label)
     found = resolve(AGGREGATES.get(name) or WINDOW_ONLY[name], arguments)
     if found is None:
         raise missing(label, arguments)
@@ -133,3 +135,12 @@ def _check_distinct_order(fields: Node) -> None:
             "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list",
             sqlstate="42P10",
         )
+
+
+def _check_known(name: str, label: str) -> None:
+    """Raise as PostgreSQL does where a call's result has the type of an argument of which nobody knows it."""
+    if name == "array_agg":
+        raise DatabaseError(f"function {label}(unknown) is not unique", sqlstate="42725")
+    if any(one.result == "same" for one in WINDOW_ONLY.get(name, ())):
+        message = "could not determine polymorphic type because input has type unknown"
+        raise DatabaseError(message, sqlstate="42804")

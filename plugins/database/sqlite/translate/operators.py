@@ -195,6 +195,9 @@ def _member(name: str, left: Expr, right: Expr) -> Expr:
     else:
         path = f"pg_json_path({types.coerce(right, 'text').sql})"
     member = f"({left.sql} -> {path})"
+    if left.type == "jsonb" and right.literal in ("0", "-1"):
+        # PostgreSQL keeps a scalar as an array of one element, and this shows here.
+        member = f"coalesce({member}, iif(json_type({left.sql}) IN ('array', 'object'), NULL, {left.sql}))"
     if name == "->":
         return Expr(member, left.type)
     return Expr(f"{'pg_jsonb_member' if left.type == 'jsonb' else 'pg_json_text'}({member})", "text")

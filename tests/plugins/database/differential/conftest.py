@@ -78,6 +78,20 @@ class Engines:
             with database.schema_transaction() as transaction:
                 transaction.script(sql)
 
+    def attempt(self, sql: str) -> tuple[Outcome, Outcome]:
+        """Make the same schema in both, in place of what is there, and tell how that went."""
+        found = []
+        for database in (self.sqlite, self.postgresql):
+            try:
+                with database.schema_transaction() as transaction:
+                    transaction.script(sql)
+                found.append(Outcome())
+            except DatabaseError as error:
+                found.append(
+                    Outcome(failure=(error.sqlstate,), message=f"{error.message}: {error.statement}")
+                )
+        return found[0], found[1]
+
     def both(self, statement: str) -> None:
         """Run a statement in both, for good."""
         for database in (self.sqlite, self.postgresql):

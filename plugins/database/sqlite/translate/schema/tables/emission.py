@@ -30,7 +30,9 @@ def table_sql(table: Definition, catalogue: Catalogue, name: str) -> str:
     body = [column_sql(column, table, catalogue) for column in table.columns.values()]
     if table.primary_key and numbered(table) is None:
         body.append(f"PRIMARY KEY ({', '.join(map(quote, table.primary_key))})")
-    body += [check_sql(check, table, catalogue) for check in table.checks]
+    # PostgreSQL looks at them in the order of their names.
+    ordered = sorted(table.checks, key=lambda check: check.name)
+    body += [check_sql(check, table, catalogue) for check in ordered]
     body += [foreign_key_sql(key, deferred=key.name in table.deferred) for key in table.foreign_keys]
     return f"CREATE TABLE {name} ({', '.join(body)}) STRICT"
 
