@@ -24,7 +24,7 @@ def describe(name: str, base: str) -> StoredType:
         from_text=read,
         assign_text=read,
         assign_json=_from_json(base),
-        ordered=base not in _UNORDERED and base != "jsonb",
+        ordered=base not in _UNORDERED,
         comparable=base not in _UNORDERED,
     )
 

@@ -13,7 +13,7 @@ from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.catalogue.kinds import labels_of
 from plugins.database.sqlite.errors import refused_value
 from plugins.database.sqlite.values import enums, extremes, readers, series
-from plugins.database.sqlite.values.nested import arrays, documents, members, sequences
+from plugins.database.sqlite.values.nested import arrays, documents, members, ordering, sequences
 from plugins.database.sqlite.values.numeric import arithmetic, numbers, pictures, powers, statistics
 from plugins.database.sqlite.values.numeric.arithmetic import NumericSum
 from plugins.database.sqlite.values.search import documents as search_documents
@@ -319,5 +319,5 @@ def register(
     connection.collation_needed(_collation)
     connection.create_collation("pg_numeric", numbers.compare_numeric)
     connection.create_collation("pg_interval", intervals.compare)
-    connection.create_collation("pg_jsonb", members.compare)
+    connection.create_collation("pg_jsonb", ordering.compare)
     connection.create_collation("pg_array", sequences.compare)

@@ -92,7 +92,7 @@ FORMS: dict[str, TypeForm] = {
     "interval": TypeForm("TEXT", "pg_interval({})", collation="pg_interval"),
     "json": TypeForm("TEXT", "pg_json({})", json="json({})", ordered=False, comparable=False),
     "jsonb": TypeForm(
-        "TEXT", "pg_jsonb({})", json="json({})", text="pg_jsonb_text({})", collation="pg_jsonb", ordered=False
+        "TEXT", "pg_jsonb({})", json="json({})", text="pg_jsonb_text({})", collation="pg_jsonb"
     ),
     "tsvector": TypeForm("TEXT", "pg_tsvector({})", ordered=False),
     "tsquery": TypeForm("TEXT", "pg_tsquery({})", ordered=False),

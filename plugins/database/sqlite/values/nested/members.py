@@ -99,26 +99,6 @@ def _equal(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def compare(left: str, right: str) -> int:
-    """Tell equal documents, whose numbers may be written differently, from others: the collation of ``jsonb``."""
-    if left == right:
-        return 0
-    try:
-        if _equal_throughout(decode(left), decode(right)):
-            return 0
-    except DatabaseError:  # no document: only a file that another program wrote to holds such a text
-        pass
-    return -1 if left < right else 1
-
-
-def _equal_throughout(one: Any, other: Any) -> bool:
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_equal_throughout(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_equal_throughout, one, other))
-    return _equal(one, other)
-
-
 def has(document: str | None, key: str | None) -> int | None:
     """Tell whether a text is a member's name, or a string among an array's elements, or the string itself."""
     return None if document is None or key is None else int(key in _names(document))
