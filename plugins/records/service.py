@@ -256,7 +256,7 @@ class TableRecords:
         return Statement(self._database, dialect, self._cache().relationships, caller.role)
 
     def _check_writable(self, table: str, schema: str) -> None:
-        if self._table(table, schema).kind == "view":
+        if self._table(table, schema).kind == "view" and self._database.engine == "sqlite":
             raise Unsupported(f"The view '{table}' cannot be written to.")
 
 
