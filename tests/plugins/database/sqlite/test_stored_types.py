@@ -310,6 +310,11 @@ def test_a_type_that_sqlite_cannot_keep_is_refused(database: SqliteDatabase, typ
         transaction.script(f"create table t (a {type_name})")
 
 
+def test_a_type_that_does_not_exist_is_said_to(database: SqliteDatabase) -> None:
+    with pytest.raises(DatabaseError, match='type "nope" does not exist'):
+        database.stored("nope")
+
+
 def test_a_utc_day_is_the_day_of_the_moment(database: SqliteDatabase) -> None:
     moment = datetime(2024, 1, 1, 23, 30, tzinfo=timezone(timedelta(hours=-5)))
     (row,) = database.query("select :v::timestamptz::date", {"v": moment.isoformat()})
