@@ -6,6 +6,7 @@ plans it against the catalogue and runs it as one statement.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import msgspec
@@ -181,6 +182,12 @@ class Records(Protocol):
 
     def table(self, table: str, schema: str, identity: Identity | None) -> Table:
         """Return what the catalogue says of a table on which the identity has any right."""
+
+    def together(self, identity: Identity | None) -> AbstractContextManager[Records]:
+        """Begin a transaction: what the yielded records do for this identity happens together or not at all.
+
+        They see what they have written so far. The transaction is rolled back when the block raises.
+        """
 
     def read(self, query: Select, identity: Identity | None, *, inline: bool = False) -> Page:
         """Answer `query` with one statement; `inline` is as in `Database.query`."""

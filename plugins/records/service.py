@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from difflib import get_close_matches
 from typing import Any
 
@@ -16,6 +16,7 @@ from kernel.contracts.queries import Call, Delete, Insert, Select, Update
 from kernel.contracts.records import (
     Called,
     Page,
+    Records,
     TooManyAffected,
     UnknownTable,
     Unsupported,
@@ -34,6 +35,8 @@ from plugins.records.plans import Plan, PlanCache
 from plugins.records.refusals import Query, hinting
 from plugins.records.templates import template
 
+Run = Callable[[str | Compiled, Params], list[Row]]
+
 _DIALECTS: dict[str, Callable[[], Dialect]] = {"sqlite": SQLite, "postgresql": PostgreSQL}
 
 _ANONYMOUS = Identity("anon")
@@ -47,18 +50,18 @@ class TableRecords:
     """The `Records` contract on one database."""
 
     def __init__(self, database: Database, plan_cache: int) -> None:
-        self._database = database
-        self._size = plan_cache
+        self.database = database
+        self.plan_cache = plan_cache
         self._plans: PlanCache | None = None
 
     def table(self, table: str, schema: str, identity: Identity | None) -> Table:
         """Return what the catalogue says of a table on which the identity has any right."""
         found = self._table(table, schema)
-        _check_any_right(found, _caller(identity).role, self._database.catalogue)
+        _check_any_right(found, _caller(identity).role, self.database.catalogue)
         return found
 
     def _table(self, table: str, schema: str) -> Table:
-        catalogue = self._database.catalogue
+        catalogue = self.database.catalogue
         found = catalogue.table(table, schema)
         if found is None:
             names = [name for in_schema, name in catalogue.tables if in_schema == schema]
@@ -76,25 +79,24 @@ class TableRecords:
         params = plan.params(values)
         if query.offset > 0:
             params["offset"] = query.offset
-        row = self._database.query(plan.statement, params, identity=caller, inline=inline)[0]
+        run = self.reading(caller, inline=inline)
+        row = run(plan.statement, params)[0]
         if (check := plan.check_for(row[0])) is not None:
-            self._database.query(check, params, identity=caller, inline=inline)
+            run(check, params)
         total = (row[2] if ranged else row[0]) if query.counted else None
         return Page(row[1].encode(), row[0], total)
 
     def function(self, call: Call, identity: Identity | None) -> Function:
         """Return the function that a call means."""
-        return resolve(self._database.catalogue, call)
+        return resolve(self.database.catalogue, call)
 
     @hinting
     def call(self, call: Call, identity: Identity | None) -> Called:
         """Call a function and return what is wanted of its rows."""
         caller, function = _caller(identity), self.function(call, identity)
         if call.read_only or function.volatility != "volatile":
-            return self._called(
-                call, function, caller, functools.partial(self._database.query, identity=caller)
-            )
-        with self._database.transaction(caller) as transaction:
+            return self._called(call, function, caller, self.reading(caller))
+        with self.writing(caller) as transaction:
             return self._called(call, function, caller, transaction.query)
 
     def _called(
@@ -102,9 +104,9 @@ class TableRecords:
         call: Call,
         function: Function,
         caller: Identity,
-        run: Callable[[str | Compiled, Params], list[Row]],
+        run: Run,
     ) -> Called:
-        catalogue = self._database.catalogue
+        catalogue = self.database.catalogue
         shape, values = template(call)
         plan = self._plan_by(
             (caller.role, shape),
@@ -132,7 +134,7 @@ class TableRecords:
         self._check_writable(insert.table, insert.schema)
         written = _Tally(insert.returning is not None)
         inserted = True
-        with self._transaction(insert, caller) as transaction:
+        with self.transaction(insert, caller) as transaction:
             for batch in _batches(insert):
                 self._refuse_null_numbers(batch, batch.rows)
                 inserted = self._has_new(batch, caller, transaction) or written.count > 0
@@ -155,7 +157,7 @@ class TableRecords:
         if update.columns:
             shape, values = template(update)
             plan = self._plan(shape, values, caller, lambda compiler: compiler.update(shape))
-            with self._transaction(update, caller) as transaction:
+            with self.transaction(update, caller) as transaction:
                 row = self._with_defaults(update, caller) if update.defaults else update.values
                 self._refuse_null_numbers(update, f"[{row}]")
                 written.run(transaction, plan, {**plan.params(values), "row": row})
@@ -172,18 +174,35 @@ class TableRecords:
         shape, values = template(delete)
         plan = self._plan(shape, values, caller, lambda compiler: compiler.delete(shape))
         written = _Tally(delete.returning is not None)
-        with self._transaction(delete, caller) as transaction:
+        with self.transaction(delete, caller) as transaction:
             written.run(transaction, plan, plan.params(values))
             written.check(delete.single, delete.max_affected)
         return written.result()
 
     @contextmanager
-    def _transaction(self, write: Insert | Update | Delete, caller: Identity) -> Iterator[Transaction]:
+    def transaction(self, write: Insert | Update | Delete, caller: Identity) -> Iterator[Transaction]:
         """Begin the transaction of a write, and undo it at its end if that is wanted."""
-        with suppress(_Undone), self._database.transaction(caller) as transaction:
+        with suppress(_Undone), self.writing(caller) as transaction:
             yield transaction
             if write.undo:
                 raise _Undone
+
+    def reading(self, caller: Identity, *, inline: bool = False) -> Run:
+        """Return what runs a statement that reads."""
+        return functools.partial(self.database.query, identity=caller, inline=inline)
+
+    def writing(self, caller: Identity) -> AbstractContextManager[Transaction]:
+        """Begin the transaction of a write."""
+        return self.database.transaction(caller)
+
+    @contextmanager
+    def together(self, identity: Identity | None) -> Iterator[Records]:
+        """Begin a transaction that all methods of the yielded records share."""
+        from plugins.records.together import RecordsTogether
+
+        caller = _caller(identity)
+        with self.database.transaction(caller) as transaction:
+            yield RecordsTogether(self, transaction, caller)
 
     def _refuse_null_numbers(self, write: Insert | Update, rows: str) -> None:
         """Refuse null for a column that numbers its rows by itself: an engine may take it for "the next one"."""
@@ -213,7 +232,7 @@ class TableRecords:
 
     def _default(self, column: Column, caller: Identity) -> msgspec.Raw:
         """Return a column's default as JSON; text will do for every type but JSON itself."""
-        ((value,),) = self._database.query(f"select cast({column.default} as {column.type})", identity=caller)
+        ((value,),) = self.database.query(f"select cast({column.default} as {column.type})", identity=caller)
         if isinstance(value, bytes):
             value = f"\\x{value.hex()}"
         if value is None or column.type in ("json", "jsonb"):
@@ -232,7 +251,7 @@ class TableRecords:
         return self._plan_by((caller.role, shape), values, lambda: compile_(self._compiler(shape, caller)))
 
     def _plan_by(self, key: Hashable, values: list[Any], compile_: Callable[[], Plan]) -> Plan:
-        plans = self._cache()
+        plans = self.plans()
         plan = plans.get(key)
         if plan is None:
             plan = compile_()
@@ -241,22 +260,23 @@ class TableRecords:
                 plans.put(key, plan)
         return plan
 
-    def _cache(self) -> PlanCache:
-        catalogue = self._database.catalogue
+    def plans(self) -> PlanCache:
+        """Return the plans for the catalogue as it is now."""
+        catalogue = self.database.catalogue
         plans = self._plans
         if plans is None or plans.catalogue is not catalogue:
-            plans = self._plans = PlanCache(catalogue, self._size)
+            plans = self._plans = PlanCache(catalogue, self.plan_cache)
         return plans
 
     def _compiler(self, query: Query, caller: Identity) -> Compiler:
         return Compiler(self._statement(caller), self._table(query.table, query.schema))
 
     def _statement(self, caller: Identity) -> Statement:
-        dialect = _DIALECTS[self._database.engine]()
-        return Statement(self._database, dialect, self._cache().relationships, caller.role)
+        dialect = _DIALECTS[self.database.engine]()
+        return Statement(self.database, dialect, self.plans().relationships, caller.role)
 
     def _check_writable(self, table: str, schema: str) -> None:
-        if self._table(table, schema).kind == "view" and self._database.engine == "sqlite":
+        if self._table(table, schema).kind == "view" and self.database.engine == "sqlite":
             raise Unsupported(f"The view '{table}' cannot be written to.")
 
 

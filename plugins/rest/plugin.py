@@ -28,6 +28,7 @@ class RestPlugin(Plugin):
     @hookimpl
     def kernel_routes(self) -> Iterable[Route]:
         """Return a route for each method on a table, and the refusal of every other path."""
+        from plugins.rest.batch import Batch
         from plugins.rest.negotiation import Negotiator
         from plugins.rest.openapi import Root
         from plugins.rest.routes import Tables
@@ -43,6 +44,8 @@ class RestPlugin(Plugin):
         yield Route("PATCH", _TABLE, tables.update, summary="Update rows")
         yield Route("DELETE", _TABLE, tables.delete, summary="Delete rows")
         yield Route("OPTIONS", _TABLE, tables.options, inline=True, summary="Methods of a table")
+        batch = Batch(self.kernel.services[Records], self.settings, negotiator)
+        yield Route("POST", "/batch/v1", batch.run, summary="Several requests in one transaction")
         yield Route("GET", "/rest/v1/", root.describe, summary="Description of the tables, as OpenAPI")
         yield Route("OPTIONS", "/rest/v1/", root.options, inline=True, summary="Methods of the root")
         for method in _METHODS:

@@ -1,0 +1,55 @@
+"""`Records` within one transaction of one caller's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kernel.contracts.database import Transaction
+from kernel.contracts.queries import Delete, Insert, Update
+from kernel.contracts.records import Records, Unsupported
+from kernel.identity import Identity
+from plugins.records.plans import PlanCache
+from plugins.records.service import Run, TableRecords
+
+
+class RecordsTogether(TableRecords):
+    """What `Records.together` yields: `records` again, whose statements all run in `transaction`, for `caller` only."""
+
+    def __init__(self, records: TableRecords, transaction: Transaction, caller: Identity) -> None:
+        super().__init__(records.database, records.plan_cache)
+        self._records = records
+        self._shared = transaction
+        self._caller = caller
+
+    def plans(self) -> PlanCache:
+        """Return the plans of the records that this began with."""
+        return self._records.plans()
+
+    def reading(self, caller: Identity, *, inline: bool = False) -> Run:
+        """Return what runs a statement within the transaction; it sees what was written there."""
+        self._check(caller)
+        return self._shared.query
+
+    @contextmanager
+    def writing(self, caller: Identity) -> Iterator[Transaction]:
+        """Give the transaction."""
+        self._check(caller)
+        yield self._shared
+
+    @contextmanager
+    def transaction(self, write: Insert | Update | Delete, caller: Identity) -> Iterator[Transaction]:
+        """Give the transaction; a write in it cannot be undone while others stay."""
+        if write.undo:
+            raise Unsupported("One write of several cannot be undone by itself.")
+        with self.writing(caller) as transaction:
+            yield transaction
+
+    @contextmanager
+    def together(self, identity: Identity | None) -> Iterator[Records]:
+        """Give these records themselves: their transaction ends where it began."""
+        yield self
+
+    def _check(self, caller: Identity) -> None:
+        if caller != self._caller:
+            raise ValueError("a transaction of records is one identity's")
