@@ -137,6 +137,13 @@ class SqliteTransaction(EngineTransaction):
             raise self._refusal(error, writer, sql, params) from error
 
     def _refusal(self, error: Exception, writer: Guarded, sql: str, params: Params) -> DatabaseError:
+        refusal = self._explained(error, writer, sql, params)
+        role = rights.role_of(self._identity)
+        if role is not None and refusal.sqlstate.startswith("23"):
+            violations.keep_to_what_is_seen(refusal, self._known(), role)
+        return refusal
+
+    def _explained(self, error: Exception, writer: Guarded, sql: str, params: Params) -> DatabaseError:
         catalogue = self._known()
         writer.start(_EXPLAINING_SECONDS)
         if errors.is_reference(error):

@@ -22,6 +22,18 @@ from plugins.database.sqlite.statements import REBUILT, Plan
 _CHANGED = re.compile(r'(?:DELETE FROM|UPDATE) "((?:[^"]|"")+)"')
 
 
+def keep_to_what_is_seen(error: DatabaseError, catalogue: Catalogue, role: str) -> None:
+    """Take the values out of an error where a role may not see all rows and columns, as PostgreSQL does."""
+    table = catalogue.table(error.table or "", error.schema or "public")
+    known = catalogue.roles.get(role)
+    if table is None or known is None:
+        error.detail = None
+        return
+    hides = table.row_security and not known.bypasses_row_security
+    if hides or not table.allows(catalogue.acting_as(role), "select"):
+        error.detail = None
+
+
 def name_the_key(
     error: DatabaseError,
     connection: apsw.Connection,

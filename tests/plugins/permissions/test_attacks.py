@@ -174,3 +174,23 @@ def test_a_refusal_does_not_tell_what_is_hidden(posts: Any, statement: str) -> N
     assert error.sqlstate == "42501"
     assert error.message.startswith("new row violates row-level security policy")
     assert error.detail is None
+
+
+@pytest.mark.parametrize(
+    ("statement", "sqlstate"),
+    [
+        ("insert into posts (id, title) values (3, 'his')", "23505"),
+        ("insert into posts (id, title) values (2, 'new')", "23505"),
+        ("update posts set title = 'his' where id = 1", "23505"),
+        ("insert into notes (id, post) values (3, 77)", "23503"),
+        ("insert into posts (id, title) values (3, null), (null, 'x')", "23502"),
+    ],
+)
+def test_a_violation_is_told_alike_on_both_engines(
+    engines: Any, posts: Any, statement: str, sqlstate: str
+) -> None:
+    """Where row security hides rows, without the values of the key, which may be another's."""
+    error = _refused(_write, posts, statement, ANN)
+    assert error.sqlstate == sqlstate
+    if "posts" in statement:
+        assert error.detail is None
