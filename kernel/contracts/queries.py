@@ -167,7 +167,9 @@ ALL: tuple[Selected, ...] = (Item(),)
 class Select(msgspec.Struct, frozen=True):
     """Rows of a table that meet every condition of `where`, from `offset` on, at most `limit`.
 
-    With `counted`, the answer's `total` says how many there are without limit and offset.
+    With `counted`, the answer's `total` says how many there are without limit and offset. `as_text`
+    has the values of columns as PostgreSQL's text in place of JSON (``"t"`` for true), as CSV wants them; related rows
+    and aggregates stay JSON.
     """
 
     table: str
@@ -178,6 +180,7 @@ class Select(msgspec.Struct, frozen=True):
     limit: int | None = None
     offset: int = 0
     counted: bool = False
+    as_text: bool = False
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -220,7 +223,7 @@ class Insert(msgspec.Struct, frozen=True):
     Only `columns` are written. A row that lacks one gets null there, or with `defaults` the column's default.
     `returning` names the members of the answer's objects, or is None where no body is wanted. With `single`,
     anything but exactly one row written is an error; nothing is then written at all. With `undo`, all is done, answered
-    and then undone.
+    and then undone. `as_text` is as in `Select`.
     """
 
     table: str
@@ -233,6 +236,7 @@ class Insert(msgspec.Struct, frozen=True):
     returning: tuple[Selected, ...] | None = None
     single: bool = False
     undo: bool = False
+    as_text: bool = False
 
 
 class Update(msgspec.Struct, frozen=True):
@@ -240,7 +244,8 @@ class Update(msgspec.Struct, frozen=True):
 
     Only `columns` are written. A member that the object lacks is null, or with `defaults` the column's default.
     A value that does not fit its column is refused even where no row meets the conditions.
-    More than `max_affected` rows is an error, and changes none; `returning`, `single` and `undo` are as in `Insert`.
+    More than `max_affected` rows is an error, and changes none; `returning` and what else has the same name is as in
+    `Insert`.
     """
 
     table: str
@@ -253,6 +258,7 @@ class Update(msgspec.Struct, frozen=True):
     single: bool = False
     max_affected: int | None = None
     undo: bool = False
+    as_text: bool = False
 
 
 class Delete(msgspec.Struct, frozen=True):
@@ -265,3 +271,4 @@ class Delete(msgspec.Struct, frozen=True):
     single: bool = False
     max_affected: int | None = None
     undo: bool = False
+    as_text: bool = False

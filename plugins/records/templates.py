@@ -51,6 +51,7 @@ def template(query: Query) -> tuple[Query, list[Any]]:
             query.limit,
             1 if query.offset > 0 else 0,
             query.counted,
+            query.as_text,
         )
     elif isinstance(query, Call):
         where, items = _conditions(query.where, values, 0), _items(query.items, values, 0)

@@ -14,11 +14,15 @@ T = TypeVar("T")
 
 
 class MediaType(msgspec.Struct, frozen=True):
-    """How rows are written: as an array or the `single` object there should be, without the members that are null."""
+    """How rows are written: as an array or the `single` object there should be, without the members that are null.
+
+    Or as lines of `csv`.
+    """
 
     content_type: str
     single: bool = False
     stripped: bool = False
+    csv: bool = False
 
 
 JSON = MediaType("application/json; charset=utf-8")
@@ -36,6 +40,7 @@ _PLAIN: dict[str, MediaType] = {
     _ARRAY: JSON,
     "application/vnd.pgrst.object": _SINGLE,
     _OBJECT: _SINGLE,
+    "text/csv": MediaType("text/csv; charset=utf-8", csv=True),
 }
 _WITHOUT_NULLS: dict[str, MediaType] = {
     "application/vnd.pgrst.array": _STRIPPED,
@@ -43,10 +48,6 @@ _WITHOUT_NULLS: dict[str, MediaType] = {
     "application/vnd.pgrst.object": _SINGLE_STRIPPED,
     _OBJECT: _SINGLE_STRIPPED,
 }
-
-_decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_encode = msgspec.json.Encoder().encode
 
 
 def wanted(request: Request) -> MediaType:
@@ -112,31 +113,3 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         return 1.0
-
-
-def body_of(rows: bytes, media: MediaType) -> bytes:
-    """Return the body for a JSON array of rows, which for a `single` one holds one object."""
-    body = rows[1:-1] if media.single else rows
-    if not media.stripped:
-        return body
-    try:
-        return _encode(_without_nulls(msgspec.Raw(body)))
-    except RecursionError as error:
-        raise RestError(400, "PGRST127", "Feature not implemented", "The JSON nests too deep.") from error
-
-
-def _without_nulls(value: msgspec.Raw) -> msgspec.Raw:
-    """Return JSON without the members of objects that are null; all else stays as it is written."""
-    text = bytes(value)
-    if text.startswith(b"{"):
-        kept = {}
-        for name, member in _decode_object(text).items():
-            if bytes(member) != b"null":
-                kept[name] = _without_nulls(member)
-        return msgspec.Raw(_encode(kept))
-    if text.startswith(b"["):
-        elements = []
-        for element in _decode_array(text):
-            elements.append(_without_nulls(element))
-        return msgspec.Raw(_encode(elements))
-    return value

@@ -11,13 +11,14 @@ from kernel.contracts.queries import Conflict, Delete, Insert, Select, Update
 from kernel.contracts.records import Records, RecordsError, WrongCount
 from kernel.http import HeaderList, Request, Response, TooLong
 from plugins.rest import ranges
-from plugins.rest.accept import JSON, body_of
+from plugins.rest.accept import JSON
 from plugins.rest.errors import RestError, translate
 from plugins.rest.language.query import QueryParser
 from plugins.rest.language.selection import Selection
 from plugins.rest.negotiation import Negotiator
 from plugins.rest.payload import payload
 from plugins.rest.prefer import NONE
+from plugins.rest.rows import body_of
 from plugins.rest.settings import RestSettings
 from plugins.rest.writes import VARY, Write, check_keys, location
 
@@ -71,13 +72,15 @@ class Tables:
         header = request.headers.get("range") if request.method == "GET" else None
         offset, limit = ranges.window(query, header, self._max_rows)
         counted = prefer.count is not None
-        select = Select(table, terms.schema, query.items, query.where, query.order, limit, offset, counted)
+        select = Select(
+            table, terms.schema, query.items, query.where, query.order, limit, offset, counted, media.csv
+        )
         terms.watch.lap("parse")
         page = self._records.read(select, request.identity, inline=request.inline)
         terms.watch.lap("transaction")
         if media.single and page.count != 1:
             raise WrongCount(page.count)
-        if media.stripped and request.inline and len(page.body) > _LARGEST_INLINE:
+        if media is not JSON and request.inline and len(page.body) > _LARGEST_INLINE:
             raise TooLong
         headers: HeaderList = [
             *terms.profile,
@@ -112,6 +115,7 @@ class Tables:
                 write.returning(),
                 write.terms.media.single,
                 write.terms.undo,
+                write.terms.media.csv,
             ),
             request.identity,
         )
@@ -146,6 +150,7 @@ class Tables:
                 returning=write.returning(),
                 single=write.terms.media.single,
                 undo=write.terms.undo,
+                as_text=write.terms.media.csv,
             ),
             request.identity,
         )
@@ -173,6 +178,7 @@ class Tables:
                 write.terms.media.single,
                 prefer.max_affected,
                 write.terms.undo,
+                write.terms.media.csv,
             ),
             request.identity,
         )
@@ -192,6 +198,7 @@ class Tables:
                 write.terms.media.single,
                 write.terms.prefer.max_affected,
                 write.terms.undo,
+                write.terms.media.csv,
             ),
             request.identity,
         )

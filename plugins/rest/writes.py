@@ -11,11 +11,11 @@ from kernel.contracts.catalogue import Table
 from kernel.contracts.queries import Conflict, Field, Item, Selected
 from kernel.contracts.records import Written
 from kernel.http import Response
-from plugins.rest.accept import body_of
 from plugins.rest.errors import RestError
 from plugins.rest.language.query import Query
 from plugins.rest.negotiation import Terms
 from plugins.rest.payload import Payload
+from plugins.rest.rows import body_of
 
 VARY = ("vary", "Accept, Prefer, Range")
 

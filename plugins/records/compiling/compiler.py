@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from kernel.contracts.catalogue import Table
 from kernel.contracts.database import DatabaseError
-from kernel.contracts.queries import Conflict, Delete, Insert, Select, Selected, Update
+from kernel.contracts.queries import Conflict, Delete, Insert, Select, Update
 from kernel.contracts.records import UnknownColumn
 from plugins.records.compiling.conditions import balanced
 from plugins.records.compiling.selection import Selection
@@ -33,7 +33,7 @@ class Compiler:
 
     def insert(self, insert: Insert) -> Plan:
         """Compile an insert of `insert.columns`; of none, it inserts one row of defaults."""
-        row, statement, table = self._returning(insert.returning), self._statement, self._scope.table
+        row, statement, table = self._returning(insert), self._statement, self._scope.table
         if not insert.columns:
             rights = statement.rights(self._scope, "insert")
             return statement.plan(self._dialect.insert_defaults(table, rights, row))
@@ -70,15 +70,16 @@ class Compiler:
 
     def _found(self, write: Update | Delete) -> tuple[str | None, str | None]:
         """Return the condition of a write and what it returns of each row."""
-        row = self._returning(write.returning)
+        row = self._returning(write)
         tests = self._selection.conditions.tests(self._scope, write.where)
         return balanced(tests, "AND") if tests else None, row
 
-    def _returning(self, items: tuple[Selected, ...] | None) -> str | None:
+    def _returning(self, write: Insert | Update | Delete) -> str | None:
+        items = write.returning
         if items is None:
             return None
         self._selection.enter(self._scope, items)
-        row = self._dialect.object(self._selection.members(self._scope, items))
+        row = self._dialect.object(self._selection.members(self._scope, items, as_text=write.as_text))
         inner = self._selection.inner(self._scope, items)
         return f"CASE WHEN {balanced(inner, 'AND')} THEN {row} END" if inner else row
 

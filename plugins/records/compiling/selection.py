@@ -52,7 +52,8 @@ class Selection:
             from plugins.records.compiling.grouping import Grouping
 
             return Grouping(self, self._statement, scope).rows(query, joins)
-        members = self.members(scope, query.items)
+        as_text = isinstance(query, Select) and query.as_text
+        members = self.members(scope, query.items, as_text=as_text)
         tests = self.tests(scope, query, joins)
         order = self._order(scope, query.order)
         source = self.source(scope, joins, tests)
@@ -66,17 +67,15 @@ class Selection:
                 found = find(scope.table, item.relation, item.hint)
                 scope.embeds[item.alias or item.relation] = (item, found)
 
-    def members(self, scope: Scope, items: tuple[Selected, ...]) -> list[Member]:
-        """Return the members of one row's object."""
+    def members(self, scope: Scope, items: tuple[Selected, ...], *, as_text: bool = False) -> list[Member]:
+        """Return the members of one row's object, plain ones `as_text` or as JSON."""
         members: list[Member] = []
+        write = _text if as_text else _json
         for item in items:
             if isinstance(item, Embed):
                 members.extend(self.embedded(scope, item))
             elif isinstance(item, Item):
-                members.extend(
-                    Member(name, fill(value.stored.to_json, value.sql))
-                    for name, value in self.values(scope, item)
-                )
+                members.extend(Member(name, write(value)) for name, value in self.values(scope, item))
             if len(members) > MAX_MEMBERS:
                 raise Unsupported(f"An answer's objects have at most {MAX_MEMBERS} members.")
         return members
@@ -200,6 +199,16 @@ def _renamed(embed: Embed, field: Field) -> Field:
             if isinstance(item, Item) and item.field is not None and item.alias == field.column:
                 return item.field
     return field
+
+
+def _json(value: Operand) -> str:
+    return fill(value.stored.to_json, value.sql)
+
+
+def _text(value: Operand) -> str:
+    """Write a value as PostgreSQL's output of rows does: a truth value is one letter there."""
+    text = fill(value.stored.to_text, value.sql)
+    return f"substr({text}, 1, 1)" if value.stored.type == "boolean" else text
 
 
 class Joins(msgspec.Struct, frozen=True):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from csv import DictReader
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -56,6 +58,39 @@ def test_nulls_are_stripped_from_what_is_read_and_written(serve: Serve) -> None:
     reply = client.post("/rest/v1/things", json={"id": 3, "name": None}, headers=single).expect(201)
     assert reply.json() == {"id": 3}
     assert reply.header("content-type") == f"{single['accept']}; charset=utf-8"
+
+
+def test_rows_come_as_csv_with_postgresql_s_text(serve: Serve) -> None:
+    client = serve()
+    with client.kernel.services[Database].schema_transaction() as transaction:
+        transaction.script(
+            """
+            create table texts (
+                id integer primary key, t text, b boolean, x numeric(6, 2), m timestamptz, a text[], j jsonb,
+                thing integer references things
+            );
+            grant all on texts to anon;
+            insert into texts values
+                (1, 'plain', true, 1.5, '2024-01-02 03:04:05+00', '{a,"b c"}', '{"k": [1, null]}', 1),
+                (2, E'two "words",\nand a line', false, null, null, null, null, null),
+                (3, '', null, null, null, null, null, null);
+            """
+        )
+    csv = {"accept": "text/csv"}
+    reply = client.get("/rest/v1/texts?order=id&select=*,name:t,things(id)", headers=csv).expect(200)
+    assert reply.header("content-type") == "text/csv; charset=utf-8"
+    assert reply.text.split("\n", 1)[0] == "id,t,b,x,m,a,j,thing,name,things"
+    first, second, _ = list(DictReader(StringIO(reply.text, newline="")))
+    assert first == {
+        "id": "1", "t": "plain", "b": "t", "x": "1.50", "m": "2024-01-02 03:04:05+00", "a": '{a,"b c"}',
+        "j": '{"k": [1, null]}', "thing": "1", "name": "plain", "things": '{"id":1}',
+    }  # fmt: skip
+    assert (second["t"], second["b"], second["x"]) == ('two "words",\nand a line', "f", "")
+    assert reply.text.endswith('\n3,"",,,,,,,"",')
+    assert client.get("/rest/v1/texts?id=eq.9", headers=csv).expect(200).text == "\n"
+    representation = {**csv, "prefer": "return=representation"}
+    reply = client.patch("/rest/v1/texts?id=eq.3&select=id,b", json={"b": True}, headers=representation)
+    assert reply.expect(200).text == "id,b\n3,t"
 
 
 WRITES = [
