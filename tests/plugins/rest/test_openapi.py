@@ -152,6 +152,8 @@ def test_the_document_is_negotiated(client: Any) -> None:
     assert error["code"] == "PGRST107"
     reply = client.request("OPTIONS", "/rest/v1/").expect(200)
     assert reply.header("allow") == "OPTIONS,GET,HEAD"
+    view = client.request("OPTIONS", "/rest/v1/summary", headers={"x-role": "service_role"}).expect(200)
+    assert view.header("allow") == "OPTIONS,GET,HEAD"
     assert client.request("HEAD", "/rest/v1/").expect(200).body == b""
     assert client.post("/rest/v1/", json={}).expect(405).json()["code"] == "PGRST117"
 
