@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import msgspec
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _VARIABLE = re.compile(r"\{([a-zA-Z_][a-zA-Z0-9_]*)(?::(int|uuid|path))?\}")
+
+# Tables and functions are asked for again and again by the same few paths; rows by ever new ones.
+_KEPT, _LONGEST_KEPT = 1_000, 100
 
 Invoke = Callable[[Request, Mapping[str, Any]], Any]
 
@@ -130,6 +134,7 @@ class Router:
         self._fixed: dict[str, dict[str, Match]] = {}
         self._http = _Paths([])
         self._ws = _Paths([])
+        self._recent = lru_cache(_KEPT)(self._match)
 
     def add(self, owner: str, route: Route | WebSocketRoute) -> None:
         """Register a route of plugin `owner`; raises `RouteError` where another has the same."""
@@ -179,6 +184,9 @@ class Router:
             if match is not None:
                 return match
             raise _not_allowed(fixed)
+        return self._recent(method, path) if len(path) <= _LONGEST_KEPT else self._match(method, path)
+
+    def _match(self, method: str, path: str) -> Match:
         methods, values = self._http.find(path)
         route = methods.get(method)
         if route is None:

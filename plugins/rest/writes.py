@@ -78,7 +78,8 @@ class Write(msgspec.Struct, frozen=True):
 
 def location(table: str, query: str) -> str:
     """Return the address of a table's rows, below that of the API."""
-    return f"/{quote(table)}?{query}" if query else f"/{quote(table)}"
+    name = table if table.isascii() and table.isidentifier() else quote(table)
+    return f"/{name}?{query}" if query else f"/{name}"
 
 
 def _plain(value: Any) -> str:

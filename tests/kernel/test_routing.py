@@ -279,3 +279,12 @@ def test_a_match_waits_for_another_thread_that_is_importing_what_it_needs() -> N
         [sys.executable, "-c", IMPORTED_ELSEWHERE], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.stdout, done.stderr) == ("waits\n[{'id': '5'}]\n", "")
+
+
+def test_a_path_that_is_asked_for_again_leads_to_the_same_match() -> None:
+    found = router(Route("GET", "/a/{name}", named), Route("POST", "/a/{name}", named))
+    first = found.match("GET", "/a/x")
+    assert found.match("GET", "/a/x") is first
+    assert found.match("POST", "/a/x").route.method == "POST"
+    assert found.match("GET", "/a/y").values == {"name": "y"}
+    assert found.match("GET", "/a/" + "x" * 200).values == {"name": "x" * 200}
