@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from kernel.contracts.catalogue import Catalogue, Table
+from kernel.contracts.catalogue import Catalogue, Function, Table
 from kernel.contracts.rights import Rights, Use
 from kernel.contracts.stored import StoredType
 from kernel.events import Event
@@ -167,6 +167,13 @@ class Database(Protocol):
         None, and ``service_role``, are without bounds. The statement is then a `Compiled` of that role. Raises
         `DatabaseError` where the engine finds already that the role may not (42501), that it does not exist
         (22023), or that its policies never end (42P17); otherwise that shows when the statement runs.
+        """
+
+    def call_of_row(self, role: str | None, function: Function, table: Table, row: str) -> str:
+        """Return the call of a function whose one argument is a row: that of `table` called `row` in the statement.
+
+        It is one value or, of a function that returns rows, what FROM reads, which still needs an alias. `role` and
+        errors are as in `rights`; the engine may refuse the function (0A000).
         """
 
     def stored(self, type: str) -> StoredType:  # noqa: A002 - what PostgreSQL calls it

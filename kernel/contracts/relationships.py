@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from kernel.contracts.catalogue import Function
+
 Cardinality = Literal["many-to-one", "one-to-one", "one-to-many", "many-to-many"]
 
 
@@ -30,7 +32,7 @@ class Relationship(msgspec.Struct, frozen=True):
     """What relates one table or view to another: a foreign key on either side, or a `junction` with two of them.
 
     `side` has the columns of the origin and those of the target; it is None where there is a junction. With
-    `function` (schema and name) there is neither: that takes the origin's row and returns the related ones.
+    `function` there is neither: it takes the origin's row and returns the related ones.
     """
 
     schema: str
@@ -40,7 +42,7 @@ class Relationship(msgspec.Struct, frozen=True):
     cardinality: Cardinality
     side: Side | None = None
     junction: Junction | None = None
-    function: tuple[str, str] | None = None
+    function: Function | None = None
 
     @property
     def to_one(self) -> bool:

@@ -45,7 +45,7 @@ class Computed:
             target.schema,
             target.name,
             "one-to-many" if function.returns_set and not function.promises_one else "many-to-one",
-            function=(function.schema, function.name),
+            function=function,
         )
 
     def _find(self, table: Table, name: str) -> Function | None:

@@ -53,6 +53,15 @@ insert into tasks values
 insert into badges values (1, 'x', true, '{"k": [1]}'), (3, null, null, null);
 """
 
+FUNCTIONS = """
+create function label(tasks) returns text language sql immutable as $$ select $1.id || ': ' || $1.title $$;
+create function doubled(task tasks) returns integer language sql immutable as $$ select task.hours * 2 $$;
+create function open_tasks(people) returns setof tasks language sql stable as
+    $$ select * from tasks where owner = $1.id order by id $$;
+create function boss(tasks) returns setof people language sql stable rows 1 as
+    $$ select * from people where id = $1.owner $$;
+"""
+
 _ID = Item(Field("id"))
 _NAME = Item(NAME)
 _TITLE = Item(Field("title"))
@@ -271,3 +280,74 @@ class RecordEmbeds(RecordReads):
         bad = Embed("tasks", "owner", where=(Comparison(Field("hours"), "eq", "x"),))
         for where in ((), (equal("id", "77"),)):
             self.refused("22P02", related.read, Select("people", items=(*ID, bad), where=where))
+
+    @pytest.fixture
+    def computing(self, database: Database, related: Records) -> Records:
+        """Return the records of a database whose functions work out columns and related rows, too."""
+        with database.schema_transaction() as transaction:
+            transaction.script(FUNCTIONS)
+        return related
+
+    def test_a_function_of_a_row_is_a_column(self, computing: Records) -> None:
+        """It can be selected, cast, filtered and ordered by, but ``*`` does not hold it."""
+        label = Field("label")
+        order = (Order(label, descending=True),)
+        assert self.found(
+            computing, "tasks", _ID, Item(label), Item(label, "text"), order=order, limit=2
+        ) == [
+            _row(id=4, label="4: d", text="4: d"),
+            _row(id=3, label="3: c", text="3: c"),
+        ]
+        where = (Comparison(Field("doubled"), "gt", "10"),)
+        assert self.found(computing, "tasks", Item(Field("doubled")), where=where) == [{"doubled": 14}]
+        assert "label" not in self.found(computing, "tasks")[0]
+        with pytest.raises(DatabaseError) as raised:
+            self.found(computing, "people", Item(label))
+        assert raised.value.sqlstate == "42703"
+
+    def test_a_function_of_a_row_relates_it_to_the_rows_that_it_returns(self, computing: Records) -> None:
+        """An array, or an object or null where it promises one row at most."""
+        due = Embed("open_tasks", items=(_TITLE,), where=(Comparison(Field("hours"), "gt", "5"),))
+        assert self.found(computing, "people", _ID, due) == [
+            _row(id=1, open_tasks=[{"title": "b"}]),
+            _row(id=2, open_tasks=[]),
+            _row(id=3, open_tasks=[]),
+        ]
+        boss = Embed("boss", items=(_NAME,), inner=True)
+        assert self.found(computing, "tasks", _ID, boss) == [
+            _row(id=1, boss={"name": "Ann"}),
+            _row(id=2, boss={"name": "Ann"}),
+            _row(id=3, boss={"name": "bob"}),
+        ]
+        nested = Embed("boss", items=(_ID, Embed("open_tasks", items=(_ID, Item(Field("label"))))))
+        assert self.found(computing, "tasks", nested, limit=1) == [
+            {"boss": {"id": 1, "open_tasks": [{"id": 1, "label": "1: a"}, {"id": 2, "label": "2: b"}]}}
+        ]
+
+    def test_a_function_of_a_row_shows_a_role_what_the_role_may_see(
+        self, database: Database, computing: Records
+    ) -> None:
+        """It runs with the rights of who asks: on the row that it takes, and on what it reads."""
+        anon = Identity("anon")
+        with database.schema_transaction() as transaction:
+            transaction.script(
+                "revoke all on tasks, people from anon; grant select on people to anon;"
+                "grant select (id) on tasks to anon"
+            )
+        for items in ((Item(Field("label")),), (Embed("boss"),)):
+            with pytest.raises(DatabaseError) as raised:
+                computing.read(Select("tasks", items=items), anon)
+            assert raised.value.sqlstate == "42501"
+        with pytest.raises(DatabaseError) as raised:
+            computing.read(Select("people", items=(Embed("open_tasks"),)), anon)
+        assert raised.value.sqlstate == "42501"
+        with database.schema_transaction() as transaction:
+            transaction.script(
+                "grant select on tasks to anon; alter table tasks enable row level security;"
+                "create policy few on tasks for select to anon using (hours > 5)"
+            )
+        page = computing.read(
+            Select("people", items=(_ID, Embed("open_tasks", items=(_ID,))), order=(Order(Field("id")),)),
+            anon,
+        )
+        assert json.loads(page.body)[0] == _row(id=1, open_tasks=[{"id": 2}])

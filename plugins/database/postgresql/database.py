@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Literal, TypeVar
 
-from kernel.contracts.catalogue import Catalogue, Table
+from kernel.contracts.catalogue import Catalogue, Function, Table
 from kernel.contracts.database import (
     NO_PARAMS,
     Compiled,
@@ -26,6 +26,7 @@ from plugins.database.postgresql import preparing, statements, stored
 from plugins.database.postgresql.callers import NativeRights, caller_of
 from plugins.database.postgresql.catalogue import CatalogueCache
 from plugins.database.postgresql.connections import Connections, Limits
+from plugins.database.postgresql.roles import quoted
 from plugins.database.postgresql.session import Session
 from plugins.database.postgresql.statements import Statement
 from plugins.database.postgresql.transaction import TAKE_TURN, PostgresSchemaTransaction, PostgresTransaction
@@ -106,6 +107,11 @@ class PostgresDatabase:
     def rights(self, role: str | None, table: Table, use: Use) -> Rights:
         """Leave it to the server: it runs the statement as the role."""
         return NativeRights(table)
+
+    def call_of_row(self, role: str | None, function: Function, table: Table, row: str) -> str:
+        """Leave the rights to the server; a row of a subquery is none of the table's before it is cast."""
+        called, kind = (f"{quoted(one.schema)}.{quoted(one.name)}" for one in (function, table))
+        return f"{called}(({quoted(row)}.*)::{kind})"
 
     def stored(self, type: str) -> StoredType:  # noqa: A002 - what PostgreSQL calls it
         """Return how a declared type is kept."""

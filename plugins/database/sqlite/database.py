@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import apsw
 
-from kernel.contracts.catalogue import Catalogue, Table
+from kernel.contracts.catalogue import Catalogue, Function, Table
 from kernel.contracts.database import NO_PARAMS, Compiled, DatabaseError, Expression, NotInline, Params, Row
 from kernel.contracts.rights import Rights, Use
 from kernel.contracts.stored import StoredType
@@ -134,6 +134,12 @@ class SqliteDatabase:
         from plugins.database.sqlite.rights.compiled import rights_for
 
         return rights_for(self.catalogue, role, table, use)
+
+    def call_of_row(self, role: str | None, function: Function, table: Table, row: str) -> str:
+        """Return a call of a function with a row."""
+        from plugins.database.sqlite.rights.called import call_of_row
+
+        return call_of_row(self.catalogue, role, function, table, row)
 
     def translate(self, text: str, catalogue: Catalogue, role: str | None = None) -> Plan:
         """Return one statement of PostgreSQL's SQL as SQLite's, with a role's rights unless that is None."""

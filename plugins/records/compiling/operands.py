@@ -14,9 +14,17 @@ def operand(statement: Statement, scope: Scope, field: Field) -> Operand:
     """Return a field of a scope's table; raises `DatabaseError` 42703 where it has no such column."""
     column = scope.table.columns.get(field.column)
     if column is None:
-        raise _no_column(scope, field.column)
-    found = Operand(scope.column(column.name), statement.database.stored(column.type))
+        found = _computed(statement, scope, field.column)
+    else:
+        found = Operand(scope.column(column.name), statement.database.stored(column.type))
     return _at_path(statement, found, field) if field.path else found
+
+
+def _computed(statement: Statement, scope: Scope, name: str) -> Operand:
+    function = statement.relationships.computed.column(scope.table, name)
+    if function is None:
+        raise _no_column(scope, name)
+    return Operand(statement.call_of(scope, function), statement.database.stored(function.returns))
 
 
 def cast(statement: Statement, value: Operand, type_name: str) -> Operand:

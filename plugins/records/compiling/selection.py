@@ -174,7 +174,8 @@ class Selection:
     def _term(self, scope: Scope, term: Order) -> str:
         if term.related is None:
             value = operand(self._statement, scope, term.field)
-            nullable = bool(term.field.path) or scope.table.columns[term.field.column].nullable
+            column = scope.table.columns.get(term.field.column)
+            nullable = bool(term.field.path) or column is None or column.nullable
             return ordering(self._statement, value, term, nullable=nullable)
         value = self.related(scope, term)
         return ordering(self._statement, value, term, nullable=True)
@@ -221,9 +222,12 @@ class Joins(msgspec.Struct, frozen=True):
 def _join(statement: Statement, scope: Scope, relationship: Relationship) -> tuple[Scope, Joins]:
     child = statement.scope(relationship.target_schema, relationship.target)
     junction = relationship.junction
+    if relationship.function is not None:
+        child.given = statement.call_of(scope, relationship.function)
+        return child, Joins(())
     if junction is None:
         if relationship.side is None:
-            raise Unsupported("Related rows that a function returns cannot be embedded yet.")
+            raise AssertionError("a relationship has a side, a junction or a function")
         return child, Joins(_equal(scope, relationship.side, child))
     between = statement.scope(junction.schema, junction.table)
     near = _equal(between, junction.near, scope)

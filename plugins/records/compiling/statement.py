@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from kernel.contracts.catalogue import Command, Table
+from kernel.contracts.catalogue import Command, Function, Table
 from kernel.contracts.database import Compiled, Database
 from kernel.contracts.queries import Embed
 from kernel.contracts.relationships import Relationship
@@ -85,6 +85,11 @@ class Statement:
         if scope.given is not None:
             return f"{scope.given} AS {scope.name}"
         return f"{self.rights(scope, 'select').source} AS {scope.name}"
+
+    def call_of(self, scope: Scope, function: Function) -> str:
+        """Return the call of a function with a scope's row: a value, or what FROM reads."""
+        row = scope.name[1:-1].replace('""', '"')
+        return self.database.call_of_row(self.role, function, scope.table, row)
 
     def value(self, name: str, prepare: Prepare | None = None) -> str:
         """Return the parameter that holds a value of the query's."""

@@ -422,7 +422,8 @@ def test_a_function_of_a_row_relates_it_to_the_rows_that_it_returns(
 ) -> None:
     found = relationships(CLIENTS, TAGS, functions=(function("chosen", "clients", "tags", **more),))
     one = found.find(CLIENTS, "chosen", hint)
-    assert (one.target, one.to_one, one.function) == ("tags", to_one, ("public", "chosen"))
+    assert one.function is not None
+    assert (one.target, one.to_one, one.function.name) == ("tags", to_one, "chosen")
     assert one.side is one.junction is None
     with pytest.raises(NoRelationship):
         found.find(TAGS, "chosen")
@@ -431,11 +432,10 @@ def test_a_function_of_a_row_relates_it_to_the_rows_that_it_returns(
 
 
 def test_a_function_goes_before_the_foreign_keys_to_what_is_named_as_it_is() -> None:
-    found = relationships(
-        CLIENTS, PROJECTS, functions=(function("clients", "projects", "clients", returns_set=True),)
-    )
-    assert found.find(PROJECTS, "clients").function == ("public", "clients")
-    assert found.find(PROJECTS, "clients", "client_id").function == ("public", "clients")
+    clients = function("clients", "projects", "clients", returns_set=True)
+    found = relationships(CLIENTS, PROJECTS, functions=(clients,))
+    assert found.find(PROJECTS, "clients").function == clients
+    assert found.find(PROJECTS, "clients", "client_id").function == clients
     assert found.find(PROJECTS, "client_id").function is None
 
 
