@@ -23,6 +23,7 @@ class StoredType(msgspec.Struct, frozen=True):
     - `assign_text` turns text into a value for a column of this type (CSV cells), the modifier applied.
     - `assign_json` does the same for one member's JSON text (on SQLite what ``value -> '$."name"'`` gives, JSON
       null becoming NULL).
+    - `compared` turns a stored value into what compares and sorts as the type does, where it is not a column itself.
     - `ordered` tells whether ``<`` and ``order by`` are offered; equality always is, unless `comparable` is false.
     """
 
@@ -32,6 +33,7 @@ class StoredType(msgspec.Struct, frozen=True):
     from_text: str
     assign_text: str
     assign_json: str
+    compared: str = "{}"
     ordered: bool = True
     comparable: bool = True
 

@@ -21,6 +21,7 @@ from kernel.contracts.queries import (
     Order,
     Select,
     Selected,
+    Step,
     Update,
 )
 from kernel.contracts.records import (
@@ -169,6 +170,25 @@ class RecordEmbeds(RecordReads):
             )
         with pytest.raises(NotEmbedded):
             self.found(related, "people", order=(Order(Field("id"), related="tasks"),))
+
+    def test_values_out_of_documents_and_related_rows_sort_as_their_type(
+        self, related: Records, database: Database
+    ) -> None:
+        """Numbers by value and not as text, documents as ``jsonb`` does."""
+        with database.schema_transaction() as transaction:
+            transaction.script("""
+                create table prices (id bigint primary key, price numeric);
+                insert into prices values (1, 9), (2, 10.50), (3, 100);
+                create table sales (id bigint primary key, price bigint references prices (id), doc jsonb);
+                insert into sales values (1, 3, '{"n": 100}'), (2, 1, '{"n": 9.0}'), (3, 2, '{"n": "a"}');
+            """)
+        price = Embed("prices", items=(Item(Field("price")),))
+        by_price = self.found(related, "sales", _ID, price, order=(Order(Field("price"), related="prices"),))
+        assert [row["id"] for row in by_price] == [2, 3, 1]
+        inside = Field("doc", (Step("n"),))
+        assert [row["id"] for row in self.found(related, "sales", _ID, order=(Order(inside),))] == [3, 2, 1]
+        equal_ = (Comparison(inside, "eq", "9"),)
+        assert self.found(related, "sales", _ID, where=equal_) == [{"id": 2}]
 
     def test_a_spread_puts_members_in_the_rows_own_object(self, related: Records) -> None:
         """Of many rows, each member becomes an array."""

@@ -222,6 +222,7 @@ def describe(name: str) -> StoredType:
         from_text=form.read,
         assign_text=fit(name, form.read),
         assign_json=fit(name, form.read.replace("{}", member)),
+        compared="{}" if form.collation is None else f'{{}} COLLATE "{form.collation}"',
         ordered=form.ordered,
         comparable=form.comparable,
     )

@@ -108,7 +108,8 @@ class Conditions:
         elif comparison.operator in _CONTAINERS:
             test = self._expressed(_CONTAINERS[comparison.operator], value.sql, read, value.stored.type)
         else:
-            test = f"{value.sql} {_SYMBOLS[comparison.operator]} {read}"
+            left = fill(value.stored.compared, value.sql)
+            test = f"{left} {_SYMBOLS[comparison.operator]} {read}"
         if comparison.quantifier is None:
             parameter = statement.value(comparison.value)
             statement.check(read, fill(read, parameter))
@@ -137,7 +138,7 @@ class Conditions:
         value = self._comparable(scope, membership.field, "eq")
         read, values = value.stored.from_text, statement.value(membership.values[0], _list)
         statement.check(read, dialect.read_all(read, values))
-        return dialect.member_of(value.sql, read, values)
+        return dialect.member_of(fill(value.stored.compared, value.sql), read, values)
 
     def _comparable(self, scope: Scope, field: Field, operator: str) -> Operand:
         """Return the operand; refuse it, as PostgreSQL does, where its type has no such operator."""
@@ -179,7 +180,8 @@ def ordering(statement: Statement, value: Operand, term: Order, *, nullable: boo
     if not value.stored.ordered:
         raise Unsupported(f"Ordering by {value.stored.type} is not supported; order by text (->>) instead.")
     nulls = (term.nulls or ("first" if term.descending else "last")) if nullable else None
-    return statement.dialect.order(value.sql, descending=term.descending, nulls=nulls)
+    compared = fill(value.stored.compared, value.sql)
+    return statement.dialect.order(compared, descending=term.descending, nulls=nulls)
 
 
 def balanced(tests: list[str], operator: str) -> str:
