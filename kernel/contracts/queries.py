@@ -167,7 +167,8 @@ ALL: tuple[Selected, ...] = (Item(),)
 class Select(msgspec.Struct, frozen=True):
     """Rows of a table that meet every condition of `where`, from `offset` on, at most `limit`.
 
-    With `counted`, the answer's `total` says how many there are without limit and offset. `as_text`
+    With `distinct`, what is selected of several rows is answered once where it is equal. With `counted`, the answer's
+    `total` says how many there are without limit and offset. `as_text`
     has the values of columns as PostgreSQL's text in place of JSON (``"t"`` for true), as CSV wants them; related rows
     and aggregates stay JSON.
     """
@@ -181,6 +182,7 @@ class Select(msgspec.Struct, frozen=True):
     offset: int = 0
     counted: bool = False
     as_text: bool = False
+    distinct: bool = False
 
 
 class Call(msgspec.Struct, frozen=True):

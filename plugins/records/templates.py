@@ -52,6 +52,7 @@ def template(query: Query) -> tuple[Query, list[Any]]:
             1 if query.offset > 0 else 0,
             query.counted,
             query.as_text,
+            query.distinct,
         )
     elif isinstance(query, Call):
         where, items = _conditions(query.where, values, 0), _items(query.items, values, 0)

@@ -73,7 +73,16 @@ class Tables:
         offset, limit = ranges.window(query, header, self._max_rows)
         counted = prefer.count is not None
         select = Select(
-            table, terms.schema, query.items, query.where, query.order, limit, offset, counted, media.csv
+            table,
+            terms.schema,
+            query.items,
+            query.where,
+            query.order,
+            limit,
+            offset,
+            counted,
+            media.csv,
+            query.distinct,
         )
         terms.watch.lap("parse")
         page = self._records.read(select, request.identity, inline=request.inline)

@@ -223,6 +223,22 @@ class RecordEmbeds(RecordReads):
             self.found(related, "tasks", total)
         assert raised.value.sqlstate == "42803"
 
+    def test_equal_rows_are_answered_once_if_that_is_wanted(self, related: Records) -> None:
+        """As they are selected, related rows included; the total counts them so."""
+        items = (Item(Field("owner")), Item(Field("helper")))
+        order = (Order(Field("owner"), nulls="last"), Order(Field("helper")))
+        rows = self.found(related, "tasks", *items, order=order, distinct=True)
+        assert rows == [
+            _row(owner=1, helper=2),
+            _row(owner=1, helper=None),
+            _row(owner=2, helper=None),
+            _row(owner=None, helper=None),
+        ]
+        owner = Embed("owner", items=(_NAME,))
+        query = Select("tasks", items=(owner,), distinct=True, limit=2, counted=True)
+        page = related.read(query, SERVICE)
+        assert (page.count, page.total) == (2, 3)
+
     def test_aggregates_beside_and_within_embeds(self, related: Records) -> None:
         """An embedded row groups; a spread row's aggregates are the outer row's."""
         hours = Aggregate("sum", Field("hours"))

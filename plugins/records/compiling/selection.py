@@ -48,7 +48,7 @@ class Selection:
     def rows(self, scope: Scope, query: Reading, joins: Joins | None = None) -> Rows:
         """Return what `query` selects of a scope's table, which `joins` relate to another scope."""
         self.enter(scope, query.items)
-        if _has_aggregates(scope, query.items):
+        if _has_aggregates(scope, query.items) or (isinstance(query, Select) and query.distinct):
             from plugins.records.compiling.grouping import Grouping
 
             return Grouping(self, self._statement, scope).rows(query, joins)

@@ -20,6 +20,7 @@ MAX_PARAMETERS = 2000
 """How many parameters a query string may have."""
 
 _WHOLE = frozenset({"select", "columns", "on_conflict"})
+_DISTINCT = ("distinct", "true")
 _KEY = "apikey"
 _SAFE = re.compile(r"[A-Za-z0-9_.~-]*")
 
@@ -37,6 +38,7 @@ class Query(msgspec.Struct, frozen=True):
     offset: int = 0
     columns: tuple[str, ...] | None = None
     on_conflict: tuple[str, ...] | None = None
+    distinct: bool = False
 
     def key_values(self) -> dict[str, str] | None:
         """Return the values that plain ``eq`` filters give to columns; None if there is any other filter."""
@@ -98,7 +100,8 @@ class QueryParser:
         select = single.get("select")
         level = Level(ALL if select is None else self._select(select))
         for key, value in pairs:
-            if key not in _WHOLE:
+            # A filter by a column of that name has an operator in front of its value.
+            if key not in _WHOLE and (key, value) != _DISTINCT:
                 level.add(key, value)
         columns, on_conflict = single.get("columns"), single.get("on_conflict")
         part = Part(self._order, max_rows, ranged)
@@ -110,6 +113,7 @@ class QueryParser:
             max(level.integer("offset") or 0, 0),
             None if columns is None else parse(columns, "columns parameter", grammar.columns),
             None if on_conflict is None else parse(on_conflict, "on_conflict parameter", grammar.columns),
+            _DISTINCT in pairs,
         )
         return Parsed(query, self._canonical(pairs))
 

@@ -247,3 +247,21 @@ def test_deeper_paths_do_not_exist(api: Any) -> None:
 def test_reads_are_answered_on_the_event_loop_where_no_server_is_waited_for(rest_kernel: Any) -> None:
     match = rest_kernel.router.match("GET", "/rest/v1/items")
     assert match.route.inline is (rest_kernel.services[Database].engine == "sqlite")
+
+
+def test_distinct_answers_equal_rows_once(api: Any) -> None:
+    assert api.rows("items?select=client_id&distinct=true&order=client_id.nullslast") == [
+        {"client_id": 1},
+        {"client_id": 2},
+        {"client_id": None},
+    ]
+    reply = api.get(
+        "items?select=client_id&distinct=true&order=client_id&limit=1", headers={"prefer": "count=exact"}
+    )
+    assert reply.expect(206).header("content-range") == "0-0/3"
+    assert len(api.rows("items?select=client_id&distinct=true&client_id=eq.1")) == 1
+    error = api.get("items?select=client_id&distinct=true&order=id").expect(400).json()
+    assert error["code"] == "42803"
+    # Any other value is that of a filter.
+    assert api.get("items?distinct=eq.true").expect(400).json()["code"] == "42703"
+    assert api.get("items?distinct=yes").expect(400).json()["code"] == "PGRST100"
