@@ -170,7 +170,8 @@ class Select(msgspec.Struct, frozen=True):
     With `distinct`, what is selected of several rows is answered once where it is equal. With `counted`, the answer's
     `total` says how many there are without limit and offset. `as_text`
     has the values of columns as PostgreSQL's text in place of JSON (``"t"`` for true), as CSV wants them; related rows
-    and aggregates stay JSON.
+    and aggregates stay JSON. `locked` rows stay as they are for others until the transaction of the read ends; that
+    takes the right to update them.
     """
 
     table: str
@@ -183,6 +184,7 @@ class Select(msgspec.Struct, frozen=True):
     counted: bool = False
     as_text: bool = False
     distinct: bool = False
+    locked: bool = False
 
 
 class Call(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from kernel.contracts.records import Records, RecordsError, WrongCount
 from kernel.http import HeaderList, Request, Response, TooLong
 from plugins.rest import ranges
 from plugins.rest.accept import JSON
+from plugins.rest.conditional import etag, guarded
 from plugins.rest.errors import RestError, translate
 from plugins.rest.language.query import QueryParser
 from plugins.rest.language.selection import Selection
@@ -100,6 +101,9 @@ class Tables:
         ]
         if prefer is not NONE:
             headers += prefer.applied()
+        tag = None if media.csv else etag(page, query)
+        if tag is not None:
+            headers.append(("etag", tag))
         status = ranges.status(offset, page.count, page.total)
         body = page.body if media is JSON else body_of(page.body, media)
         headers += terms.watch.headers()
@@ -148,21 +152,22 @@ class Tables:
             raise RestError(405, "PGRST105", message)
         rows = payload(request, body, query.columns)
         check_keys(rows, keys)
-        written = self._records.insert(
-            Insert(
-                table,
-                rows.columns,
-                rows.text,
-                1,
-                write.table.schema,
-                Conflict("merge"),
-                returning=write.returning(),
-                single=write.terms.media.single,
-                undo=write.terms.undo,
-                as_text=write.terms.media.csv,
-            ),
-            request.identity,
-        )
+        with guarded(self._records, request, write.table, query.where) as records:
+            written = records.insert(
+                Insert(
+                    table,
+                    rows.columns,
+                    rows.text,
+                    1,
+                    write.table.schema,
+                    Conflict("merge"),
+                    returning=write.returning(),
+                    single=write.terms.media.single,
+                    undo=write.terms.undo,
+                    as_text=write.terms.media.csv,
+                ),
+                request.identity,
+            )
         status = write.status()
         if status == 200 and written.inserted:
             status = 201
@@ -175,22 +180,23 @@ class Tables:
         prefer = write.terms.prefer
         rows = payload(request, body, write.query.columns)
         columns = rows.columns if rows.rows else ()
-        written = self._records.update(
-            Update(
-                table,
-                columns,
-                rows.first(),
-                write.table.schema,
-                write.query.where,
-                prefer.missing == "default",
-                write.returning(),
-                write.terms.media.single,
-                prefer.max_affected,
-                write.terms.undo,
-                write.terms.media.csv,
-            ),
-            request.identity,
-        )
+        with guarded(self._records, request, write.table, write.query.where) as records:
+            written = records.update(
+                Update(
+                    table,
+                    columns,
+                    rows.first(),
+                    write.table.schema,
+                    write.query.where,
+                    prefer.missing == "default",
+                    write.returning(),
+                    write.terms.media.single,
+                    prefer.max_affected,
+                    write.terms.undo,
+                    write.terms.media.csv,
+                ),
+                request.identity,
+            )
         span = ranges.content_range(0, written.count, write.total(written))
         return write.answer(written, write.status(), span, "missing", "max-affected")
 
@@ -198,19 +204,20 @@ class Tables:
     def delete(self, request: Request, table: str) -> Response:
         """DELETE: away with the rows that the filters find."""
         write = self._write(request, table)
-        written = self._records.delete(
-            Delete(
-                table,
-                write.table.schema,
-                write.query.where,
-                write.returning(),
-                write.terms.media.single,
-                write.terms.prefer.max_affected,
-                write.terms.undo,
-                write.terms.media.csv,
-            ),
-            request.identity,
-        )
+        with guarded(self._records, request, write.table, write.query.where) as records:
+            written = records.delete(
+                Delete(
+                    table,
+                    write.table.schema,
+                    write.query.where,
+                    write.returning(),
+                    write.terms.media.single,
+                    write.terms.prefer.max_affected,
+                    write.terms.undo,
+                    write.terms.media.csv,
+                ),
+                request.identity,
+            )
         span = ranges.content_range(0, 0, write.total(written))
         return write.answer(written, write.status(), span, "max-affected")
 

@@ -57,7 +57,8 @@ class Selection:
         tests = self.tests(scope, query, joins)
         order = self._order(scope, query.order)
         source = self.source(scope, joins, tests)
-        return Rows(members, source, f"{order}{self.part(query)}", source)
+        locks = self._dialect.locks if isinstance(query, Select) and query.locked else ""
+        return Rows(members, source, f"{order}{self.part(query)}{locks}", source)
 
     def enter(self, scope: Scope, items: tuple[Selected, ...]) -> None:
         """Find the relationships of what is embedded beside a scope's columns."""

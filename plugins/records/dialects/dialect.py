@@ -53,6 +53,9 @@ class Dialect(Protocol):
     everything: str
     """The limit that is none."""
 
+    locks: str
+    """What has a read lock its rows; nothing where a transaction that writes is alone."""
+
     def name(self, name: str) -> str:
         """Quote a name."""
         return '"' + name.replace('"', '""') + '"'

@@ -17,6 +17,7 @@ class PostgreSQL(Dialect):
     """The dialect of PostgreSQL; see `Dialect`."""
 
     everything = "ALL"
+    locks = " FOR UPDATE"
 
     def alias(self, table: Table) -> str:
         """Return the table's name without its schema."""

@@ -21,6 +21,7 @@ class SQLite(Dialect):
     """The dialect of SQLite; see `Dialect`."""
 
     everything = "-1"
+    locks = ""
 
     # json_object takes at most 1,000 arguments, two for each member.
     _MEMBERS_AT_ONCE = 400
