@@ -123,6 +123,12 @@ class DatabaseContract(StoredTypes):
         )
         assert rows == [(1, "Ann"), (2, "Bob")]
 
+    def test_a_parameter_without_a_value_is_refused(self, database: Database) -> None:
+        """By the same SQLSTATE on every engine."""
+        with pytest.raises(DatabaseError) as caught:
+            database.query("select name from authors where id = :id", {"other": 1})
+        assert caught.value.sqlstate == "42P02"
+
     @pytest.mark.parametrize(
         ("statement", "sqlstate"),
         [

@@ -324,7 +324,7 @@ def _bound(statement: Statement, params: Params) -> Sequence[Any]:
         return [params[name] for name in statement.parameters]
     except KeyError as error:
         raise DatabaseError(
-            f"there is no value for the parameter :{error.args[0]}", sqlstate="08P01"
+            f"there is no value for the parameter :{error.args[0]}", sqlstate="42P02"
         ) from None
 
 
