@@ -20,7 +20,7 @@ from kernel.sources import Clock, Ids
 from plugins.database import rights
 from plugins.database.sqlite import errors, stored
 from plugins.database.sqlite.catalogue import catalogue as catalogues
-from plugins.database.sqlite.catalogue.kinds import resolve
+from plugins.database.sqlite.catalogue.kinds import TypedCatalogues, resolve
 from plugins.database.sqlite.connections import Connections, Limits, run
 from plugins.database.sqlite.statements import Plan, Plans
 from plugins.database.sqlite.transaction import SqliteSchemaTransaction, SqliteTransaction
@@ -52,6 +52,7 @@ class SqliteDatabase:
         self.writing: set[int] = set()
         self.announce: Callable[[], None] = lambda: None
         self._catalogue = catalogues.CatalogueCache()
+        self._typed = TypedCatalogues().typed
         self._describe = functools.lru_cache(maxsize=1000)(stored.describe)
         self._express = functools.lru_cache(maxsize=1000)(self._expressed)
         self._has_tables = False
@@ -115,7 +116,7 @@ class SqliteDatabase:
     def _expressed(self, version: int, text: str, operands: tuple[tuple[str, str], ...]) -> Expression:
         from plugins.database.sqlite.translate.operands import translate_expression
 
-        return translate_expression(text, dict(operands), self.catalogue)
+        return translate_expression(text, dict(operands), self._typed(self.catalogue))
 
     def image(self) -> bytes:
         """Return the database as committed now, as the bytes of a file."""
@@ -139,13 +140,13 @@ class SqliteDatabase:
         """Return a call of a function with a row."""
         from plugins.database.sqlite.rights.called import call_of_row
 
-        return call_of_row(self.catalogue, role, function, table, row)
+        return call_of_row(self._typed(self.catalogue), role, function, table, row)
 
     def translate(self, text: str, catalogue: Catalogue, role: str | None = None) -> Plan:
         """Return one statement of PostgreSQL's SQL as SQLite's, with a role's rights unless that is None."""
         from plugins.database.sqlite.translate import translate
 
-        return translate(text, catalogue, role)
+        return translate(text, self._typed(catalogue), role)
 
     def prepare(self) -> None:
         """Do nothing: every file knows the standard roles."""

@@ -152,17 +152,46 @@ def resolve(name: str, catalogue: Catalogue) -> str:
     return EnumArray.of(enum) if many else enum
 
 
-def with_types(catalogue: Catalogue) -> Catalogue:
-    """Return a catalogue whose columns' and arguments' types know what they mean."""
-    if not catalogue.enums and not catalogue.domains:
-        return catalogue
+class TypedCatalogues:
+    """Catalogues whose columns' and arguments' types know what they mean.
+
+    What one schema statement leaves as it was is typed once: the last tables and functions are kept as long as the
+    enumerations and domains stay the same.
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[Catalogue, Catalogue] | None = None
+
+    def typed(self, catalogue: Catalogue) -> Catalogue:
+        """Return a catalogue with such types."""
+        if not catalogue.enums and not catalogue.domains:
+            return catalogue
+        last = self._last  # read once: another thread may put another in its place
+        if last is not None and last[0] is catalogue:
+            return last[1]
+        if last is not None and (last[0].enums, last[0].domains) != (catalogue.enums, catalogue.domains):
+            last = None
+        typed = _with_types(catalogue, last)
+        self._last = (catalogue, typed)
+        return typed
+
+
+def _with_types(catalogue: Catalogue, last: tuple[Catalogue, Catalogue] | None) -> Catalogue:
+    before, after = last or (catalogue, None)
 
     def known(name: str) -> str:
         return resolve(name, catalogue)
 
-    tables = {key: _typed(table, known) for key, table in catalogue.tables.items()}
+    tables = {
+        key: after.tables[key]
+        if after is not None and before.tables.get(key) is table
+        else _typed(table, known)
+        for key, table in catalogue.tables.items()
+    }
     functions = {
-        key: tuple(_typed_function(one, known) for one in overloads)
+        key: after.functions[key]
+        if after is not None and before.functions.get(key) == overloads
+        else tuple(_typed_function(one, known) for one in overloads)
         for key, overloads in catalogue.functions.items()
     }
     return msgspec.structs.replace(

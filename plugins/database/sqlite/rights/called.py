@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from kernel.contracts.catalogue import Catalogue, Function, Table
-from plugins.database.sqlite.catalogue.kinds import with_types
 from plugins.database.sqlite.names import quote
 from plugins.database.sqlite.rights.role import UNRESTRICTED, RoleRights
 from plugins.database.sqlite.translate.queries.carried import spread_query
@@ -14,12 +13,11 @@ _ROW = "kernel.row"  # no column has a name with a dot
 
 
 def call_of_row(catalogue: Catalogue, role: str | None, function: Function, table: Table, row: str) -> str:
-    """Return a function's call with a row, see `Database.call_of_row`."""
-    known = with_types(catalogue)
-    rights = None if role is None or role == UNRESTRICTED else RoleRights(known, role)
+    """Return a function's call with a row, see `Database.call_of_row`; the catalogue's types know what they mean."""
+    rights = None if role is None or role == UNRESTRICTED else RoleRights(catalogue, role)
     access = None if rights is None else rights.access(table, "select")
-    scope = Scope(known, (), rights=rights)
-    columns = table_types(known.tables[table.schema, table.name])
+    scope = Scope(catalogue, (), rights=rights)
+    columns = table_types(catalogue.tables[table.schema, table.name])
     computed = {column: f"{quote(row)}.{quote(column)}" for column in columns}
     scope.add(Item(_ROW, columns, table=table, access=access, computed=computed))
     node = {
@@ -29,7 +27,7 @@ def call_of_row(catalogue: Catalogue, role: str | None, function: Function, tabl
     call = find(node, scope)
     if call is None:
         raise LookupError(f"the function {function.name} is not in the catalogue")
-    if function.returns_set or row_type(function.returns, known) is not None:
+    if function.returns_set or row_type(function.returns, catalogue) is not None:
         query = emit_packed_rows(call, scope)
         sql = f"({spread_query(query.sql, query.columns)})"
     else:

@@ -12,13 +12,15 @@ import msgspec
 from kernel.contracts.catalogue import Catalogue
 from kernel.contracts.database import DatabaseError
 from plugins.database import parser
-from plugins.database.sqlite.catalogue.kinds import as_kept, with_types
+from plugins.database.sqlite.catalogue.kinds import as_kept
 from plugins.database.sqlite.statements import Plan
 from plugins.database.sqlite.translate.statements import emit_statement
 
 
 def translate(text: str, catalogue: Catalogue, role: str | None = None) -> Plan:
     """Return the one statement in `text` as a plan, with the rights of `role` in it unless that is None.
+
+    The types in `catalogue` know what they mean (`TypedCatalogues`).
 
     Raises `DatabaseError` for no statement, several, or one that is wrong or may not be.
     """
@@ -28,7 +30,7 @@ def translate(text: str, catalogue: Catalogue, role: str | None = None) -> Plan:
         message = "an empty statement" if not count else f"{count} statements where one is expected"
         raise DatabaseError(message, sqlstate="42601", hint="Use Transaction.script for several statements.")
     try:
-        plan = emit_statement(parsed.statements[0], parsed, with_types(catalogue), role)
+        plan = emit_statement(parsed.statements[0], parsed, catalogue, role)
     except RecursionError:
         raise DatabaseError("stack depth limit exceeded", sqlstate="54001") from None
     if not plan.changes:
