@@ -193,7 +193,8 @@ class Call(msgspec.Struct, frozen=True):
     `arguments` is the text of a JSON object that has a member for each of `names`. With `texts` the members are
     PostgreSQL's text for the arguments' values (arrays of them for a variadic one), as a query string gives them. With
     `whole`, `arguments` is the one argument that a function without names for them takes, of the type that `whole`
-    names. `read_only` calls may not write.
+    names. `read_only` calls may not write. `single`, `max_affected` (of the rows that come back) and `undo` are as in
+    `Update`, `as_text` as in `Select`.
     """
 
     function: str
@@ -209,6 +210,10 @@ class Call(msgspec.Struct, frozen=True):
     limit: int | None = None
     offset: int = 0
     counted: bool = False
+    single: bool = False
+    max_affected: int | None = None
+    undo: bool = False
+    as_text: bool = False
 
 
 class Conflict(msgspec.Struct, frozen=True):

@@ -113,9 +113,9 @@ class NotEmbedded(RecordsError):
 
 
 class UnknownFunction(RecordsError):
-    """No function of this name takes arguments of these names; `suggestion` is the nearest one, if any is near.
+    """No function of this name takes arguments of these names, or the one of type `whole`.
 
-    `whole` tells that one without names for its arguments would have done, too.
+    `suggestion` is the nearest name, or if that is right, it with the nearest arguments in parentheses; if any is near.
     """
 
     def __init__(
@@ -124,8 +124,7 @@ class UnknownFunction(RecordsError):
         function: str,
         names: tuple[str, ...],
         suggestion: str | None = None,
-        *,
-        whole: bool = False,
+        whole: str | None = None,
     ) -> None:
         super().__init__(f"there is no function {schema}.{function} with these arguments")
         self.schema = schema

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from kernel.contracts.catalogue import Argument, Catalogue, Column, Function, Table
 from kernel.contracts.queries import Call
@@ -28,15 +29,22 @@ def resolve(catalogue: Catalogue, call: Call) -> Function:
     if len(found) > 1:
         raise AmbiguousFunction(found)
     if not found:
-        names = (name for schema, name in catalogue.functions if schema == call.schema)
-        raise UnknownFunction(
-            call.schema,
-            call.function,
-            call.names,
-            nearest(call.function, names),
-            whole=call.whole is not None,
-        )
+        suggestion = _suggested(catalogue, call)
+        raise UnknownFunction(call.schema, call.function, call.names, suggestion, call.whole)
     return found[0]
+
+
+def _suggested(catalogue: Catalogue, call: Call) -> str | None:
+    candidates = catalogue.functions.get((call.schema, call.function), ())
+    if not candidates:
+        return nearest(call.function, (name for schema, name in catalogue.functions if schema == call.schema))
+    lists = [_listed(argument.name or "" for argument in one.arguments) for one in candidates]
+    found = nearest(_listed(call.names), lists)
+    return None if found is None else f"{call.function}{found}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return f"({', '.join(sorted(names))})"
 
 
 def takes_whole(function: Function, types: tuple[str, ...]) -> bool:

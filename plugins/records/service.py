@@ -96,7 +96,7 @@ class TableRecords:
         caller, function = _caller(identity), self.function(call, identity)
         if call.read_only or function.volatility != "volatile":
             return self._called(call, function, caller, self.reading(caller))
-        with self.writing(caller) as transaction:
+        with self.transaction(call, caller) as transaction:
             return self._called(call, function, caller, transaction.query)
 
     def _called(
@@ -124,6 +124,7 @@ class TableRecords:
         total = (row[2] if len(row) > 2 else row[0]) if call.counted else None
         body = row[1].encode()
         if function.returns_set:
+            _check_count(row[0], call.single, call.max_affected)
             return Called(body, row[0], total)
         return Called(body[1:-1], row[0], total, single=True, is_void=function.returns == "void")
 
@@ -180,7 +181,7 @@ class TableRecords:
         return written.result()
 
     @contextmanager
-    def transaction(self, write: Insert | Update | Delete, caller: Identity) -> Iterator[Transaction]:
+    def transaction(self, write: Insert | Update | Delete | Call, caller: Identity) -> Iterator[Transaction]:
         """Begin the transaction of a write, and undo it at its end if that is wanted."""
         with suppress(_Undone), self.writing(caller) as transaction:
             yield transaction
@@ -305,15 +306,19 @@ class _Tally:
 
     def check(self, single: bool, most: int | None) -> None:
         """Raise where the count is not what was allowed."""
-        if most is not None and self.count > most:
-            raise TooManyAffected(self.count)
-        if single and self.count != 1:
-            raise WrongCount(self.count)
+        _check_count(self.count, single, most)
 
     def result(self, inserted: bool = True) -> Written:
         """Return what was done."""
         body = b"" if self._rows is None else f"[{','.join(self._rows)}]".encode()
         return Written(self.count, body, inserted)
+
+
+def _check_count(count: int, single: bool, most: int | None) -> None:
+    if most is not None and count > most:
+        raise TooManyAffected(count)
+    if single and count != 1:
+        raise WrongCount(count)
 
 
 def _inserting(shape: Insert) -> Callable[[Compiler], Plan]:

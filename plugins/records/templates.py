@@ -58,7 +58,16 @@ def template(query: Query) -> tuple[Query, list[Any]]:
     elif isinstance(query, Call):
         where, items = _conditions(query.where, values, 0), _items(query.items, values, 0)
         offset = 1 if query.offset > 0 else 0
-        found = msgspec.structs.replace(query, arguments="", where=where, items=items, offset=offset)
+        found = msgspec.structs.replace(
+            query,
+            arguments="",
+            where=where,
+            items=items,
+            offset=offset,
+            single=False,
+            max_affected=None,
+            undo=False,
+        )
     elif isinstance(query, Insert):
         found = msgspec.structs.replace(
             query, rows="", size=0, single=False, undo=False, returning=_returning(query.returning, values)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kernel.contracts.database import Transaction
-from kernel.contracts.queries import Delete, Insert, Update
+from kernel.contracts.queries import Call, Delete, Insert, Update
 from kernel.contracts.records import Records, Unsupported
 from kernel.identity import Identity
 from plugins.records.plans import PlanCache
@@ -38,7 +38,7 @@ class RecordsTogether(TableRecords):
         yield self._shared
 
     @contextmanager
-    def transaction(self, write: Insert | Update | Delete, caller: Identity) -> Iterator[Transaction]:
+    def transaction(self, write: Insert | Update | Delete | Call, caller: Identity) -> Iterator[Transaction]:
         """Give the transaction; a write in it cannot be undone while others stay."""
         if write.undo:
             raise Unsupported("One write of several cannot be undone by itself.")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from kernel.contracts.catalogue import Function
 from kernel.contracts.database import DatabaseError, DatabaseUnavailable
 from kernel.contracts.records import (
+    AmbiguousFunction,
     AmbiguousRelationship,
     NoRelationship,
     NotEmbedded,
@@ -13,6 +15,7 @@ from kernel.contracts.records import (
     RecordsError,
     TooManyAffected,
     UnknownColumn,
+    UnknownFunction,
     UnknownTable,
     Unsupported,
     WrongCount,
@@ -97,6 +100,8 @@ def translate(error: RecordsError | DatabaseError, identity: Identity | None) ->
         case TooManyAffected():
             message = "Query result exceeds max-affected preference constraint"
             return RestError(400, "PGRST124", message, f"The query affects {error.count} rows")
+        case UnknownFunction() | AmbiguousFunction():
+            return _function(error)
         case Unsupported():
             return not_implemented(str(error))
     raise error
@@ -124,6 +129,43 @@ def _ambiguous(error: AmbiguousRelationship) -> RestError:
         "Find the desired relationship in the 'details' key."
     )
     return RestError(300, "PGRST201", message, [_described(found) for found in error.candidates], hint)
+
+
+def _function(error: UnknownFunction | AmbiguousFunction) -> RestError:
+    return _no_function(error) if isinstance(error, UnknownFunction) else _ambiguous_function(error)
+
+
+def _no_function(error: UnknownFunction) -> RestError:
+    name, names = f"{error.schema}.{error.function}", ", ".join(sorted(error.names))
+    whole = f"a single unnamed {'json/jsonb' if error.whole == 'json' else error.whole} parameter"
+    given, searched = f"({names})", f" with parameter{'s' if len(error.names) > 1 else ''} {names}"
+    if not error.names:
+        given = searched = " without parameters"
+    if error.whole == "json":
+        searched += f" or with {whole}"
+    elif error.whole is not None:
+        given, searched = "", f" with {whole}"
+    details = f"Searched for the function {name}{searched}, but no matches were found in the schema cache."
+    hint = None
+    if error.suggestion is not None:
+        hint = f"Perhaps you meant to call the function {error.schema}.{error.suggestion}"
+    message = f"Could not find the function {name}{given} in the schema cache"
+    return RestError(404, "PGRST202", message, details, hint)
+
+
+def _ambiguous_function(error: AmbiguousFunction) -> RestError:
+    candidates = ", ".join(map(_signature, error.candidates))
+    message = f"Could not choose the best candidate function between: {candidates}"
+    hint = (
+        "Try renaming the parameters or the function itself in the database "
+        "so function overloading can be resolved"
+    )
+    return RestError(300, "PGRST203", message, hint=hint)
+
+
+def _signature(function: Function) -> str:
+    arguments = (f"{argument.name or ''} => {argument.type}" for argument in function.arguments)
+    return f"{function.schema}.{function.name}({', '.join(arguments)})"
 
 
 def _telling(found: Relationship) -> str:

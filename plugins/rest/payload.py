@@ -43,24 +43,38 @@ def payload(request: Request, body: bytes, columns: tuple[str, ...] | None) -> P
 
     Without `columns`, the ones to write are the members of the objects, which must all have the same.
     """
-    content_type = request.headers.get("content-type") or "application/json"
-    media_type = content_type.partition(";")[0].strip().lower()
+    kind, text = media_type(request), text_of(request, body)
+    if kind == "text/csv":
+        text = _from_csv(text)
+    elif kind == "application/x-www-form-urlencoded":
+        text = _encode(dict(parse_qsl(text, keep_blank_values=True))).decode()
+    elif kind not in ("application/json", "application/vnd.pgrst.object+json"):
+        raise bad_body(f"Content-Type not acceptable: {kind}")
+    return _rows(text, columns)
+
+
+def media_type(request: Request) -> str:
+    """Return what a request says its body is; by default JSON."""
+    content_type: str = request.headers.get("content-type") or "application/json"
+    return content_type.partition(";")[0].strip().lower()
+
+
+def text_of(request: Request, body: bytes) -> str:
+    """Return a body as text; raises `RestError` PGRST102."""
+    refuse_encoding(request)
+    try:
+        return body.removeprefix(codecs.BOM_UTF8).decode()
+    except UnicodeDecodeError as error:
+        raise bad_body(
+            "Empty or invalid json" if media_type(request) == "application/json" else "Invalid UTF-8"
+        ) from error
+
+
+def refuse_encoding(request: Request) -> None:
+    """Refuse a body that is compressed; raises `RestError` PGRST102."""
     encoding = request.headers.get("content-encoding")
     if encoding is not None and encoding.strip().lower() not in ("", "identity"):
         raise bad_body(f"Content-Encoding not acceptable: {encoding}")
-    try:
-        text = body.removeprefix(codecs.BOM_UTF8).decode()
-    except UnicodeDecodeError as error:
-        raise bad_body(
-            "Empty or invalid json" if media_type == "application/json" else "Invalid UTF-8"
-        ) from error
-    if media_type == "text/csv":
-        text = _from_csv(text)
-    elif media_type == "application/x-www-form-urlencoded":
-        text = _encode(dict(parse_qsl(text, keep_blank_values=True))).decode()
-    elif media_type not in ("application/json", "application/vnd.pgrst.object+json"):
-        raise bad_body(f"Content-Type not acceptable: {media_type}")
-    return _rows(text, columns)
 
 
 def _rows(text: str, columns: tuple[str, ...] | None) -> Payload:

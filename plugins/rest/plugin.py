@@ -14,6 +14,7 @@ from plugins.rest.errors import RestError, of_problem, translate, unsupported_me
 from plugins.rest.settings import RestSettings
 
 _TABLE = "/rest/v1/{table}"
+_FUNCTION = "/rest/v1/rpc/{function}"
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -32,6 +33,7 @@ class RestPlugin(Plugin):
         from plugins.rest.negotiation import Negotiator
         from plugins.rest.openapi import Root
         from plugins.rest.routes import Tables
+        from plugins.rest.rpc.routes import Functions
 
         negotiator = Negotiator(self.settings, self.kernel.clock.monotonic)
         tables = Tables(self.kernel.services[Records], self.settings, negotiator)
@@ -48,6 +50,12 @@ class RestPlugin(Plugin):
         yield Route("POST", "/batch/v1", batch.run, summary="Several requests in one transaction")
         yield Route("GET", "/rest/v1/", root.describe, summary="Description of the tables, as OpenAPI")
         yield Route("OPTIONS", "/rest/v1/", root.options, inline=True, summary="Methods of the root")
+        functions = Functions(self.kernel.services[Records], self.settings, negotiator)
+        yield Route("GET", _FUNCTION, functions.read, summary="Call a function that only reads")
+        yield Route("POST", _FUNCTION, functions.call, summary="Call a function")
+        yield Route("OPTIONS", _FUNCTION, functions.options, inline=True, summary="Methods of a function")
+        for method in ("PUT", "PATCH", "DELETE"):
+            yield Route(method, _FUNCTION, functions.refuse, inline=True, summary="No method of a function")
         for method in _METHODS:
             yield Route(method, "/rest/v1/{table}/{rest:path}", self._nothing, summary="No such path")
 

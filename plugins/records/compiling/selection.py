@@ -52,7 +52,7 @@ class Selection:
             from plugins.records.compiling.grouping import Grouping
 
             return Grouping(self, self._statement, scope).rows(query, joins)
-        as_text = isinstance(query, Select) and query.as_text
+        as_text = isinstance(query, Select | Call) and query.as_text
         members = self.members(scope, query.items, as_text=as_text)
         tests = self.tests(scope, query, joins)
         order = self._order(scope, query.order)

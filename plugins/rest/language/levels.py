@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from kernel.contracts.queries import Condition, Embed, Field, Order, Selected
-from plugins.rest.errors import bad_range, not_embedded
+from plugins.rest.errors import RestError, bad_range, not_embedded
 from plugins.rest.language import filters, grammar
 from plugins.rest.language.scanner import parse
 
@@ -48,6 +48,24 @@ class Level:
             self._at(names).where.append(filters.logic(last, negated, value))
         else:
             self._at(_path(key)[0])._single.setdefault(last, value)
+
+    def take(self, key: str, value: str) -> str | None:
+        """Take one parameter if it concerns a selection; return the name of the argument that it gives otherwise.
+
+        It does unless its value reads as a filter's; raises as `add` does.
+        """
+        if key.rpartition(".")[2] in _STRUCTURAL:
+            self.add(key, value)
+            return None
+        parents, field = _path(key)
+        try:
+            found = filters.condition(field, value)
+        except RestError:
+            if parents:
+                raise
+            return field.column
+        self._at(parents).where.append(found)
+        return None
 
     def _at(self, names: tuple[str, ...]) -> Level:
         level = self

@@ -28,7 +28,7 @@ _SAFE = re.compile(r"[A-Za-z0-9_.~-]*")
 class Query(msgspec.Struct, frozen=True):
     """What a query string says; `columns` and `on_conflict` are None where it does not say.
 
-    `limit` and `offset` are as given; a limit below zero is still to be refused.
+    `limit` and `offset` are as given; a limit below zero is still to be refused. `arguments` are a function's.
     """
 
     items: tuple[Selected, ...] = ALL
@@ -39,6 +39,7 @@ class Query(msgspec.Struct, frozen=True):
     columns: tuple[str, ...] | None = None
     on_conflict: tuple[str, ...] | None = None
     distinct: bool = False
+    arguments: tuple[tuple[str, str], ...] = ()
 
     def key_values(self) -> dict[str, str] | None:
         """Return the values that plain ``eq`` filters give to columns; None if there is any other filter."""
@@ -73,6 +74,7 @@ class QueryParser:
         self._max_rows = max_rows
         self._read = lru_cache(size)(self._parse_read)
         self._write = lru_cache(size)(self._parse_write)
+        self._call = lru_cache(size)(self._parse_call)
         self._select = lru_cache(size)((selection or Selection()).parse)
         self._order = lru_cache(size)(lambda text: parse(text, "order", grammar.order))
         self._quoted = lru_cache(size)(_quoted)
@@ -85,13 +87,20 @@ class QueryParser:
         """Parse that of a write, whose answer holds all related rows, however many; raises `RestError`."""
         return self._write(text) if len(text) <= self._LONGEST_KEPT else self._parse_write(text)
 
+    def parse_call(self, text: str) -> Parsed:
+        """Parse that of a call that reads, which holds arguments as well; raises `RestError`."""
+        return self._call(text) if len(text) <= self._LONGEST_KEPT else self._parse_call(text)
+
+    def _parse_call(self, text: str) -> Parsed:
+        return self._parse(text, self._max_rows, ranged=True, called=True)
+
     def _parse_read(self, text: str) -> Parsed:
         return self._parse(text, self._max_rows, ranged=True)
 
     def _parse_write(self, text: str) -> Parsed:
         return self._parse(text, None, ranged=False)
 
-    def _parse(self, text: str, max_rows: int | None, *, ranged: bool) -> Parsed:
+    def _parse(self, text: str, max_rows: int | None, *, ranged: bool, called: bool = False) -> Parsed:
         pairs = _pairs(text) if text else []
         single: dict[str, str] = {}
         for key, value in pairs:
@@ -99,10 +108,15 @@ class QueryParser:
                 single.setdefault(key, value)
         select = single.get("select")
         level = Level(ALL if select is None else self._select(select))
+        arguments: list[tuple[str, str]] = []
         for key, value in pairs:
             # A filter by a column of that name has an operator in front of its value.
-            if key not in _WHOLE and (key, value) != _DISTINCT:
+            if key in _WHOLE or (not called and (key, value) == _DISTINCT):
+                continue
+            if not called:
                 level.add(key, value)
+            elif (name := level.take(key, value)) is not None:
+                arguments.append((name, value))
         columns, on_conflict = single.get("columns"), single.get("on_conflict")
         part = Part(self._order, max_rows, ranged)
         query = Query(
@@ -113,7 +127,8 @@ class QueryParser:
             max(level.integer("offset") or 0, 0),
             None if columns is None else parse(columns, "columns parameter", grammar.columns),
             None if on_conflict is None else parse(on_conflict, "on_conflict parameter", grammar.columns),
-            _DISTINCT in pairs,
+            not called and _DISTINCT in pairs,
+            tuple(arguments),
         )
         return Parsed(query, self._canonical(pairs))
 

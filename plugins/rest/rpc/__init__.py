@@ -1,0 +1,1 @@
+"""Functions over HTTP, under ``/rest/v1/rpc``."""

@@ -1,0 +1,138 @@
+"""The handlers: find the function that a request means, call it, answer with what it returned."""
+
+from __future__ import annotations
+
+import msgspec
+
+from kernel.contracts.catalogue import Function
+from kernel.contracts.queries import Call
+from kernel.contracts.records import Called, Records, UnknownFunction
+from kernel.http import HeaderList, Request, Response
+from plugins.rest import ranges
+from plugins.rest.accept import MediaType
+from plugins.rest.errors import RestError
+from plugins.rest.language.query import Query, QueryParser
+from plugins.rest.language.selection import Selection
+from plugins.rest.negotiation import Negotiator, Terms
+from plugins.rest.routes import answering
+from plugins.rest.rows import body_of
+from plugins.rest.rpc.arguments import Arguments, from_body, from_pairs
+from plugins.rest.settings import RestSettings
+from plugins.rest.writes import VARY
+
+_SCALAR = "pgrst_scalar"
+"""What PostgREST calls the column of values that are not rows."""
+
+_decode = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Functions:
+    """The methods on a function."""
+
+    def __init__(self, records: Records, settings: RestSettings, negotiator: Negotiator) -> None:
+        self._records = records
+        self._max_rows = settings.max_rows
+        self._negotiator = negotiator
+        selection = Selection(settings.aggregates, settings.embedding_depth)
+        self._parser = QueryParser(selection, settings.max_rows)
+
+    @answering
+    def read(self, request: Request, function: str) -> Response:
+        """GET and HEAD: call it so that it cannot write, with arguments from the query string."""
+        terms = self._negotiator.terms(request, "accept-profile")
+        query = self._parser.parse_call(request.query).query
+        call = Call(function, schema=terms.schema, texts=True, read_only=True)
+        return self._answer(request, terms, query, call, from_pairs(query.arguments))
+
+    @answering
+    def call(self, request: Request, function: str, body: bytes) -> Response:
+        """POST: call it with arguments from the body."""
+        terms = self._negotiator.terms(request, "content-profile")
+        query = self._parser.parse(request.query).query
+        arguments = from_body(request, body, query.columns)
+        call = Call(function, schema=terms.schema, texts=arguments.pairs is not None)
+        return self._answer(request, terms, query, call, arguments)
+
+    @answering
+    def options(self, request: Request, function: str) -> Response:
+        """OPTIONS: the methods that it answers to."""
+        watch = self._negotiator.watch(request)
+        schema, _ = self._negotiator.schema(request, "accept-profile")
+        names = from_pairs(self._parser.parse_call(request.query).query.arguments).names or ()
+        found = self._records.function(Call(function, names, schema=schema), request.identity)
+        watch.lap("parse")
+        methods = "OPTIONS,POST" if found.volatility == "volatile" else "OPTIONS,GET,HEAD,POST"
+        return Response(status=200, headers=[("allow", methods), ("content-length", "0"), *watch.headers()])
+
+    def refuse(self, request: Request, function: str) -> Response:
+        """Refuse a method that no function has."""
+        message = f"Cannot use the {request.method} method on RPC"
+        return RestError(405, "PGRST101", message).response()
+
+    def _answer(
+        self, request: Request, terms: Terms, query: Query, call: Call, arguments: Arguments
+    ) -> Response:
+        call, found = self._found(request, call, arguments)
+        prefer = terms.prefer
+        if prefer.max_affected is not None and not found.returns_set:
+            message = "Function must return SETOF or TABLE when max-affected preference is used with handling=strict"
+            raise RestError(400, "PGRST128", message)
+        header = request.headers.get("range") if request.method == "GET" else None
+        offset, limit = ranges.window(query, header, self._max_rows)
+        if not found.returns_set:
+            offset, limit = 0, None
+        terms.watch.lap("parse")
+        called = self._records.call(
+            msgspec.structs.replace(
+                call,
+                items=query.items,
+                where=query.where,
+                order=query.order,
+                limit=limit,
+                offset=offset,
+                counted=prefer.count is not None,
+                single=terms.media.single,
+                max_affected=prefer.max_affected,
+                undo=terms.undo,
+                as_text=terms.media.csv,
+            ),
+            request.identity,
+        )
+        terms.watch.lap("transaction")
+        headers: HeaderList = [
+            *terms.profile,
+            *prefer.applied("max-affected"),
+            ("content-range", ranges.content_range(offset, called.count, called.total)),
+            VARY,
+        ]
+        if called.is_void:
+            return Response(status=204, headers=[*headers, *terms.watch.headers()])
+        headers.append(("content-type", terms.media.content_type))
+        status, body = ranges.status(offset, called.count, called.total), _body(called, terms.media)
+        return Response(body, status, [*headers, *terms.watch.headers()])
+
+    def _found(self, request: Request, call: Call, arguments: Arguments) -> tuple[Call, Function]:
+        """Return the call that fits a function and that function: by names, or else with the whole body."""
+        if arguments.names is not None:
+            named = msgspec.structs.replace(call, names=arguments.names)
+            try:
+                found = self._records.function(named, request.identity)
+            except UnknownFunction:
+                if arguments.whole is None:
+                    raise
+            else:
+                return msgspec.structs.replace(named, arguments=arguments.text_for(found)), found
+        whole = msgspec.structs.replace(
+            call, names=arguments.names or (), arguments=arguments.body, whole=arguments.whole
+        )
+        return whole, self._records.function(whole, request.identity)
+
+
+def _body(called: Called, media: MediaType) -> bytes:
+    """Return what was returned as it is wanted; in JSON, what is one value is neither wrapped nor unwrapped."""
+    if not media.csv:
+        return body_of(called.body, msgspec.structs.replace(media, single=media.single and not called.single))
+    values = _decode(b"[" + called.body + b"]" if called.single else called.body)
+    rows = [one if bytes(one).startswith(b"{") else msgspec.Raw(_encode({_SCALAR: one})) for one in values]
+    return body_of(_encode(rows), media)
