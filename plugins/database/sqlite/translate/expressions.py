@@ -225,7 +225,9 @@ def _boolean(fields: Node, scope: Scope) -> Expr:
 def _null_test(fields: Node, scope: Scope) -> Expr:
     only(fields, "a test for null", "arg", "nulltesttype")
     word = "IS NULL" if fields["nulltesttype"] == "IS_NULL" else "IS NOT NULL"
-    return Expr(f"({emit(fields['arg'], scope).sql} {word})", "boolean")
+    value = emit(fields["arg"], scope)
+    members = [value] if value.row is None else value.row.fields.values()
+    return Expr(f"({' AND '.join(f'{member.sql} {word}' for member in members)})", "boolean")
 
 
 def _boolean_test(fields: Node, scope: Scope) -> Expr:

@@ -20,6 +20,12 @@ def known(engines: Any) -> Any:
     return engines
 
 
+@pytest.mark.parametrize("count", [1664, 1665])
+def test_a_row_has_as_many_columns_as_postgresql_allows(known: Any, count: int) -> None:
+    ((ours, theirs),) = known.outcomes(f"select {', '.join(['1'] * count)}")
+    assert ours.agrees(theirs), (ours, theirs)
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_sqlite_answers_as_postgresql_does(known: Any, path: Path) -> None:
     different = []

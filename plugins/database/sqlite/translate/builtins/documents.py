@@ -47,6 +47,7 @@ FUNCTIONS: Table = {
     "to_json": (
         Sig(("json",), "{0}", "json"),
         Sig(("jsonb",), "{0}", "json"),
+        Sig(("record",), "{0}", "json"),
         Sig(("as json",), "pg_json_only(json_array({0}))", "json"),
     ),
     "row_to_json": (Sig(("record",), "{0}", "json"),),

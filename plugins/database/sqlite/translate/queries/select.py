@@ -38,6 +38,7 @@ _FIELDS = (
     "valuesLists", "sortClause", "limitOffset", "limitCount", "limitOption", "withClause", "op", "all", "larg",
     "rarg", "groupDistinct", "lockingClause",
 )  # fmt: skip
+_MOST_COLUMNS = 1664
 _SET_OPERATIONS = {"SETOP_UNION": "UNION", "SETOP_INTERSECT": "INTERSECT", "SETOP_EXCEPT": "EXCEPT"}
 
 
@@ -227,6 +228,8 @@ def emit_targets(targets: Sequence[Node], scope: Scope, expected: Sequence[str |
         expr = expressions.emit(fields["val"], scope)
         name, origin = fields.get("name", expr.name), expr.origin if kind == "ColumnRef" else None
         outputs.append(expr._replace(name=name, origin=origin))
+    if len(outputs) > _MOST_COLUMNS:
+        raise DatabaseError(f"target lists can have at most {_MOST_COLUMNS} entries", sqlstate="54011")
     wanted = [*expected, *[None] * (len(outputs) - len(expected))]
     return [
         types.settle(expr) if target is None else _assigned(expr, target)
