@@ -179,7 +179,8 @@ class Database(Protocol):
     def stored(self, type: str) -> StoredType:  # noqa: A002 - what PostgreSQL calls it
         """Return how this engine keeps values of a column's declared type (`Column.type`).
 
-        The same object for the same name. Raises `DatabaseError` (0A000) for a type the engine refuses.
+        The same object for the same name. Raises `DatabaseError` for a type that does not exist (42704) or
+        that the engine refuses (0A000).
         """
 
     def expression(self, text: str, operands: Mapping[str, str]) -> Expression:

@@ -135,8 +135,8 @@ class StoredTypes:
                 ], kind
 
     def test_one_name_gives_one_stored_type_and_an_unknown_one_is_refused(self, database: Database) -> None:
-        """As a feature that is not supported (0A000)."""
+        """As one that does not exist (42704)."""
         assert database.stored("text") is database.stored("text")
         with pytest.raises(DatabaseError) as raised:
             database.stored("hypercube")
-        assert raised.value.sqlstate == "0A000"
+        assert raised.value.sqlstate == "42704"

@@ -222,7 +222,7 @@ class PostgresDatabase:
                 raise
             base = None
         if base is None:
-            raise DatabaseError(f'type "{name}" does not exist', sqlstate="0A000")
+            raise DatabaseError(f'type "{name}" does not exist', sqlstate="42704")
         return stored.describe(name, base)
 
 
