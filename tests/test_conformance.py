@@ -246,6 +246,16 @@ def test_names_are_written_with_the_schema_that_the_path_finds_them_in() -> None
     ]
 
 
+def test_what_was_made_with_its_schema_is_found_by_the_path_as_well() -> None:
+    path = SearchPath()
+    path.qualified("create table shop.items (id int)")
+    path.qualified("create function shop.total() returns int language sql as 'select 1'")
+    path.follow("set search_path = shop")
+    assert path.qualified("insert into items select total()") == (
+        'insert into "shop".items select "shop".total()'
+    )
+
+
 def test_a_refused_statement_is_told_and_stops_nothing(tmp_path: Path) -> None:
     fixtures = tmp_path / "fixtures"
     fixtures.mkdir()

@@ -62,8 +62,8 @@ class SearchPath:
         if parsed.source != source:
             return text  # has parameters, so it is none of a script's
         tree = parsed.statements[0]
-        for name in _created(tree):
-            self._made.add((self.path[0], name))
+        for schema, name in _created(tree):
+            self._made.add((schema or self.path[0], name))
         places = dict(self._places(tree))
         for place in sorted(places, reverse=True):
             source = source[:place] + f"{_quoted(places[place])}.".encode() + source[place:]
@@ -80,10 +80,13 @@ class SearchPath:
     def _placeless(self, text: str) -> str:
         def write(match: re.Match[str]) -> str:
             name = match["name"]
+            makes = _MAKES.match(match["before"])
             if match["after"] and not _OF_COLUMN.match(text):
+                if makes:
+                    self._made.add((_bare(name), _bare(match["after"].lstrip(" .\t\n"))))
                 return match[0]
-            bare = name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
-            if _MAKES.match(match["before"]):
+            bare = _bare(name)
+            if makes:
                 self._made.add((self.path[0], bare))
             schema = self._schema(bare)
             if schema is None:
@@ -121,15 +124,16 @@ def _bare_name(node: Node) -> str | None:
     return None
 
 
-def _created(tree: Node) -> Iterator[str]:
+def _created(tree: Node) -> Iterator[tuple[str | None, str]]:
+    """Yield the schema that is written and the name of what a statement makes."""
     for kind in _CREATED:
         fields = tree.get(kind)
         if fields is None:
             continue
         made = fields.get("relation") or fields.get("view") or fields.get("sequence") or fields.get("typevar")
         made = made or fields.get("into", {}).get("rel") or fields.get("base", {}).get("relation") or {}
-        if "relname" in made and "schemaname" not in made:
-            yield made["relname"]
+        if "relname" in made:
+            yield made.get("schemaname"), made["relname"]
 
 
 def _is_sql_function(tree: Node) -> bool:
@@ -142,6 +146,10 @@ def _is_sql_function(tree: Node) -> bool:
 
 def _text(node: Node) -> str:
     return str(node["String"]["sval"])
+
+
+def _bare(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
 
 
 def _quoted(name: str) -> str:
