@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -104,16 +105,23 @@ def test_an_error_tells_which_operation_failed(api: Any) -> None:
     assert (error["operation"], error["code"]) == (2, "42703")
 
 
-def test_every_operation_has_the_callers_rights(api: Any) -> None:
+@pytest.fixture
+def readers(api: Any) -> Iterator[dict[str, str]]:
+    """Let the role authenticated read clients, and return headers that speak for it."""
     with api.database.schema_transaction() as transaction:
         transaction.script("grant select on clients to authenticated")
-    caller = {"x-role": "authenticated"}
-    batch(api, {"path": "/rest/v1/clients"}, headers=caller).expect(200)
+    yield {"x-role": "authenticated"}
+    with api.database.schema_transaction() as transaction:
+        transaction.script("revoke select on clients from authenticated")
+
+
+def test_every_operation_has_the_callers_rights(api: Any, readers: dict[str, str]) -> None:
+    batch(api, {"path": "/rest/v1/clients"}, headers=readers).expect(200)
     write = {"method": "POST", "path": "/rest/v1/clients", "body": {"id": 9, "name": "x"}}
-    assert batch(api, write, headers=caller).expect(403).json()["code"] == "42501"
+    assert batch(api, write, headers=readers).expect(403).json()["code"] == "42501"
     # Nor does an operation choose who it is for.
     write["headers"] = {"x-role": "service_role", "authorization": "Bearer x"}
-    assert batch(api, write, headers=caller).expect(403).json()["code"] == "42501"
+    assert batch(api, write, headers=readers).expect(403).json()["code"] == "42501"
 
 
 @pytest.mark.parametrize(
