@@ -101,7 +101,10 @@ def view_source(view: Table, scope: Scope) -> str:
     """Return the query of a view, in a scope that sees nothing else."""
     from plugins.database.sqlite.translate.queries.select import emit_query
 
-    _, fields = kind_of(parser.parse(view.definition or "").statements[0])
+    if view.definition is None:
+        hint = "It was made before its text was kept: drop it and create it again."
+        raise refused(f"the view {view.name} beside a WITH that has written", hint=hint)
+    _, fields = kind_of(parser.parse(view.definition).statements[0])
     query = emit_query(kind_of(fields["query"])[1], scope)
     listed = ", ".join(map(quote, view.columns))
     return f"(WITH q({listed}) AS ({query.sql}) SELECT * FROM q)"

@@ -29,3 +29,4 @@ select * from take(4);
 with d as (delete from low returning id) select count(*) from s, d;
 update low set qty = 4 from t where t.id = low.id returning low.*, t.b;
 delete from low using t where t.id = low.id returning low.label, t.b;
+with u as (update s set qty = 100 where id < 3 returning id) select low.id, low.qty, u.id from low left join u on u.id = low.id order by low.id;

@@ -57,7 +57,7 @@ def create_view(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
         view,
         columns=columns,
         security_invoker=invoker,
-        definition=spread_out(parsed.source, mentions) if invoker else None,
+        definition=spread_out(parsed.source, mentions),
         reads=tuple(sorted(scope.reads)),
         shows={
             name: origin for name, origin in zip(columns, query.origins, strict=False) if origin is not None
