@@ -16,15 +16,18 @@ from typing import Any
 import apsw
 import msgspec
 
+from kernel.contracts.catalogue import Catalogue
 from kernel.contracts.database import CLOSED, DatabaseError, DatabaseUnavailable, Params, Row
 from kernel.identity import Identity
 from plugins.database import rights
 from plugins.database.sqlite import counters, errors, files, functions
+from plugins.database.sqlite.catalogue.catalogue import EMPTY
 
 _LARGEST_VALUE = 256 * 1024 * 1024
 _STATEMENTS_KEPT = 512
 _STEPS_BETWEEN_CLOCKS = 10_000
 _TICKS_IN_BUDGET = 8
+_BETWEEN_TRIES = 0.01
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -159,9 +162,9 @@ class Connections:
             raise RuntimeError("an image can only be loaded into a database in memory, before its first use")
         self._image = image
 
-    def explained(self, error: DatabaseError) -> DatabaseError:
-        """Return an error with a note on what is wrong with the file."""
-        return files.explained(error, self._path)
+    def refusal(self, error: BaseException, catalogue: Catalogue) -> DatabaseError:
+        """Return the `DatabaseError` for what apsw raised, with a note where something is wrong with the file."""
+        return files.explained(errors.translate(error, catalogue), self._path)
 
     def reader(self) -> Guarded:
         """Lend a reading connection; give it back with `returned`."""
@@ -220,10 +223,14 @@ class Connections:
                 raise DatabaseUnavailable("the database is closed", sqlstate=CLOSED)
             try:
                 connection = apsw.Connection(str(self._file()), statementcachesize=_STATEMENTS_KEPT)
-                self._all.append(connection)
-                self._prepare(connection, inline=inline, writing=writing)
+                try:
+                    self._prepare(connection, inline=inline, writing=writing)
+                except BaseException:
+                    connection.close()
+                    raise
             except apsw.Error as error:
-                raise self.explained(errors.engine_error(error)) from error
+                raise self.refusal(error, EMPTY) from error
+            self._all.append(connection)
         return Guarded(connection, self.limits, self._now, self._uuid, inline=inline, writing=writing)
 
     def _file(self) -> Path:
@@ -242,14 +249,31 @@ class Connections:
         connection.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
         connection.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
         connection.limit(apsw.SQLITE_LIMIT_LENGTH, _LARGEST_VALUE)
-        if len(self._all) == 1 and not connection.readonly("main"):
-            connection.pragma("journal_mode", "wal")
+        if not self._all and not connection.readonly("main"):
+            _write_ahead(connection, self.limits.busy_timeout)
         connection.pragma("synchronous", "off" if self.in_memory else "normal")
         connection.pragma("foreign_keys", True)
         connection.pragma("case_sensitive_like", True)
         connection.pragma("recursive_triggers", True)
         if not writing:
             connection.pragma("query_only", True)
+
+
+def _write_ahead(connection: apsw.Connection, seconds: float) -> None:
+    """Put a file in WAL mode; raises `apsw.BusyError` where it is in use for so many seconds.
+
+    Two that do so to a new file at once have each read it and want to write: SQLite does not have the second wait
+    for that, as one of them must let go.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            connection.pragma("journal_mode", "wal")
+            return
+        except apsw.BusyError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_BETWEEN_TRIES)
 
 
 def run(guarded: Guarded, sql: str, params: Params, identity: Identity | None = None) -> list[Row]:

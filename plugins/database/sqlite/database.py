@@ -72,7 +72,7 @@ class SqliteDatabase:
         try:
             return self._catalogue.refresh(reader.connection)
         except apsw.Error as error:
-            raise self.connections.explained(errors.translate(error, catalogues.EMPTY)) from error
+            raise self.connections.refusal(error, catalogues.EMPTY) from error
         finally:
             self.connections.returned(reader)
 
@@ -200,9 +200,9 @@ class SqliteDatabase:
             connections.inline_returned(reader)
 
     def _refusal(self, error: Exception, sql: str) -> DatabaseError:
-        if isinstance(error, apsw.ReadOnlyError):
+        if isinstance(error, apsw.ReadOnlyError) and errors.extended(error) == apsw.SQLITE_READONLY:
             return _read_only(sql.split(None, 1)[0].upper())
-        return errors.translate(error, self.catalogue)
+        return self.connections.refusal(error, self.catalogue)
 
 
 def _read_only(tag: str) -> DatabaseError:

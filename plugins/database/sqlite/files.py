@@ -11,9 +11,9 @@ _NEWEST_FORMAT = 2
 
 
 def explained(error: DatabaseError, path: Path | None) -> DatabaseError:
-    """Return an error with a note that names the file; a client never sees notes."""
+    """Return an error with one note that names the file; a client never sees notes."""
     look = _LOOKS.get(error.sqlstate)
-    if path is not None and look is not None:
+    if path is not None and look is not None and not hasattr(error, "__notes__"):
         error.add_note(look(path))
     return error
 

@@ -50,9 +50,11 @@ class SqliteTransaction(EngineTransaction):
             self._writer = connections.writer()
             self._begin_on(self._writer)
         except BaseException as error:
+            if self._writer is not None:
+                self._rollback()
             self._release()
             if isinstance(error, apsw.Error):
-                raise connections.explained(errors.translate(error, catalogues.EMPTY)) from error
+                raise connections.refusal(error, catalogues.EMPTY) from error
             raise
 
     def _begin_on(self, writer: Guarded) -> None:
@@ -71,7 +73,7 @@ class SqliteTransaction(EngineTransaction):
         except BaseException as error:
             self._rollback()
             if isinstance(error, apsw.Error):
-                raise errors.translate(error, self._known()) from error
+                raise self._database.connections.refusal(error, self._known()) from error
             raise
 
     def _rollback(self) -> None:
@@ -148,7 +150,7 @@ class SqliteTransaction(EngineTransaction):
         writer.start(_EXPLAINING_SECONDS)
         if errors.is_reference(error):
             return violations.broken_reference(error, writer.connection, catalogue, sql, params)
-        refusal = errors.translate(error, catalogue)
+        refusal = self._database.connections.refusal(error, catalogue)
         if refusal.sqlstate == "23505":
             violations.name_the_key(refusal, writer.connection, catalogue, sql, params)
         return refusal
@@ -185,19 +187,20 @@ class SqliteSchemaTransaction(SqliteTransaction):
     def _change(self, plan: Plan) -> None:
         writer = self._open()
         connection, before = writer.connection, self._known()
-        changes.drop_triggers(connection, before, plan.changes)
         self._catalogue = catalogues.apply(before, plan.changes)
         writer.start()
         try:
+            changes.drop_triggers(connection, before, plan.changes)
             connection.execute(plan.sql).fetchall()
             for rebuild in plan.rebuilds:
                 rebuilding.run(connection, rebuild)
+            catalogues.write(connection, plan.changes)
+            changes.create_triggers(connection, self._catalogue, plan.changes)
+            for table in plan.checked:
+                self._check_references(f"foreign_key_check({table})")
         except Exception as error:
-            raise violations.of_existing_rows(error, plan, self._catalogue) from error
-        catalogues.write(connection, plan.changes)
-        changes.create_triggers(connection, self._catalogue, plan.changes)
-        for table in plan.checked:
-            self._check_references(f"foreign_key_check({table})")
+            refusal = self._database.connections.refusal(error, violations.naming(plan, self._catalogue))
+            raise violations.of_existing_rows(refusal, error, plan) from error
 
     def _before_commit(self, connection: apsw.Connection) -> None:
         self._check_references()

@@ -14,7 +14,7 @@ import apsw
 import msgspec
 
 from kernel.contracts.catalogue import Catalogue, ForeignKey, Index, Table
-from kernel.contracts.database import DatabaseError
+from kernel.contracts.database import DatabaseError, DatabaseUnavailable
 from plugins.database.sqlite.errors import translate
 from plugins.database.sqlite.names import engine_name, quote, rowid_of, split_name
 from plugins.database.sqlite.statements import REBUILT, Plan
@@ -123,16 +123,22 @@ def _replacing(sql: str) -> str | None:
     return None
 
 
-def of_existing_rows(error: Exception, plan: Plan, catalogue: Catalogue) -> DatabaseError:
-    """Return the error for rows that are there and do not fit what a schema statement makes of their table."""
+def naming(plan: Plan, catalogue: Catalogue) -> Catalogue:
+    """Return `catalogue` with the tables that a schema statement writes anew under their name meanwhile."""
     changed = {engine_name(change.schema, change.name): change.table for change in plan.changes}
     tables = dict(catalogue.tables)
     for rebuild in plan.rebuilds:
         table = changed.get(rebuild.table)
         if table is not None:
             tables[split_name(REBUILT)] = table
-    refusal = translate(error, msgspec.structs.replace(catalogue, tables=tables))
-    if isinstance(error, DatabaseError) or refusal.message.startswith(("value for domain", "domain ")):
+    return msgspec.structs.replace(catalogue, tables=tables)
+
+
+def of_existing_rows(refusal: DatabaseError, error: Exception, plan: Plan) -> DatabaseError:
+    """Return the refusal for rows that are there and do not fit what a schema statement makes of their table."""
+    if isinstance(error, DatabaseError) or isinstance(refusal, DatabaseUnavailable):
+        return refusal
+    if refusal.message.startswith(("value for domain", "domain ")):
         return refusal
     if refusal.sqlstate == "23000" and plan.violation is not None:
         return plan.violation

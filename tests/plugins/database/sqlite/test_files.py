@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -74,3 +76,18 @@ def test_a_folder_that_is_missing_is_named(make_database: Any, tmp_path: Path) -
     with pytest.raises(DatabaseError) as raised:
         _ = make_database(tmp_path / "gone" / "kernel.db").catalogue
     assert f"there is no folder {tmp_path / 'gone'}; make it" in describe(raised.value)
+
+
+def test_who_opens_a_new_file_waits_for_others_that_do(make_database: Any, tmp_path: Path) -> None:
+    """SQLite itself refuses at once to put a file in WAL mode that another is putting in WAL mode."""
+    together = threading.Barrier(4)
+
+    def open_(path: Path) -> object:
+        database = make_database(path)
+        together.wait(30)
+        database.create_tables()
+        return database.connections.separate().pragma("journal_mode")
+
+    with ThreadPoolExecutor(4) as pool:
+        for attempt in range(150):
+            assert list(pool.map(open_, [tmp_path / f"{attempt}.db"] * 4)) == ["wal"] * 4
