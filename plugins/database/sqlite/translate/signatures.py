@@ -8,6 +8,7 @@ from typing import NamedTuple
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.stored import array_of, element_of, form_of
 from plugins.database.sqlite.translate import types
+from plugins.database.sqlite.translate.nodes import refused
 from plugins.database.sqlite.translate.scope import Expr
 
 _MISMATCH = 100
@@ -78,6 +79,10 @@ def apply(name: str, signatures: Sequence[Signature], arguments: list[Expr]) -> 
 
 def missing(name: str, arguments: list[Expr]) -> DatabaseError:
     """Return the error for a function that these types do not have."""
+    if name.startswith("jsonb_path_"):
+        return refused(f"jsonpath, by {name}(),")
+    if name == "unnest" and len(arguments) > 1:
+        return refused("unnest() of several arrays")
     listed = ", ".join(expr.type or "unknown" for expr in arguments)
     return DatabaseError(
         f"function {name}({listed}) does not exist",
