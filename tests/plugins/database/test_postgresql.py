@@ -225,7 +225,7 @@ def test_settings_of_the_server_do_not_change_results(make: Any, postgresql_url:
 def test_what_is_no_types_name_does_not_reach_a_statement(make: Any, name: str) -> None:
     with pytest.raises(DatabaseError) as raised:
         make().stored(name)
-    assert raised.value.sqlstate == "0A000"
+    assert raised.value.sqlstate == "42704"
 
 
 def test_prepared_statements_stay_bounded(make: Any) -> None:
