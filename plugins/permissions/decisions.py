@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from kernel.contracts.catalogue import Command, Grant, Policy, Table
@@ -15,10 +15,11 @@ _SERVICE = "service_role"
 
 
 class TablePolicies:
-    """The `Policies` contract on one database."""
+    """The `Policies` contract on one database; `value_of` tells what a condition over a table always is, if it is."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, value_of: Callable[[str, Table], bool | None]) -> None:
         self._database = database
+        self._value_of = value_of
 
     def allows(
         self,
@@ -68,7 +69,9 @@ class TablePolicies:
         asked = _asked(command, key, row)
         if not asked:
             return _without_row(grants, command, found.policies_for(command, acting))
-        verdicts = _Asking(self._database, found, caller, acting).verdicts(asked, key, row or {})
+        verdicts = _Asking(self._database, self._value_of, found, caller, acting).verdicts(
+            asked, key, row or {}
+        )
         allowed, reason = _decided(command, asked, verdicts)
         return Decision(allowed, reason, grants, verdicts, asked)
 
@@ -82,8 +85,16 @@ class TablePolicies:
 class _Asking:
     """The policies of one table, asked by one caller about rows."""
 
-    def __init__(self, database: Database, table: Table, caller: Identity, acting: frozenset[str]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        value_of: Callable[[str, Table], bool | None],
+        table: Table,
+        caller: Identity,
+        acting: frozenset[str],
+    ) -> None:
         self._database = database
+        self._value_of = value_of
         self._table = table
         self._caller = caller
         self._acting = acting
@@ -99,11 +110,18 @@ class _Asking:
                 values = self._inserted(row)
             else:
                 values = self._values({**old, **row} if new else old)
+            policies = self._table.policies_for(command, self._acting)
+            open_ = any(one.permissive and self._always(one, command, new=new) for one in policies)
             found += (
-                Verdict(policy, self._holds(policy, values, command, new=new), command, new)
-                for policy in self._table.policies_for(command, self._acting)
+                Verdict(one, self._holds(one, values, command, new=new, open_=open_), command, new)
+                for one in policies
             )
         return tuple(found)
+
+    def _always(self, policy: Policy, command: Command, *, new: bool) -> bool | None:
+        """Return what a policy always says, None where that depends."""
+        text = _condition(policy, command, new=new)
+        return not policy.permissive if text is None else self._value_of(text, self._table)
 
     def _old(self, key: Mapping[str, Any]) -> dict[str, Any]:
         """Return a row whoever may see it."""
@@ -143,15 +161,29 @@ class _Asking:
             columns.append(f"cast({value} as {column.type}) as {_quoted(name)}")
         return columns, params
 
-    def _holds(self, policy: Policy, row: _Row, command: Command, *, new: bool) -> bool:
-        """Ask a policy about a row, with the caller's rights: those count for what its expression reads."""
-        text = policy.condition_for_new_rows() if new and command != "select" else policy.using
-        if text is None:
-            return not policy.permissive
+    def _holds(self, policy: Policy, row: _Row, command: Command, *, new: bool, open_: bool) -> bool:
+        """Ask a policy about a row, with the caller's rights: those count for what its expression reads.
+
+        A database does not ask what a constant has decided: beside a permissive policy that is always true, which
+        makes the table `open_`, it does not matter that the caller may not read what another one asks about.
+        """
+        always = self._always(policy, command, new=new)
+        if always is not None:
+            return always
         columns, params = row
         source = f"(select {', '.join(columns)}) as {_quoted(self._table.name)}"
+        text = _condition(policy, command, new=new)
         statement = f"select 1 from {source} where ({text}\n)"  # noqa: S608 - ours
-        return bool(self._database.query(statement, params, identity=self._caller))
+        try:
+            return bool(self._database.query(statement, params, identity=self._caller))
+        except DatabaseError as error:
+            if error.sqlstate == "42501" and open_ and policy.permissive:
+                return False
+            raise
+
+
+def _condition(policy: Policy, command: Command, *, new: bool) -> str | None:
+    return policy.condition_for_new_rows() if new and command != "select" else policy.using
 
 
 _Row = tuple[list[str], dict[str, Any]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from kernel.contracts.catalogue import Table
 from kernel.contracts.database import Database
 from kernel.contracts.policies import Policies
 from kernel.contracts.schema import SchemaWork
@@ -26,7 +27,12 @@ class PermissionsPlugin(Plugin):
         """Provide `Policies`."""
         from plugins.permissions.decisions import TablePolicies
 
-        return {Policies: TablePolicies(self.kernel.services[Database])}
+        database, work = self.kernel.services[Database], self.kernel.services[SchemaWork]
+
+        def value_of(condition: str, table: Table) -> bool | None:
+            return work.expression(condition, table, database.catalogue).value
+
+        return {Policies: TablePolicies(database, value_of)}
 
     @hookimpl
     def kernel_commands(self) -> Iterable[click.Command]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kernel.contracts.catalogue import Table
 from kernel.contracts.database import DatabaseError
 from kernel.identity import Identity
+from plugins.database.schema_work.expressions import expression
 from plugins.permissions.decisions import TablePolicies
 
 A, B = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222"
@@ -247,7 +250,7 @@ def decided(database: Any, caller: Identity, command: Any, key: dict[str, Any], 
     """Return whether the policies allow something; a right that a policy itself lacks is no."""
     try:
         return (
-            TablePolicies(database)
+            TablePolicies(database, partial(always, database))
             .explain(caller, command, "posts", key=key or None, row=new or None)
             .allowed
         )
@@ -276,6 +279,10 @@ def done(database: Any, caller: Identity, command: Any, key: dict[str, Any], new
         return found > 0
     except DatabaseError as error:
         return False if error.sqlstate == "42501" else error.sqlstate
+
+
+def always(database: Any, condition: str, table: Table) -> bool | None:
+    return expression(condition, table, database.catalogue).value
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
