@@ -111,6 +111,10 @@ class _Asking:
             else:
                 values = self._values({**old, **row} if new else old)
             policies = self._table.policies_for(command, self._acting)
+            if not any(one.permissive for one in policies):
+                # Nothing is let through, whatever the restrictive ones say; they are not asked.
+                found += (Verdict(one, None, command, new) for one in policies)
+                continue
             open_ = any(one.permissive and self._always(one, command, new=new) for one in policies)
             found += (
                 Verdict(one, self._holds(one, values, command, new=new, open_=open_), command, new)
