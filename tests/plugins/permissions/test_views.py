@@ -89,7 +89,8 @@ create view joined with (security_invoker = on) as
     select n.*, o.* from notes n join (select id as other, team as side from notes) as o on o.other = n.id;
 create view inside with (security_invoker = on) as with q as (select * from notes) select q.* from q;
 create view over with (security_invoker = on) as select * from plain;
-grant all on notes, plain, joined, inside, over to authenticated;
+create view whole with (security_invoker = on) as with "table" as (table only notes) table "table";
+grant all on notes, plain, joined, inside, over, whole to authenticated;
 insert into notes values (1, 2, 'x');
 alter table notes add column later int default 5;
 alter table notes rename column team to team_id;
@@ -100,6 +101,6 @@ def test_a_star_stands_for_the_columns_that_were_there(engines: Any) -> None:
     for database in engines:
         with database.schema_transaction() as transaction:
             transaction.script(STARS)
-    for name in ("plain", "joined", "inside", "over"):
+    for name in ("plain", "joined", "inside", "over", "whole"):
         sqlite, postgresql = (database.query(f"select * from {name}", identity=ANN) for database in engines)
         assert sqlite == postgresql == [(1, 2, "x") if name != "joined" else (1, 2, "x", 1, 2)]

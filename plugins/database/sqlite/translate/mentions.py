@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from plugins.database import parser
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class Mentions:
     """The nodes that name columns and relations, with what they turned out to mean; a scope gathers them.
 
-    `stars` gives the columns that a star in a select list stood for, by its place in the text.
+    `stars` gives the columns that a star in a select list stood for, by its place in the text; the star of a command
+    TABLE, which is not written, has the place of the table's name.
     `node` is the one being resolved.
     """
 
@@ -26,6 +27,13 @@ class Mentions:
         self.relations: list[tuple[Node, Table]] = []
         self.stars: dict[int, list[str]] = {}
         self.node: Node | None = None
+
+    def select(self, fields: Node, names: Sequence[str]) -> None:
+        """Note the columns' names of a SELECT that is the command TABLE: the place of its star is that of no token."""
+        targets = fields.get("targetList", ())
+        if targets and targets[0]["ResTarget"]["location"] < 0:
+            place = fields["fromClause"][0]["RangeVar"]["location"]
+            self.stars[place] = [identifier(name) for name in names]
 
     def read(self, item: Item, name: str) -> None:
         """Note that the node being resolved is a column."""
@@ -58,7 +66,18 @@ class Edit(NamedTuple):
 
 def spread_out(source: bytes, mentions: Mentions) -> str:
     """Return a text whose stars are the columns that they stand for, whatever columns come later."""
-    return edited(source, [Edit(place, 0, [", ".join(names)]) for place, names in mentions.stars.items()])
+    changes = []
+    tokens = parser.tokens(source)
+    words = [source[token.start : token.end].lower() for token in tokens]
+    for place, names in mentions.stars.items():
+        at = next(number for number, token in enumerate(tokens) if token.start == place)
+        before = at - 1 - (words[at - 1] == b"only")
+        listed = ", ".join(names)
+        if words[before] == b"table":  # no other word of that kind is in a query
+            changes.append(Edit(tokens[before].start, 0, [f"SELECT {listed} FROM"]))
+        else:
+            changes.append(Edit(place, 0, [listed]))
+    return edited(source, changes)
 
 
 def edits(mentions: Mentions, renaming: Renaming, tree: Any, own: Item | None) -> list[Edit]:

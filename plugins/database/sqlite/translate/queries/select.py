@@ -133,6 +133,8 @@ def _select(
     window_sql = _windows(fields.get("windowClause", ()), scope)
     scope.spread = []
     outputs = emit_targets(fields.get("targetList", ()), scope, expected)
+    if scope.mentions is not None:
+        scope.mentions.select(fields, [item.name for item in outputs])
     spread, scope.spread = scope.spread, None
     if spread and scope.aggregated:
         raise refused("a set-returning function beside an aggregate")
@@ -220,10 +222,8 @@ def emit_targets(targets: Sequence[Node], scope: Scope, expected: Sequence[str |
         kind, value = kind_of(fields["val"])
         if kind == "ColumnRef" and "A_Star" in value["fields"][-1]:
             outputs += _star(strings(value["fields"][:-1]), scope)
-            if scope.mentions is not None:
-                scope.mentions.stars[value.get("location", -1)] = _spread_names(
-                    strings(value["fields"][:-1]), scope
-                )
+            if scope.mentions is not None and (place := value["location"]) >= 0:
+                scope.mentions.stars[place] = _spread_names(strings(value["fields"][:-1]), scope)
             continue
         expr = expressions.emit(fields["val"], scope)
         name, origin = fields.get("name", expr.name), expr.origin if kind == "ColumnRef" else None
