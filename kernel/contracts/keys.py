@@ -9,7 +9,15 @@ from kernel.identity import Identity
 
 
 class InvalidToken(Exception):
-    """A credential that must not be believed; the message may be shown to the client."""
+    """A credential that must not be believed; the message and `details` may be shown to the client.
+
+    A `genuine` one is signed as it should be, and what it claims is the matter: it has expired, or is for others.
+    """
+
+    def __init__(self, message: str, *, genuine: bool = False, details: str | None = None) -> None:
+        super().__init__(message)
+        self.genuine = genuine
+        self.details = details
 
 
 class Keys(Protocol):

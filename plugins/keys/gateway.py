@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from kernel import HTTPError, Identity, Request
 from kernel.contracts.keys import InvalidToken, Keys
 
@@ -34,8 +36,10 @@ def _verify(keys: Keys, credential: str) -> Identity:
     try:
         return keys.verify(credential.strip())
     except InvalidToken as error:
-        raise _unauthorized(str(error)) from None
+        code = "invalid_claims" if error.genuine else "invalid_token"
+        raise _unauthorized(str(error), {"code": code, "details": error.details}) from None
 
 
-def _unauthorized(detail: str) -> HTTPError:
-    return HTTPError(401, detail, headers={"www-authenticate": 'Bearer error="invalid_token"'})
+def _unauthorized(detail: str, extensions: Mapping[str, str | None] | None = None) -> HTTPError:
+    challenge = f'Bearer error="invalid_token", error_description="{detail}"'
+    return HTTPError(401, detail, headers={"www-authenticate": challenge}, extensions=extensions)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 ROLES = ("anon", "service_role")
 REMEMBERED = 2048
+LEEWAY = 30
+"""How many seconds the clock of who signs our tokens may be off, as in PostgREST."""
 
 
 class KeysService:
@@ -117,7 +119,7 @@ class KeysService:
                 own = trust.own(settings.signing_keys, settings.signing_keys_file, self._project)
                 secret = trust.shared(self._project_keys().jwt_secret)
                 self._tokens = Tokens(
-                    trust.Trust([*own, secret], audience=settings.audience),
+                    trust.Trust([*own, secret], audience=settings.audience, leeway=LEEWAY),
                     {issuer.issuer: trust.third_party(issuer, self._project) for issuer in settings.issuers},
                 )
             return self._tokens

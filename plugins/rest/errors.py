@@ -206,12 +206,8 @@ def _database(error: DatabaseError, identity: Identity | None) -> RestError:
         status = 401
         headers = [("www-authenticate", "Bearer")]
     elif error.sqlstate == _UNKNOWN_ROLE and identity is not None and _is_unknown(identity.role, error):
-        return RestError(
-            401,
-            "PGRST301",
-            f'the token names a role that does not exist: "{identity.role}"',
-            headers=[("www-authenticate", 'Bearer error="invalid_token"')],
-        )
+        status = 401
+        headers = [("www-authenticate", 'Bearer error="invalid_token"')]
     return RestError(status, error.sqlstate, error.message, error.detail, error.hint, headers=headers)
 
 
@@ -225,10 +221,13 @@ def _status(sqlstate: str) -> int:
 
 def of_problem(problem: Problem) -> RestError:
     """Put an error of the kernel's (a body too large, a bad token, a failure) into PostgREST's shape."""
-    code = {401: "PGRST301", 404: "PGRST125", 413: "PGRST102"}.get(problem.status)
-    if code is None:
-        code = "PGRSTX00" if problem.status >= 500 else "PGRST000"
-    details = f"error id {problem.error_id}" if problem.error_id else None
+    if problem.status >= 500:
+        details = f"error id {problem.error_id}" if problem.error_id else None
+        return RestError(problem.status, "PGRSTX00", problem.detail or problem.title, details)
+    code = {401: "PGRST301", 404: "PGRST125", 413: "PGRST102"}.get(problem.status, "PGRST000")
+    if problem.extensions.get("code") == "invalid_claims":
+        code = "PGRST303"
+    details = problem.extensions.get("details")
     return RestError(problem.status, code, problem.detail or problem.title, details)
 
 

@@ -96,7 +96,8 @@ def test_a_bad_credential_is_refused_and_never_anonymous(identify: Identify, hea
         identify(**headers)
 
     assert caught.value.status == 401
-    assert ("www-authenticate", 'Bearer error="invalid_token"') in caught.value.headers
+    challenge = f'Bearer error="invalid_token", error_description="{caught.value.detail}"'
+    assert ("www-authenticate", challenge) in caught.value.headers
 
 
 @pytest.mark.parametrize("scheme", ["Basic", "Token", "Bearer:", ""])
