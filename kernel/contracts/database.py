@@ -116,6 +116,15 @@ class Transaction(Protocol):
     def publish(self, event: Event) -> None:
         """Publish `event` on the kernel's bus after the commit; never after a rollback."""
 
+    def on_behalf_of(self, identity: Identity | None) -> Transaction:
+        """Return this same transaction with the rights of `identity`; None is the kernel's own.
+
+        So a plugin writes to a table of its own beside what a caller's rights let the caller do.
+        """
+
+    def savepoint(self) -> AbstractContextManager[None]:
+        """Begin a part: where its block raises, what it did is undone, and the transaction goes on."""
+
 
 class Database(Protocol):
     """A database that speaks PostgreSQL's SQL.

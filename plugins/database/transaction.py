@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Self
 
-from kernel.contracts.database import NO_PARAMS, Compiled, DatabaseError, Params, Row
+from kernel.contracts.database import NO_PARAMS, Compiled, DatabaseError, Params, Row, Transaction
 from kernel.events import Event
+from kernel.identity import Identity
 from plugins.database import parser
 
 Publish = Callable[[Event], None]
@@ -20,11 +22,15 @@ class EngineTransaction:
     `writing` holds the threads that are in a transaction of this database.
     """
 
-    def __init__(self, publish: Publish, writing: set[int]) -> None:
+    _changes_schema = False
+
+    def __init__(self, publish: Publish, writing: set[int], identity: Identity | None) -> None:
         self._publish = publish
         self._writing = writing
+        self._identity = identity
         self._events: list[Event] = []
         self._failed = False
+        self._savepoints = 0
 
     def query(self, statement: str | Compiled, params: Params = NO_PARAMS) -> list[Row]:
         """Run one statement and return its rows."""
@@ -52,6 +58,40 @@ class EngineTransaction:
     def publish(self, event: Event) -> None:
         """Publish `event` after the commit."""
         self._events.append(event)
+
+    def on_behalf_of(self, identity: Identity | None) -> Transaction:
+        """Return this transaction with another's rights; one that changes the schema is the kernel's alone."""
+        if self._changes_schema and identity is not None:
+            raise ValueError("a transaction that changes the schema has the kernel's rights only")
+        return _OnBehalf(self, identity)
+
+    @contextmanager
+    def acting(self, identity: Identity | None) -> Iterator[None]:
+        """Run what the block does with another's rights."""
+        own, self._identity = self._identity, identity
+        try:
+            yield
+        finally:
+            self._identity = own
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo what the block does when it raises."""
+        self._check_usable()
+        self._savepoints += 1
+        name, events = f"savepoint_{self._savepoints}", len(self._events)
+        self._command(f"SAVEPOINT {name}")
+        try:
+            yield
+            self._check_usable()
+        except BaseException:
+            self._failed = True
+            del self._events[events:]
+            self._command(f"ROLLBACK TO {name}")
+            self._command(f"RELEASE {name}")
+            self._failed = False
+            raise
+        self._command(f"RELEASE {name}")
 
     def __enter__(self) -> Self:
         """Begin; raises `DatabaseError` 25001 in a thread that has begun one already."""
@@ -110,6 +150,10 @@ class EngineTransaction:
         """Run one statement; return its rows, and how many it changed or else returned."""
         raise NotImplementedError
 
+    def _command(self, sql: str) -> None:
+        """Run a command of our own that returns nothing."""
+        raise NotImplementedError
+
     def _commit(self) -> None:
         """Commit; raises with the transaction rolled back."""
         raise NotImplementedError
@@ -121,3 +165,38 @@ class EngineTransaction:
     def _release(self) -> None:
         """Give the connection back."""
         raise NotImplementedError
+
+
+class _OnBehalf:
+    """A transaction with the rights of another than the one it was begun for."""
+
+    def __init__(self, transaction: EngineTransaction, identity: Identity | None) -> None:
+        self._transaction = transaction
+        self._identity = identity
+
+    def query(self, statement: str | Compiled, params: Params = NO_PARAMS) -> list[Row]:
+        """Run one statement and return its rows."""
+        with self._transaction.acting(self._identity):
+            return self._transaction.query(statement, params)
+
+    def execute(self, statement: str | Compiled, params: Params = NO_PARAMS) -> int:
+        """Run one statement and return how many rows it changed, or returned if it only reads."""
+        with self._transaction.acting(self._identity):
+            return self._transaction.execute(statement, params)
+
+    def script(self, sql: str) -> None:
+        """Run several statements of PostgreSQL's SQL, in order."""
+        with self._transaction.acting(self._identity):
+            self._transaction.script(sql)
+
+    def publish(self, event: Event) -> None:
+        """Publish `event` after the commit."""
+        self._transaction.publish(event)
+
+    def on_behalf_of(self, identity: Identity | None) -> Transaction:
+        """Return the transaction with another's rights."""
+        return self._transaction.on_behalf_of(identity)
+
+    def savepoint(self) -> AbstractContextManager[None]:
+        """Undo what the block does when it raises."""
+        return self._transaction.savepoint()

@@ -260,6 +260,53 @@ class DatabaseContract(StoredTypes):
                 transaction.query(statement)
             assert raised.value.sqlstate == "42501"
 
+    def test_a_transaction_acts_for_others_and_then_for_its_own_caller_again(
+        self, database: Database
+    ) -> None:
+        """A plugin writes on its own account beside a caller, who gets no more rights by it."""
+        with database.schema_transaction() as transaction:
+            transaction.script("create table posted (who text); grant insert on posted to authenticated")
+        caller = Identity("authenticated", "ann")
+        who = "insert into posted values (current_setting('request.jwt.claims', true)::json ->> 'sub')"
+        with database.transaction(caller) as transaction:
+            own = transaction.on_behalf_of(None)
+            own.execute("insert into authors (id, name) values (7, 'Kim')")
+            transaction.execute(who)
+            own.on_behalf_of(Identity("authenticated", "bob")).execute(who)
+            with pytest.raises(DatabaseError) as caught, transaction.savepoint():
+                transaction.execute("insert into authors (id, name) values (8, 'Lee')")
+            assert caught.value.sqlstate == "42501"
+            assert own.query("select name from authors where id > 6") == [("Kim",)]
+            transaction.execute(who)
+        assert database.query("select who from posted order by who") == [("ann",), ("ann",), ("bob",)]
+        with pytest.raises(ValueError, match="rights"), database.schema_transaction() as transaction:
+            transaction.on_behalf_of(caller)
+
+    def test_what_a_savepoints_block_did_is_undone_where_it_raises(
+        self, kernel: Any, database: Database
+    ) -> None:
+        """The rest of the transaction stays, events of the block do not."""
+        insert = "insert into authors (id, name) values (:id, :name)"
+        kernel.recorder.clear()
+        with database.transaction() as transaction:
+            with transaction.savepoint():
+                transaction.execute(insert, {"id": 10, "name": "kept"})
+                transaction.publish(Written(10))
+                with pytest.raises(KeyError), transaction.savepoint():
+                    transaction.execute(insert, {"id": 11, "name": "undone"})
+                    transaction.publish(Written(11))
+                    raise KeyError
+            with pytest.raises(DatabaseError) as caught, transaction.savepoint():
+                transaction.execute(insert, {"id": 12, "name": "undone"})
+                transaction.execute(insert, {"id": 10, "name": "again"})
+            assert caught.value.sqlstate == "23505"
+            with pytest.raises(DatabaseError) as swallowed, transaction.savepoint():  # noqa: SIM117
+                with suppress(DatabaseError):
+                    transaction.query("select nothing")
+            assert swallowed.value.sqlstate == "25P02"
+        assert database.query("select id from authors where id > 9") == [(10,)]
+        assert [event.row for event in kernel.recorder.of(Written)] == [10]
+
     def test_a_schema_transaction_happens_whole_or_not_at_all(self, database: Database) -> None:
         """Tables and rows alike."""
         with pytest.raises(DatabaseError), database.schema_transaction() as transaction:

@@ -60,6 +60,7 @@ class Connections:
         self.url = url
         self.limits = limits
         self._conninfo = _conninfo(url, limits, role)
+        self._role = b"none" if role is None else role.encode()
         self._idle: deque[Session] = deque()
         self._free = threading.BoundedSemaphore(limits.connections)
         self._closed = False
@@ -105,7 +106,7 @@ class Connections:
         """Open a session that its user keeps to itself and closes."""
         if self._closed:
             raise DatabaseUnavailable("the database is closed", sqlstate=CLOSED)
-        return Session(self._conninfo, self.patience)
+        return Session(self._conninfo, self.patience, self._role)
 
     def close(self) -> None:
         """Close the idle sessions now, the lent ones when they come back."""

@@ -59,8 +59,11 @@ class _Prepared(NamedTuple):
 class Session:
     """A connection and the statements that it has prepared; used by one thread at a time."""
 
-    def __init__(self, conninfo: bytes, patience: float | None) -> None:
-        """Connect; raises `DatabaseUnavailable`. An answer may take `patience` seconds; None is any time."""
+    def __init__(self, conninfo: bytes, patience: float | None, role: bytes = b"none") -> None:
+        """Connect; raises `DatabaseUnavailable`. An answer may take `patience` seconds; None is any time.
+
+        `role` is the one that the connection has of itself; ``none`` is the login's.
+        """
         try:
             # Libpq's own function would keep all threads waiting with this one, and resolves names one by one.
             self._connection = psycopg.connect(conninfo.decode(), autocommit=True)
@@ -75,6 +78,7 @@ class Session:
         self._either.register(self.socket, select.POLLIN | select.POLLOUT)
         self.patience = patience
         self.catalogue = 0
+        self._role = role
 
     @property
     def broken(self) -> bool:
@@ -159,6 +163,12 @@ class Session:
             self._send_assume(caller)
 
         self._pipelined(send)
+
+    def assume(self, caller: Caller | None) -> None:
+        """Go on for another caller, within a transaction; None is the connection itself."""
+        role, claims = (None, b"") if caller is None else (caller.role, caller.claims)
+        self._prepare_assume()
+        self._ask(lambda: self._libpq.send_query_prepared(_ASSUME_NAME, [role or self._role, claims]))
 
     def _prepare_assume(self) -> None:
         if not self._can_assume:

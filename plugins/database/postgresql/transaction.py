@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from plugins.database.postgresql.database import PostgresDatabase
 
 _BEGIN = b"BEGIN READ WRITE"
+_UNKNOWN = object()
 # Changes of the schema take turns across processes; the number is ours alone: "kernel" in ASCII. What others did
 # before is noticed with the next lock on a table: else "if not exists" might not see what they made.
 TAKE_TURN = b"SELECT pg_advisory_xact_lock(118014564787564); SELECT FROM pg_namespace LIMIT 0"
@@ -29,10 +30,10 @@ class PostgresTransaction(EngineTransaction):
     """A transaction on a connection of its own."""
 
     def __init__(self, database: PostgresDatabase, identity: Identity | None = None) -> None:
-        super().__init__(database.publish, database.writing)
+        super().__init__(database.publish, database.writing, identity)
         self._database = database
-        self._identity = identity
         self._caller = caller_of(identity)
+        self._acts_for: Identity | object | None = identity
         self._session: Session | None = None
         self._committed = False
 
@@ -67,17 +68,34 @@ class PostgresTransaction(EngineTransaction):
         if isinstance(statement, Compiled):
             rights.check(statement, self._identity)
         prepared = self._database.statement(statement, self._identity)
+        session = self._assumed(self._identity)
         if prepared.kind != "data":
             raise DatabaseError(
                 "the statement changes the schema",
                 sqlstate="25001",
                 hint="Use schema_transaction() for it.",
             )
-        return self._open().run(prepared, params, self._caller.role if self._caller else None)
+        return session.run(prepared, params, self._caller.role if self._caller else None)
+
+    def _assumed(self, identity: Identity | None) -> Session:
+        """Return the session once it acts for `identity`."""
+        session = self._open()
+        if identity is not self._acts_for:
+            self._caller = caller_of(identity)
+            session.assume(self._caller)
+            self._acts_for = identity
+        return session
+
+    def _command(self, sql: str) -> None:
+        self._open().command(sql.encode())
+        if sql.startswith("ROLLBACK"):  # which takes along who was acted for since
+            self._acts_for = _UNKNOWN
 
     def _commit(self) -> None:
         session = self._open()
         try:
+            # What is deferred to the end happens with the rights of whose transaction it is.
+            self._assumed(self._identity)
             session.command(b"COMMIT")
         except BaseException as error:
             self._rollback()
@@ -106,6 +124,8 @@ class PostgresTransaction(EngineTransaction):
 
 class PostgresSchemaTransaction(PostgresTransaction):
     """A transaction that changes the schema, as its owner; one at a time in a deployment."""
+
+    _changes_schema = True
 
     @property
     def _connections(self) -> Connections:

@@ -29,9 +29,8 @@ class SqliteTransaction(EngineTransaction):
     """A transaction on the process's one writing connection."""
 
     def __init__(self, database: SqliteDatabase, identity: Identity | None = None) -> None:
-        super().__init__(database.publish, database.writing)
+        super().__init__(database.publish, database.writing, identity)
         self._database = database
-        self._identity = identity
         self._writer: Guarded | None = None
         self._catalogue: Catalogue | None = None
         self._logged = False
@@ -60,6 +59,12 @@ class SqliteTransaction(EngineTransaction):
     def _begin_on(self, writer: Guarded) -> None:
         writer.begin()
         writer.connection.execute("BEGIN IMMEDIATE")
+
+    def _command(self, sql: str) -> None:
+        try:
+            self._open().connection.execute(sql)
+        except apsw.Error as error:
+            raise self._database.connections.refusal(error, self._known()) from error
 
     def _before_commit(self, connection: apsw.Connection) -> None:
         """Do what belongs into the transaction's end."""
@@ -166,6 +171,8 @@ def _execute(writer: Guarded, sql: str, params: Params, identity: Identity | Non
 class SqliteSchemaTransaction(SqliteTransaction):
     """A transaction that changes the schema: foreign keys are checked once, before its commit."""
 
+    _changes_schema = True
+
     def _begin_on(self, writer: Guarded) -> None:
         # The pragma does nothing inside a transaction; nobody else uses the writer between here and the end.
         writer.connection.pragma("foreign_keys", False)
@@ -201,6 +208,12 @@ class SqliteSchemaTransaction(SqliteTransaction):
         except Exception as error:
             refusal = self._database.connections.refusal(error, violations.naming(plan, self._catalogue))
             raise violations.of_existing_rows(refusal, error, plan) from error
+
+    def _command(self, sql: str) -> None:
+        try:
+            self._open().connection.execute(sql)
+        except apsw.Error as error:
+            raise self._database.connections.refusal(error, self._known()) from error
 
     def _before_commit(self, connection: apsw.Connection) -> None:
         self._check_references()
