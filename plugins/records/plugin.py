@@ -10,6 +10,7 @@ import msgspec
 from kernel.contracts.database import Database
 from kernel.contracts.records import Records
 from kernel.plugin import Plugin, hookimpl
+from plugins.records.hookspecs import RecordsHooks
 
 
 class RecordsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -27,10 +28,13 @@ class RecordsPlugin(Plugin):
     provides = (Records,)
     requires = (Database,)
     Settings = RecordsSettings
+    hookspecs = (RecordsHooks,)
 
     @hookimpl
     def kernel_services(self) -> Mapping[type, Any]:
         """Provide `Records`."""
+        from plugins.records.hooks import WriteHooks
         from plugins.records.service import TableRecords
 
-        return {Records: TableRecords(self.kernel.services[Database], self.settings.plan_cache)}
+        hooks = WriteHooks(self.kernel.hooks)
+        return {Records: TableRecords(self.kernel.services[Database], self.settings.plan_cache, hooks)}

@@ -17,11 +17,9 @@ from kernel.contracts.records import (
     Called,
     Page,
     Records,
-    TooManyAffected,
     UnknownTable,
     Unsupported,
     Written,
-    WrongCount,
 )
 from kernel.identity import Identity
 from plugins.records.compiling.calls import as_json, compile_call, given
@@ -31,8 +29,10 @@ from plugins.records.dialects.dialect import Dialect
 from plugins.records.dialects.postgresql import PostgreSQL
 from plugins.records.dialects.sqlite import SQLite
 from plugins.records.functions import resolve
+from plugins.records.hooks import AnyWrite, WriteHooks
 from plugins.records.plans import Plan, PlanCache
 from plugins.records.refusals import Query, hinting
+from plugins.records.tally import Tally, check_count
 from plugins.records.templates import template
 
 Run = Callable[[str | Compiled, Params], list[Row]]
@@ -47,11 +47,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 class TableRecords:
-    """The `Records` contract on one database."""
+    """The `Records` contract on one database; `hooks` are those of writes."""
 
-    def __init__(self, database: Database, plan_cache: int) -> None:
+    def __init__(self, database: Database, plan_cache: int, hooks: WriteHooks) -> None:
         self.database = database
         self.plan_cache = plan_cache
+        self.hooks = hooks
         self._plans: PlanCache | None = None
 
     def table(self, table: str, schema: str, identity: Identity | None) -> Table:
@@ -124,7 +125,7 @@ class TableRecords:
         total = (row[2] if len(row) > 2 else row[0]) if call.counted else None
         body = row[1].encode()
         if function.returns_set:
-            _check_count(row[0], call.single, call.max_affected)
+            check_count(row[0], call.single, call.max_affected)
             return Called(body, row[0], total)
         return Called(body[1:-1], row[0], total, single=True, is_void=function.returns == "void")
 
@@ -133,20 +134,18 @@ class TableRecords:
         """Write new rows, all or none."""
         caller = _caller(identity)
         self._check_writable(insert.table, insert.schema)
-        written = _Tally(insert.returning is not None)
+        written = Tally(insert.returning is not None)
         inserted = True
         with self.transaction(insert, caller) as transaction:
+            insert = self.hooks.before(insert, caller, transaction)
             for batch in _batches(insert):
                 self._refuse_null_numbers(batch, batch.rows)
                 inserted = self._has_new(batch, caller, transaction) or written.count > 0
-                shape, values = template(batch)
-                plan = self._plan(shape, values, caller, _inserting(shape))
-                params = plan.params(values)
+                given = {"rows": batch.rows} if batch.columns else {}
                 for _ in range(1 if batch.columns else batch.size):
-                    written.run(
-                        transaction, plan, {**params, "rows": batch.rows} if batch.columns else params
-                    )
+                    self._write(batch, _inserting, given, caller, transaction, written)
             written.check(insert.single, None)
+            self.hooks.after(insert, written.whole, written.count, caller, transaction)
         return written.result(inserted)
 
     @hinting
@@ -154,15 +153,15 @@ class TableRecords:
         """Change rows, all or none."""
         caller = _caller(identity)
         self._check_writable(update.table, update.schema)
-        written = _Tally(update.returning is not None)
+        written = Tally(update.returning is not None)
         if update.columns:
-            shape, values = template(update)
-            plan = self._plan(shape, values, caller, lambda compiler: compiler.update(shape))
             with self.transaction(update, caller) as transaction:
+                update = self.hooks.before(update, caller, transaction)
                 row = self._with_defaults(update, caller) if update.defaults else update.values
                 self._refuse_null_numbers(update, f"[{row}]")
-                written.run(transaction, plan, {**plan.params(values), "row": row})
+                self._write(update, _updating, {"row": row}, caller, transaction, written)
                 written.check(update.single, update.max_affected)
+                self.hooks.after(update, written.whole, written.count, caller, transaction)
         else:
             written.check(update.single, update.max_affected)
         return written.result()
@@ -172,13 +171,36 @@ class TableRecords:
         """Delete rows, all or none."""
         caller = _caller(identity)
         self._check_writable(delete.table, delete.schema)
-        shape, values = template(delete)
-        plan = self._plan(shape, values, caller, lambda compiler: compiler.delete(shape))
-        written = _Tally(delete.returning is not None)
+        written = Tally(delete.returning is not None)
         with self.transaction(delete, caller) as transaction:
-            written.run(transaction, plan, plan.params(values))
+            delete = self.hooks.before(delete, caller, transaction)
+            self._write(delete, _deleting, {}, caller, transaction, written)
             written.check(delete.single, delete.max_affected)
+            self.hooks.after(delete, written.whole, written.count, caller, transaction)
         return written.result()
+
+    def _write(
+        self,
+        write: AnyWrite,
+        compile_: Callable[[Compiler, AnyWrite], Plan],
+        given: Params,
+        caller: Identity,
+        transaction: Transaction,
+        written: Tally,
+    ) -> None:
+        """Run the one statement of a write; where hooks want its rows, it returns them if the caller may read them."""
+        shape, values = template(write)
+        if self.hooks.takes_rows:
+            with _unless_forbidden(), transaction.savepoint():
+                plan = self._plan_by(
+                    ("whole", caller.role, shape),
+                    values,
+                    lambda: compile_(self._compiler(shape, caller, whole=True), shape),
+                )
+                written.run(transaction, plan, {**plan.params(values), **given}, whole=True)
+                return
+        plan = self._plan(shape, values, caller, lambda compiler: compile_(compiler, shape))
+        written.run(transaction, plan, {**plan.params(values), **given})
 
     @contextmanager
     def transaction(self, write: Insert | Update | Delete | Call, caller: Identity) -> Iterator[Transaction]:
@@ -269,8 +291,8 @@ class TableRecords:
             plans = self._plans = PlanCache(catalogue, self.plan_cache)
         return plans
 
-    def _compiler(self, query: Query, caller: Identity) -> Compiler:
-        return Compiler(self._statement(caller), self._table(query.table, query.schema))
+    def _compiler(self, query: Query, caller: Identity, *, whole: bool = False) -> Compiler:
+        return Compiler(self._statement(caller), self._table(query.table, query.schema), whole=whole)
 
     def _statement(self, caller: Identity) -> Statement:
         dialect = _DIALECTS[self.database.engine]()
@@ -285,44 +307,26 @@ class _Undone(Exception):
     """Ends a transaction that leaves no trace."""
 
 
-class _Tally:
-    """Counts what a write's statements did and gathers the rows they return."""
-
-    def __init__(self, returning: bool) -> None:
-        self.count = 0
-        self._rows: list[str] | None = [] if returning else None
-
-    def run(self, transaction: Transaction, plan: Plan, params: Any) -> None:
-        """Run one statement."""
-        if self._rows is None:
-            self.count += transaction.execute(plan.statement, params)
-        else:
-            rows = transaction.query(plan.statement, params)
-            self.count += len(rows)
-            # A row that lacks what is to be embedded in it is changed all the same, and left out of the answer.
-            self._rows.extend(row[0] for row in rows if row[0] is not None)
-        if (check := plan.check_for(self.count)) is not None:
-            transaction.query(check, params)
-
-    def check(self, single: bool, most: int | None) -> None:
-        """Raise where the count is not what was allowed."""
-        _check_count(self.count, single, most)
-
-    def result(self, inserted: bool = True) -> Written:
-        """Return what was done."""
-        body = b"" if self._rows is None else f"[{','.join(self._rows)}]".encode()
-        return Written(self.count, body, inserted)
+def _inserting(compiler: Compiler, insert: Insert) -> Plan:
+    return compiler.insert(insert)
 
 
-def _check_count(count: int, single: bool, most: int | None) -> None:
-    if most is not None and count > most:
-        raise TooManyAffected(count)
-    if single and count != 1:
-        raise WrongCount(count)
+def _updating(compiler: Compiler, update: Update) -> Plan:
+    return compiler.update(update)
 
 
-def _inserting(shape: Insert) -> Callable[[Compiler], Plan]:
-    return lambda compiler: compiler.insert(shape)
+def _deleting(compiler: Compiler, delete: Delete) -> Plan:
+    return compiler.delete(delete)
+
+
+@contextmanager
+def _unless_forbidden() -> Iterator[None]:
+    """Let the block be left where a right is missing."""
+    try:
+        yield
+    except DatabaseError as error:
+        if error.sqlstate != "42501":
+            raise
 
 
 def _caller(identity: Identity | None) -> Identity:

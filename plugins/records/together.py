@@ -17,7 +17,7 @@ class RecordsTogether(TableRecords):
     """What `Records.together` yields: `records` again, whose statements all run in `transaction`, for `caller` only."""
 
     def __init__(self, records: TableRecords, transaction: Transaction, caller: Identity) -> None:
-        super().__init__(records.database, records.plan_cache)
+        super().__init__(records.database, records.plan_cache, records.hooks)
         self._records = records
         self._shared = transaction
         self._caller = caller

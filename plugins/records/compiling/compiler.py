@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from kernel.contracts.catalogue import Table
 from kernel.contracts.database import DatabaseError
-from kernel.contracts.queries import Conflict, Delete, Insert, Select, Update
+from kernel.contracts.queries import ALL, Conflict, Delete, Insert, Select, Update
 from kernel.contracts.records import UnknownColumn
 from plugins.records.compiling.conditions import balanced
 from plugins.records.compiling.selection import Selection
@@ -16,9 +16,10 @@ from plugins.records.plans import Plan
 
 
 class Compiler:
-    """Compiles one statement over `table`."""
+    """Compiles one statement over `table`; a write returns each row `whole`, too, as a second column."""
 
-    def __init__(self, statement: Statement, table: Table) -> None:
+    def __init__(self, statement: Statement, table: Table, *, whole: bool = False) -> None:
+        self._whole = whole
         self._statement = statement
         self._dialect = statement.dialect
         self._scope = Scope(table, statement.dialect.alias(table))
@@ -75,6 +76,12 @@ class Compiler:
         return balanced(tests, "AND") if tests else None, row
 
     def _returning(self, write: Insert | Update | Delete) -> str | None:
+        row = self._wanted(write)
+        if not self._whole:
+            return row
+        return f"{row or 'NULL'}, {self._dialect.object(self._selection.members(self._scope, ALL))}"
+
+    def _wanted(self, write: Insert | Update | Delete) -> str | None:
         items = write.returning
         if items is None:
             return None

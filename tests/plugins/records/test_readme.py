@@ -6,7 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from kernel.contracts.database import Database
+import pytest
+
+from kernel.contracts.database import Database, DatabaseError
+from kernel.contracts.queries import Insert
+from kernel.contracts.records import Records
 from kernel.http import Request
 from kernel.identity import Identity
 from kernel.plugin import hookimpl
@@ -17,8 +21,28 @@ from plugins.records import RecordsPlugin
 README = Path(records.__file__).parent / "README.md"
 
 
+def test_the_hooks_of_orders_take_part_in_their_writes(make_kernel: Any) -> None:
+    (code,) = re.findall(r"```python\n(from kernel import Plugin, Veto.*?)```", README.read_text(), re.DOTALL)
+    names: dict[str, Any] = {"__name__": "example"}
+    exec(code, names)
+    kernel = make_kernel(plugins=[DatabasePlugin, RecordsPlugin, names["OrdersPlugin"]])
+    database = kernel.services[Database]
+    with database.schema_transaction() as transaction:
+        transaction.script(
+            "create table orders (id integer primary key, quantity integer, customer text);"
+            "create table outbox (order_id integer); grant select, insert on orders to authenticated;"
+        )
+    ann = Identity("authenticated", "ann")
+    insert = kernel.services[Records].insert
+    insert(Insert("orders", ("id", "quantity"), '[{"id": 1, "quantity": 7}]', 1), ann)
+    with pytest.raises(DatabaseError, match="so many are not in stock"):
+        insert(Insert("orders", ("id", "quantity"), '[{"id": 2, "quantity": 700}]', 1), ann)
+    assert database.query("select * from orders") == [(1, 7, "ann")]
+    assert database.query("select * from outbox") == [(1,)]
+
+
 def test_the_example_lists_what_is_left_to_do(make_kernel: Any) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    *_, code = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     names: dict[str, Any] = {"__name__": "example"}
     exec(code, names)
 

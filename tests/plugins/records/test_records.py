@@ -57,10 +57,11 @@ def watched(database: Database) -> Watched:
 
 
 @pytest.fixture
-def over(watched: Watched) -> Records:
+def over(records_kernel: Any, watched: Watched) -> Records:
+    from plugins.records.hooks import WriteHooks
     from plugins.records.service import TableRecords
 
-    return TableRecords(watched, 5)
+    return TableRecords(watched, 5, WriteHooks(records_kernel.hooks))
 
 
 def equal(column: str, value: str) -> tuple[Comparison, ...]:
