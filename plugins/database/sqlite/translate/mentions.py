@@ -31,7 +31,7 @@ class Mentions:
     def select(self, fields: Node, names: Sequence[str]) -> None:
         """Note the columns' names of a SELECT that is the command TABLE: the place of its star is that of no token."""
         targets = fields.get("targetList", ())
-        if targets and targets[0]["ResTarget"]["location"] < 0:
+        if targets and targets[0]["ResTarget"].get("location", 0) < 0:
             place = fields["fromClause"][0]["RangeVar"]["location"]
             self.stars[place] = [identifier(name) for name in names]
 
