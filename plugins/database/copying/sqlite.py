@@ -26,7 +26,6 @@ class SqliteSide:
     def reading(self) -> Iterator[SqliteReader]:
         """Read as of one moment."""
         connection = self.database.connections.separate()
-        connection.set_progress_handler(None)  # a whole table may take its time
         connection.execute("BEGIN")
         try:
             yield SqliteReader(connection, self.database)

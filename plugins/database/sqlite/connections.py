@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import tempfile
@@ -70,7 +71,7 @@ class Guarded:
         functions.register(connection, self._now, now, uuid, self._caller)
         connection.create_scalar_function("pg_transaction", self._number, 1)
         counters.register(connection)
-        self._deadline = 0.0
+        self._deadline = math.inf
         self._ticks = 0
         if inline:
             connection.set_progress_handler(self._tick, max(1, limits.inline_steps // _TICKS_IN_BUDGET))
@@ -81,7 +82,6 @@ class Guarded:
         """Begin a transaction: ``now()`` stays the same until the next."""
         self._moment = None
         self._transaction = None
-        self.start()
 
     @property
     def logged(self) -> bool:
@@ -89,11 +89,18 @@ class Guarded:
         return self._transaction is not None
 
     def start(self, seconds: float | None = None) -> None:
-        """Begin a new statement's time, or `seconds`; outside a transaction that is also a new ``now()``."""
+        """Begin a statement's time, or `seconds`, until `stop`; outside a transaction that is also a new ``now()``.
+
+        Between the two nothing is on the clock: reading the catalogue or committing is no caller's statement.
+        """
         if not self._writing:
             self._moment = None
         self._deadline = time.monotonic() + (self.limits.statement_timeout if seconds is None else seconds)
         self._ticks = 0
+
+    def stop(self) -> None:
+        """End what `start` began."""
+        self._deadline = math.inf
 
     def _now(self) -> str:
         if self._moment is None:
@@ -290,4 +297,5 @@ def run(guarded: Guarded, sql: str, params: Params, identity: Identity | None = 
     try:
         return cursor.execute(sql, params or None).fetchall()
     finally:
+        guarded.stop()
         cursor.close(True)

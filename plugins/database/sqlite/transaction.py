@@ -131,10 +131,16 @@ class SqliteTransaction(EngineTransaction):
         return result
 
     def _check_references(self, pragma: str = "foreign_key_check") -> None:
-        connection = self._open().connection
-        broken = connection.execute(f"PRAGMA {pragma}").fetchall()
+        writer = self._open()
+        writer.start()
+        try:
+            broken = writer.connection.execute(f"PRAGMA {pragma}").fetchall()
+        except apsw.Error as error:
+            raise self._database.connections.refusal(error, self._known()) from error
+        finally:
+            writer.stop()
         if broken:
-            raise violations.missing_row(broken[0], connection, self._known())
+            raise violations.missing_row(broken[0], writer.connection, self._known())
 
     def _execute(self, sql: str, params: Params) -> tuple[list[Row], int]:
         writer = self._open()
@@ -153,12 +159,15 @@ class SqliteTransaction(EngineTransaction):
     def _explained(self, error: Exception, writer: Guarded, sql: str, params: Params) -> DatabaseError:
         catalogue = self._known()
         writer.start(_EXPLAINING_SECONDS)
-        if errors.is_reference(error):
-            return violations.broken_reference(error, writer.connection, catalogue, sql, params)
-        refusal = self._database.connections.refusal(error, catalogue)
-        if refusal.sqlstate == "23505":
-            violations.name_the_key(refusal, writer.connection, catalogue, sql, params)
-        return refusal
+        try:
+            if errors.is_reference(error):
+                return violations.broken_reference(error, writer.connection, catalogue, sql, params)
+            refusal = self._database.connections.refusal(error, catalogue)
+            if refusal.sqlstate == "23505":
+                violations.name_the_key(refusal, writer.connection, catalogue, sql, params)
+            return refusal
+        finally:
+            writer.stop()
 
 
 def _execute(writer: Guarded, sql: str, params: Params, identity: Identity | None) -> tuple[list[Row], int]:
@@ -208,6 +217,8 @@ class SqliteSchemaTransaction(SqliteTransaction):
         except Exception as error:
             refusal = self._database.connections.refusal(error, violations.naming(plan, self._catalogue))
             raise violations.of_existing_rows(refusal, error, plan) from error
+        finally:
+            writer.stop()
 
     def _command(self, sql: str) -> None:
         try:

@@ -438,10 +438,6 @@ def test_generated_statements_have_the_same_outcome(engines: Any, example: Any) 
     assert not found, "\n".join([";\n".join(example[0]), *found])
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="known fault: in long runs SQLite may refuse a row that fails a check with 57014 in place of 23514",
-)
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))

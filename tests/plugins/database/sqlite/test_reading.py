@@ -125,6 +125,18 @@ def test_a_statement_past_its_time_is_interrupted(make_database: Any) -> None:
     assert caught.value.sqlstate == "57014"
 
 
+def test_what_is_read_between_statements_is_on_no_statements_clock(make_database: Any) -> None:
+    # SQLite looks at the clock every 10,000 steps, which a cached statement counts over all its runs.
+    database = make_database(limits=Limits(0.05, 1.0, 1000))
+    for number in range(150):
+        with database.schema_transaction() as transaction:
+            transaction.execute(f"create table t{number} (id int)")
+        assert f"t{number}" in {table.name for table in database.catalogue.tables.values()}
+    alone = database.connections.separate()
+    for _ in range(400):
+        assert alone.execute("select count(*) from sqlite_schema").fetchall()
+
+
 @contextmanager
 def as_nobody() -> Iterator[Path]:
     """A folder of one's own, and no rights of root's over it."""
