@@ -197,6 +197,9 @@ class Records(Protocol):
         Raises `UnknownFunction` or `AmbiguousFunction`.
         """
 
+    def callable(self, schema: str, identity: Identity | None) -> tuple[Function, ...]:
+        """Return the functions of a schema that are in no catalogue, but in Python, and that the identity may call."""
+
     def call(self, call: Call, identity: Identity | None) -> Called:
         """Call a function and return what is wanted of its rows; what it wrote stays, unless it or this fails."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from kernel.contracts.catalogue import Argument, Catalogue, Column, Function, Table
 from kernel.contracts.queries import Call
@@ -15,12 +16,16 @@ _NAME = r'"(?:[^"]|"")+"|[^".]+'
 _ROWS = re.compile(rf"(?:(?P<schema>{_NAME})\.)?(?P<name>{_NAME})")
 
 
-def resolve(catalogue: Catalogue, call: Call) -> Function:
-    """Return the function that takes arguments of the names that a call gives.
+Functions = Mapping[tuple[str, str], tuple[Function, ...]]
+
+
+def resolve(catalogue: Catalogue, call: Call, others: Functions = MappingProxyType({})) -> Function:
+    """Return the function, of the catalogue or of `others`, that takes arguments of the names that a call gives.
 
     Arguments without a default must be given, others may be. Raises `UnknownFunction` or `AmbiguousFunction`.
     """
-    candidates = catalogue.functions.get((call.schema, call.function), ())
+    named = (call.schema, call.function)
+    candidates = catalogue.functions.get(named, ()) + others.get(named, ())
     if call.whole is not None:
         wanted = _DOCUMENTS if call.whole == "json" else (call.whole,)
         found = tuple(one for one in candidates if takes_whole(one, wanted))
@@ -29,15 +34,14 @@ def resolve(catalogue: Catalogue, call: Call) -> Function:
     if len(found) > 1:
         raise AmbiguousFunction(found)
     if not found:
-        suggestion = _suggested(catalogue, call)
+        suggestion = _suggested((*catalogue.functions, *others), candidates, call)
         raise UnknownFunction(call.schema, call.function, call.names, suggestion, call.whole)
     return found[0]
 
 
-def _suggested(catalogue: Catalogue, call: Call) -> str | None:
-    candidates = catalogue.functions.get((call.schema, call.function), ())
+def _suggested(known: Iterable[tuple[str, str]], candidates: tuple[Function, ...], call: Call) -> str | None:
     if not candidates:
-        return nearest(call.function, (name for schema, name in catalogue.functions if schema == call.schema))
+        return nearest(call.function, (name for schema, name in known if schema == call.schema))
     lists = [_listed(argument.name or "" for argument in one.arguments) for one in candidates]
     found = nearest(_listed(call.names), lists)
     return None if found is None else f"{call.function}{found}"

@@ -16,7 +16,8 @@ from kernel.identity import Identity
 
 AnyWrite = TypeVar("AnyWrite", Insert, Update, Delete)
 
-_VETOED = "P0001"
+VETOED = "P0001"
+"""The SQLSTATE of what a plugin refuses: that of a trigger's ``raise exception``."""
 
 _decode_row = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
 _decode_rows = msgspec.json.Decoder(list[dict[str, Any]], float_hook=Decimal).decode
@@ -70,7 +71,7 @@ def _refusing() -> Iterator[None]:
     try:
         yield
     except Veto as veto:
-        raise DatabaseError(veto.reason, sqlstate=_VETOED) from veto
+        raise DatabaseError(veto.reason, sqlstate=VETOED) from veto
 
 
 def _is_nothing(write: Insert | Update | Delete) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from kernel.contracts.database import Transaction
+from kernel.contracts.procedures import Procedure
 from kernel.contracts.queries import Delete, Insert, Update
 from kernel.identity import Identity
 from kernel.plugin import hookspec
@@ -13,12 +15,19 @@ from kernel.plugin import hookspec
 class RecordsHooks:
     """The records plugin's hook specifications.
 
-    Both hooks are called within the write's transaction, for whichever way a row is written through `Records`: REST,
-    batches, upserts. `transaction` has the caller's rights, ``transaction.on_behalf_of(None)`` those of the kernel.
-    What a hook writes there, or enqueues, stays if the write does. Raise `kernel.Veto` to refuse the write: nothing
-    of it stays, and the client reads the reason (as the error P0001, which a trigger's ``raise exception`` is too).
-    What SQL writes by itself (functions, triggers, cascades, migrations) is not seen.
+    Those before and after a write are called within its transaction, for whichever way a row is written through
+    `Records`: REST, batches, upserts. `transaction` has the caller's rights, ``transaction.on_behalf_of(None)`` those
+    of the kernel. What a hook writes there, or enqueues, stays if the write does. Raise `kernel.Veto` to refuse the
+    write: nothing of it stays, and the client reads the reason (as the error P0001, which a trigger's ``raise
+    exception`` is too). What SQL writes by itself (functions, triggers, cascades, migrations) is not seen.
     """
+
+    @hookspec
+    def records_procedures(self) -> Iterable[Procedure]:  # type: ignore[empty-body]
+        """Return functions in Python that clients may call as they call the database's.
+
+        Called once, when all plugins have started.
+        """
 
     @hookspec
     def records_before_write(

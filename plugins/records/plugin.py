@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -11,6 +11,9 @@ from kernel.contracts.database import Database
 from kernel.contracts.records import Records
 from kernel.plugin import Plugin, hookimpl
 from plugins.records.hookspecs import RecordsHooks
+
+if TYPE_CHECKING:
+    from plugins.records.procedures import Procedures
 
 
 class RecordsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,11 +33,22 @@ class RecordsPlugin(Plugin):
     Settings = RecordsSettings
     hookspecs = (RecordsHooks,)
 
+    procedures: Procedures
+
     @hookimpl
     def kernel_services(self) -> Mapping[type, Any]:
         """Provide `Records`."""
         from plugins.records.hooks import WriteHooks
+        from plugins.records.procedures import Procedures
         from plugins.records.service import TableRecords
 
-        hooks = WriteHooks(self.kernel.hooks)
-        return {Records: TableRecords(self.kernel.services[Database], self.settings.plan_cache, hooks)}
+        self.procedures = Procedures()
+        database, hooks = self.kernel.services[Database], WriteHooks(self.kernel.hooks)
+        return {Records: TableRecords(database, self.settings.plan_cache, hooks, self.procedures)}
+
+    @hookimpl
+    def kernel_ready(self) -> None:
+        """Learn what functions there are in Python."""
+        for implementation in reversed(self.kernel.hooks.records_procedures.get_hookimpls()):
+            for procedure in implementation.function():
+                self.procedures.add(implementation.plugin_name, procedure)

@@ -31,6 +31,7 @@ from plugins.records.dialects.sqlite import SQLite
 from plugins.records.functions import resolve
 from plugins.records.hooks import AnyWrite, WriteHooks
 from plugins.records.plans import Plan, PlanCache
+from plugins.records.procedures import Procedures, Reading
 from plugins.records.refusals import Query, hinting
 from plugins.records.tally import Tally, check_count
 from plugins.records.templates import template
@@ -47,12 +48,15 @@ _encode = msgspec.json.Encoder().encode
 
 
 class TableRecords:
-    """The `Records` contract on one database; `hooks` are those of writes."""
+    """The `Records` contract on one database; `hooks` are those of writes, `procedures` the functions in Python."""
 
-    def __init__(self, database: Database, plan_cache: int, hooks: WriteHooks) -> None:
+    def __init__(
+        self, database: Database, plan_cache: int, hooks: WriteHooks, procedures: Procedures
+    ) -> None:
         self.database = database
         self.plan_cache = plan_cache
         self.hooks = hooks
+        self.procedures = procedures
         self._plans: PlanCache | None = None
 
     def table(self, table: str, schema: str, identity: Identity | None) -> Table:
@@ -89,16 +93,24 @@ class TableRecords:
 
     def function(self, call: Call, identity: Identity | None) -> Function:
         """Return the function that a call means."""
-        return resolve(self.database.catalogue, call)
+        return resolve(self.database.catalogue, call, self.procedures.functions)
+
+    def callable(self, schema: str, identity: Identity | None) -> tuple[Function, ...]:
+        """Return the functions in Python that the identity may call."""
+        return self.procedures.allowed(schema, _caller(identity).role, self.database.catalogue)
 
     @hinting
     def call(self, call: Call, identity: Identity | None) -> Called:
         """Call a function and return what is wanted of its rows."""
         caller, function = _caller(identity), self.function(call, identity)
+        is_python = function.language == "python"
+        if is_python:
+            self.procedures.check(function, call, caller.role, self.database.catalogue)
         if call.read_only or function.volatility != "volatile":
-            return self._called(call, function, caller, self.reading(caller))
+            reader = self.reader(caller) if is_python else None
+            return self._called(call, function, caller, self.reading(caller), reader)
         with self.transaction(call, caller) as transaction:
-            return self._called(call, function, caller, transaction.query)
+            return self._called(call, function, caller, transaction.query, transaction if is_python else None)
 
     def _called(
         self,
@@ -106,7 +118,9 @@ class TableRecords:
         function: Function,
         caller: Identity,
         run: Run,
+        transaction: Transaction | None,
     ) -> Called:
+        """Call a function: one in Python with a transaction."""
         catalogue = self.database.catalogue
         shape, values = template(call)
         plan = self._plan_by(
@@ -117,7 +131,9 @@ class TableRecords:
         params = {**plan.params(values), "arguments": call.arguments}
         if call.offset > 0:
             params["offset"] = call.offset
-        if plan.first is not None:
+        if transaction is not None:
+            params["rows"] = self.procedures.rows(function, call, caller, transaction)
+        elif plan.first is not None:
             params["rows"] = as_json(function, catalogue, run(plan.first, given(function, call)))
         row = run(plan.statement, params)[0]
         if (check := plan.check_for(row[0])) is not None:
@@ -213,6 +229,10 @@ class TableRecords:
     def reading(self, caller: Identity, *, inline: bool = False) -> Run:
         """Return what runs a statement that reads."""
         return functools.partial(self.database.query, identity=caller, inline=inline)
+
+    def reader(self, caller: Identity) -> Transaction:
+        """Return what a function in Python reads by."""
+        return Reading(self.database, caller)
 
     def writing(self, caller: Identity) -> AbstractContextManager[Transaction]:
         """Begin the transaction of a write."""

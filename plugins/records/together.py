@@ -17,7 +17,7 @@ class RecordsTogether(TableRecords):
     """What `Records.together` yields: `records` again, whose statements all run in `transaction`, for `caller` only."""
 
     def __init__(self, records: TableRecords, transaction: Transaction, caller: Identity) -> None:
-        super().__init__(records.database, records.plan_cache, records.hooks)
+        super().__init__(records.database, records.plan_cache, records.hooks, records.procedures)
         self._records = records
         self._shared = transaction
         self._caller = caller
@@ -30,6 +30,11 @@ class RecordsTogether(TableRecords):
         """Return what runs a statement within the transaction; it sees what was written there."""
         self._check(caller)
         return self._shared.query
+
+    def reader(self, caller: Identity) -> Transaction:
+        """Give the transaction."""
+        self._check(caller)
+        return self._shared
 
     @contextmanager
     def writing(self, caller: Identity) -> Iterator[Transaction]:

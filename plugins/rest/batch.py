@@ -14,12 +14,13 @@ from kernel.http import Request, Response
 from plugins.rest.errors import RestError, bad_body
 from plugins.rest.negotiation import Negotiator
 from plugins.rest.routes import Tables, answering
+from plugins.rest.rpc.routes import Functions
 from plugins.rest.settings import RestSettings
 
 MOST_OPERATIONS = 1_000
 """How many operations one batch may have."""
 
-_TABLE = re.compile(r"/rest/v1/([^/?#]+)(?:\?([^#]*))?")
+_PATH = re.compile(r"/rest/v1/(rpc/)?([^/?#]+)(?:\?([^#]*))?")
 _REFERENCE = re.compile(r"\$\{([^{}]*)\}")
 _NO_HEADERS: Mapping[str, str] = {}
 
@@ -27,9 +28,9 @@ _NO_HEADERS: Mapping[str, str] = {}
 class Operation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One request of a batch.
 
-    `path` is that of a table with its query, as in ``/rest/v1/items?id=eq.1``. Later operations refer to what it
-    answered by its `name`: ``${name.0.id}`` in a path, or in `set`, which fills members of the body's objects
-    (``{"item_id": "name.0.id"}``).
+    `path` is that of a table or a function with its query, as in ``/rest/v1/items?id=eq.1``. Later operations refer
+    to what it answered by its `name`: ``${name.0.id}`` in a path, or in `set`, which fills members of the body's
+    objects (``{"item_id": "name.0.id"}``).
     """
 
     path: str
@@ -67,9 +68,10 @@ class Batch:
         try:
             with self._records.together(request.identity) as records:
                 tables = Tables(records, self._settings, self._negotiator)
+                functions = Functions(records, self._settings, self._negotiator)
                 answers = _Answers()
                 for number, operation in enumerate(operations):
-                    response = _run(tables, request, answers.filled(operation, number))
+                    response = _run(tables, functions, request, answers.filled(operation, number))
                     if response.status >= 400 or response.status == 300:
                         raise _Failed(number, response)
                     answers.add(operation.name, response)
@@ -132,8 +134,8 @@ def _operations(body: bytes) -> list[Operation]:
     return operations
 
 
-def _run(tables: Tables, request: Request, operation: Operation) -> Response:
-    found = _TABLE.fullmatch(operation.path)
+def _run(tables: Tables, functions: Functions, request: Request, operation: Operation) -> Response:
+    found = _PATH.fullmatch(operation.path)
     if found is None:
         raise RestError(
             404, "PGRST125", "Invalid path specified in request URL", f"in a batch: {operation.path}"
@@ -143,7 +145,7 @@ def _run(tables: Tables, request: Request, operation: Operation) -> Response:
     inner = Request(
         operation.method,
         unquote(operation.path.partition("?")[0]),
-        found[2] or "",
+        found[3] or "",
         headers,
         scheme=request.scheme,
         host=request.host,
@@ -152,15 +154,19 @@ def _run(tables: Tables, request: Request, operation: Operation) -> Response:
     inner.id, inner.trace, inner.identity, inner.started = (
         request.id, request.trace, request.identity, request.started,
     )  # fmt: skip
-    table = unquote(found[1])
+    name = unquote(found[2])
+    if found[1]:
+        if operation.method == "POST":
+            return functions.call(inner, name, bytes(operation.body))
+        return functions.read(inner, name) if operation.method == "GET" else functions.refuse(inner, name)
     if operation.method == "GET":
-        return tables.read(inner, table)
+        return tables.read(inner, name)
     if operation.method == "DELETE":
-        return tables.delete(inner, table)
+        return tables.delete(inner, name)
     writes: dict[str, Callable[[Request, str, bytes], Response]] = {
         "POST": tables.insert, "PUT": tables.put, "PATCH": tables.update,
     }  # fmt: skip
-    return writes[operation.method](inner, table, bytes(operation.body))
+    return writes[operation.method](inner, name, bytes(operation.body))
 
 
 def _with(body: Any, members: dict[str, Any]) -> Any:

@@ -10,6 +10,7 @@ import msgspec
 
 from kernel.contracts.catalogue import Catalogue, Table
 from kernel.contracts.database import Database, DatabaseError
+from kernel.contracts.records import Records
 from kernel.http import Request, Response
 from kernel.identity import Identity
 from plugins.rest import accept, swagger
@@ -34,8 +35,11 @@ class Root:
 
     _KEPT = 50
 
-    def __init__(self, database: Database | None, settings: RestSettings, negotiator: Negotiator) -> None:
+    def __init__(
+        self, database: Database | None, records: Records, settings: RestSettings, negotiator: Negotiator
+    ) -> None:
         self._database = database
+        self._records = records
         self._settings = settings
         self._negotiator = negotiator
         self._catalogue: Catalogue | None = None
@@ -112,6 +116,8 @@ class Root:
             for function in functions:
                 if function.returns not in ("trigger", "event_trigger"):
                     paths[f"/rpc/{name}"] = swagger.function_path(function)
+        for function in self._records.callable(schema, caller):
+            paths[f"/rpc/{function.name}"] = swagger.function_path(function)
         definitions = {table.name: swagger.definition(table, catalogue) for table in tables}
         parts = {"paths": paths, "definitions": definitions, "parameters": swagger.parameters(tables)}
         return {name: msgspec.Raw(_encode(part)) for name, part in parts.items()}

@@ -38,7 +38,7 @@ class RestPlugin(Plugin):
         negotiator = Negotiator(self.settings, self.kernel.clock.monotonic)
         tables = Tables(self.kernel.services[Records], self.settings, negotiator)
         database = self.kernel.services.get(Database)
-        root = Root(database, self.settings, negotiator)
+        root = Root(database, self.kernel.services[Records], self.settings, negotiator)
         nearby = database is not None and database.engine == "sqlite"  # a server would have to be waited for
         yield Route("GET", _TABLE, tables.read, inline=nearby, summary="Read rows of a table")
         yield Route("POST", _TABLE, tables.insert, summary="Insert or upsert rows")

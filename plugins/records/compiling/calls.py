@@ -12,7 +12,7 @@ from kernel.contracts.database import Row
 from kernel.contracts.queries import Call, Field, Item
 from plugins.records.compiling.selection import Selection
 from plugins.records.compiling.statement import Scope, Statement
-from plugins.records.dialects.dialect import Assignment
+from plugins.records.dialects.dialect import Assignment, Called
 from plugins.records.functions import returned
 from plugins.records.plans import Plan
 
@@ -33,7 +33,10 @@ def compile_call(statement: Statement, call: Call, function: Function, catalogue
         Assignment(one.name, statement.database.stored(one.type).assign_json)
         for one in shown.columns.values()
     ]
-    called = statement.dialect.called(function, call, read, is_row=table is not None)
+    if function.language == "python":
+        called = Called(statement.dialect.given(shown, read))
+    else:
+        called = statement.dialect.called(function, call, read, is_row=table is not None)
     scope = Scope(shown, _CALL, _CALL)
     counts = call.counted and (call.limit is not None or call.offset > 0)
     if table is not None:

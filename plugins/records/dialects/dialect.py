@@ -140,6 +140,9 @@ class Dialect(Protocol):
         The parameter ``arguments`` holds the call's.
         """
 
+    def given(self, table: Table, columns: list[Assignment]) -> str:
+        """Write a query of the rows in the parameter ``rows``, a JSON array of objects with the columns of `table`."""
+
     def each(self, member: Member, source: str, ending: str, counted: str | None) -> str:
         """Return what `page` does for rows that are one value each, without objects around them."""
 

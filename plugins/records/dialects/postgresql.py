@@ -115,6 +115,10 @@ class PostgreSQL(Dialect):
         before = f"{given}, " if given else ""
         return Called(f"SELECT {_CALLED}.* FROM {before}{name}({arguments}) AS {_CALLED}")
 
+    def given(self, table: Table, columns: list[Assignment]) -> str:
+        """Write a query of the rows in the parameter ``rows``."""
+        return f"SELECT * FROM json_to_recordset(:rows::json) AS {self._given(table, columns)}"
+
     def each(self, member: Member, source: str, ending: str, counted: str | None) -> str:
         """Return what `page` does for rows that are one value each."""
         total = "" if counted is None else f", (SELECT count(*) {counted})"

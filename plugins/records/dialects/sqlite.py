@@ -114,9 +114,6 @@ class SQLite(Dialect):
 
     def called(self, function: Function, call: Call, columns: list[Assignment], *, is_row: bool) -> Called:
         """Write a call that stands alone, and what reads its rows from JSON."""
-        values = ", ".join(
-            f"{self._read(column, _VALUE)} AS {self.name(column.column)}" for column in columns
-        )
         named = [argument for argument in function.arguments if argument.name in call.names]
         if call.whole is not None:
             arguments = ":a0"
@@ -126,7 +123,17 @@ class SQLite(Dialect):
             )
         called = f"{self.name(function.schema)}.{self.name(function.name)}({arguments})"
         first = f"select * from {called}" if is_row or function.returns_set else f"select {called}"
-        return Called(f"SELECT {values} FROM json_each(:rows) AS {_EACH}", first)
+        return Called(self._rows(columns), first)
+
+    def given(self, table: Table, columns: list[Assignment]) -> str:
+        """Write a query of the rows in the parameter ``rows``."""
+        return self._rows(columns)
+
+    def _rows(self, columns: list[Assignment]) -> str:
+        values = ", ".join(
+            f"{self._read(column, _VALUE)} AS {self.name(column.column)}" for column in columns
+        )
+        return f"SELECT {values} FROM json_each(:rows) AS {_EACH}"
 
     def each(self, member: Member, source: str, ending: str, counted: str | None) -> str:
         """Return what `page` does for rows that are one value each."""

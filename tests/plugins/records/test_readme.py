@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kernel.contracts.database import Database, DatabaseError
-from kernel.contracts.queries import Insert
+from kernel.contracts.queries import Call, Insert
 from kernel.contracts.records import Records
 from kernel.http import Request
 from kernel.identity import Identity
@@ -19,6 +19,27 @@ from plugins.database import DatabasePlugin
 from plugins.records import RecordsPlugin
 
 README = Path(records.__file__).parent / "README.md"
+
+
+def test_the_bank_of_the_example_transfers(make_kernel: Any) -> None:
+    (code,) = re.findall(r"```python\n(from decimal .*?)```", README.read_text(), re.DOTALL)
+    names: dict[str, Any] = {"__name__": "example"}
+    exec(code, names)
+    kernel = make_kernel(plugins=[DatabasePlugin, RecordsPlugin, names["BankPlugin"]])
+    database = kernel.services[Database]
+    with database.schema_transaction() as transaction:
+        transaction.script(
+            "create table accounts (id integer primary key, amount numeric(12, 2));"
+            "grant select, update on accounts to authenticated; insert into accounts values (1, 5), (2, 0);"
+        )
+    call, ann = kernel.services[Records].call, Identity("authenticated", "ann")
+    transfer = Call(
+        "transfer", ("sender", "recipient", "amount"), '{"sender": 1, "recipient": 2, "amount": 3}'
+    )
+    assert call(transfer, ann).body == b"2.00"
+    with pytest.raises(DatabaseError, match="too little"):
+        call(transfer, ann)
+    assert database.query("select id, amount from accounts order by id") == [(1, "2.00"), (2, "3.00")]
 
 
 def test_the_hooks_of_orders_take_part_in_their_writes(make_kernel: Any) -> None:

@@ -59,9 +59,10 @@ def watched(database: Database) -> Watched:
 @pytest.fixture
 def over(records_kernel: Any, watched: Watched) -> Records:
     from plugins.records.hooks import WriteHooks
+    from plugins.records.procedures import Procedures
     from plugins.records.service import TableRecords
 
-    return TableRecords(watched, 5, WriteHooks(records_kernel.hooks))
+    return TableRecords(watched, 5, WriteHooks(records_kernel.hooks), Procedures())
 
 
 def equal(column: str, value: str) -> tuple[Comparison, ...]:
