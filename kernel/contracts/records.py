@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 
 from kernel.contracts.catalogue import Function, Table
+from kernel.contracts.database import Transaction
 from kernel.contracts.queries import Call, Delete, Insert, Select, Update
 from kernel.contracts.relationships import Relationship
 from kernel.identity import Identity
@@ -187,6 +188,9 @@ class Records(Protocol):
 
         They see what they have written so far. The transaction is rolled back when the block raises.
         """
+
+    def within(self, transaction: Transaction, identity: Identity | None) -> Records:
+        """Return records that do what they do in a transaction of this identity's, as those of `together` do."""
 
     def read(self, query: Select, identity: Identity | None, *, inline: bool = False) -> Page:
         """Answer `query` with one statement; `inline` is as in `Database.query`."""

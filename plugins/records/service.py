@@ -241,11 +241,14 @@ class TableRecords:
     @contextmanager
     def together(self, identity: Identity | None) -> Iterator[Records]:
         """Begin a transaction that all methods of the yielded records share."""
+        with self.database.transaction(_caller(identity)) as transaction:
+            yield self.within(transaction, identity)
+
+    def within(self, transaction: Transaction, identity: Identity | None) -> Records:
+        """Return records whose methods all share a transaction."""
         from plugins.records.together import RecordsTogether
 
-        caller = _caller(identity)
-        with self.database.transaction(caller) as transaction:
-            yield RecordsTogether(self, transaction, caller)
+        return RecordsTogether(self, transaction, _caller(identity))
 
     def _refuse_null_numbers(self, write: Insert | Update, rows: str) -> None:
         """Refuse null for a column that numbers its rows by itself: an engine may take it for "the next one"."""

@@ -36,7 +36,7 @@ class Root:
     _KEPT = 50
 
     def __init__(
-        self, database: Database | None, records: Records, settings: RestSettings, negotiator: Negotiator
+        self, database: Database, records: Records, settings: RestSettings, negotiator: Negotiator
     ) -> None:
         self._database = database
         self._records = records
@@ -48,7 +48,7 @@ class Root:
     @answering
     def describe(self, request: Request) -> Response:
         """GET and HEAD: the document."""
-        if self._database is None or self._settings.openapi == "disabled":
+        if self._settings.openapi == "disabled":
             raise RestError(404, "PGRST126", "Root endpoint metadata is disabled")
         watch = self._negotiator.watch(request)
         schema, profile = self._negotiator.schema(request, "accept-profile")

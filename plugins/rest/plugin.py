@@ -22,37 +22,49 @@ class RestPlugin(Plugin):
     """Tables over HTTP under ``/rest/v1``, as the Supabase and PostgREST clients expect."""
 
     name = "rest"
-    requires = (Records,)
-    uses = (Keys, Database)
+    requires = (Records, Database)
+    uses = (Keys,)
     Settings = RestSettings
 
     @hookimpl
     def kernel_routes(self) -> Iterable[Route]:
         """Return a route for each method on a table, and the refusal of every other path."""
         from plugins.rest.batch import Batch
+        from plugins.rest.idempotency import Idempotency
         from plugins.rest.negotiation import Negotiator
         from plugins.rest.openapi import Root
         from plugins.rest.routes import Tables
         from plugins.rest.rpc.routes import Functions
 
-        negotiator = Negotiator(self.settings, self.kernel.clock.monotonic)
-        tables = Tables(self.kernel.services[Records], self.settings, negotiator)
-        database = self.kernel.services.get(Database)
-        root = Root(database, self.kernel.services[Records], self.settings, negotiator)
-        nearby = database is not None and database.engine == "sqlite"  # a server would have to be waited for
+        records, settings = self.kernel.services[Records], self.settings
+        database, clock = self.kernel.services[Database], self.kernel.clock
+        negotiator = Negotiator(settings, clock.monotonic)
+        once = Idempotency(database, records, clock, settings.idempotency_seconds).once
+
+        def of_tables(records: Records) -> Tables:
+            return Tables(records, settings, negotiator)
+
+        def of_functions(records: Records) -> Functions:
+            return Functions(records, settings, negotiator)
+
+        tables, functions = of_tables(records), of_functions(records)
+        nearby = database.engine == "sqlite"  # a server would have to be waited for
         yield Route("GET", _TABLE, tables.read, inline=nearby, summary="Read rows of a table")
-        yield Route("POST", _TABLE, tables.insert, summary="Insert or upsert rows")
-        yield Route("PUT", _TABLE, tables.put, summary="Insert or replace one row by its key")
-        yield Route("PATCH", _TABLE, tables.update, summary="Update rows")
-        yield Route("DELETE", _TABLE, tables.delete, summary="Delete rows")
+        insert, put = once(of_tables, Tables.insert), once(of_tables, Tables.put)
+        update, delete = once(of_tables, Tables.update), once(of_tables, Tables.delete)
+        yield Route("POST", _TABLE, insert, summary="Insert or upsert rows")
+        yield Route("PUT", _TABLE, put, summary="Insert or replace one row by its key")
+        yield Route("PATCH", _TABLE, update, summary="Update rows")
+        yield Route("DELETE", _TABLE, delete, summary="Delete rows")
         yield Route("OPTIONS", _TABLE, tables.options, inline=True, summary="Methods of a table")
-        batch = Batch(self.kernel.services[Records], self.settings, negotiator)
-        yield Route("POST", "/batch/v1", batch.run, summary="Several requests in one transaction")
+        batch = once(lambda records: Batch(records, settings, negotiator), Batch.run)
+        yield Route("POST", "/batch/v1", batch, summary="Several requests in one transaction")
+        root = Root(database, records, settings, negotiator)
         yield Route("GET", "/rest/v1/", root.describe, summary="Description of the tables, as OpenAPI")
         yield Route("OPTIONS", "/rest/v1/", root.options, inline=True, summary="Methods of the root")
-        functions = Functions(self.kernel.services[Records], self.settings, negotiator)
         yield Route("GET", _FUNCTION, functions.read, summary="Call a function that only reads")
-        yield Route("POST", _FUNCTION, functions.call, summary="Call a function")
+        call = once(of_functions, Functions.call)
+        yield Route("POST", _FUNCTION, call, summary="Call a function")
         yield Route("OPTIONS", _FUNCTION, functions.options, inline=True, summary="Methods of a function")
         for method in ("PUT", "PATCH", "DELETE"):
             yield Route(method, _FUNCTION, functions.refuse, inline=True, summary="No method of a function")
@@ -64,8 +76,8 @@ class RestPlugin(Plugin):
         """Give commands that create and read a row."""
         from plugins.rest.greeting import commands
 
-        keys, database = self.kernel.services.get(Keys), self.kernel.services.get(Database)
-        if keys is None or database is None:
+        keys, database = self.kernel.services.get(Keys), self.kernel.services[Database]
+        if keys is None:
             return {}
         schema = self.settings.schemas[0]
         tables = [table for table in database.catalogue.tables.values() if table.schema == schema]

@@ -36,6 +36,12 @@ class RestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             description="How writes end, and whether a client may have it otherwise (`Prefer: tx=rollback`)."
         ),
     ] = "commit"
+    idempotency_seconds: Annotated[
+        float,
+        msgspec.Meta(
+            gt=0, description="How long a write with an `Idempotency-Key` is answered again, in seconds."
+        ),
+    ] = 86_400.0
     server_timing: Annotated[
         bool, msgspec.Meta(description="Whether answers tell how long their parts took (`Server-Timing`).")
     ] = False
