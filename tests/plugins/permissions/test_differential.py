@@ -299,6 +299,15 @@ def test_many_decisions_are_what_statements_do(engines: Any, setup: str, asked: 
     agree(engines, setup, asked)
 
 
+def test_a_decision_does_not_take_a_rows_values_for_constants(engines: Any) -> None:
+    setup = """
+        grant select on posts, members to anon;
+        create policy p0 on posts using (team = 1 or id = (select max(id) from seen));
+        alter table posts enable row level security;
+    """
+    agree(engines, setup, [("select", {"id": 1}, {})])
+
+
 def agree(engines: Any, setup: str, asked: list[Any]) -> None:
     for database in engines:
         with database.schema_transaction() as transaction:

@@ -61,7 +61,34 @@ def _value(node: Node, *, or_null: bool = False) -> bool | None:
     constant = node.get("A_Const", {})
     if or_null and constant.get("isnull"):
         return False
-    return bool(constant["boolval"].get("boolval")) if "boolval" in constant else None
+    if "boolval" in constant:
+        return bool(constant["boolval"].get("boolval"))
+    if "NullTest" in node and "A_Const" in node["NullTest"]["arg"]:
+        is_null = bool(node["NullTest"]["arg"]["A_Const"].get("isnull"))
+        return is_null is (node["NullTest"]["nulltesttype"] == "IS_NULL")
+    return _compared(node.get("A_Expr", {}))
+
+
+def _compared(fields: Node) -> bool | None:
+    """Return what a comparison of two numbers, or of two texts for equality, always is."""
+    if fields.get("kind") != "AEXPR_OP" or "lexpr" not in fields or len(fields["name"]) > 1:
+        return None
+    left, right = (_literal(fields[side]) for side in ("lexpr", "rexpr"))
+    word = fields["name"][0]["String"]["sval"]
+    if isinstance(left, int) and isinstance(right, int):
+        outcomes = {"<": left < right, "<=": left <= right, ">": left > right, ">=": left >= right}
+    elif isinstance(left, str) and isinstance(right, str):
+        outcomes = {}
+    else:
+        return None
+    return {"=": left == right, "<>": left != right, "!=": left != right, **outcomes}.get(word)
+
+
+def _literal(node: Node) -> int | str | None:
+    constant = node.get("A_Const", {})
+    if "ival" in constant:
+        return int(constant["ival"].get("ival", 0))
+    return str(constant["sval"].get("sval", "")) if "sval" in constant else None
 
 
 def _constant(*, value: bool) -> Node:

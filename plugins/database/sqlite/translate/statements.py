@@ -7,6 +7,7 @@ from collections.abc import Callable
 from kernel.contracts.catalogue import Catalogue
 from kernel.contracts.database import DatabaseError
 from plugins.database.parser import Parsed
+from plugins.database.sqlite.rights.idle import without_idle
 from plugins.database.sqlite.rights.leaks import leaks
 from plugins.database.sqlite.rights.role import UNRESTRICTED, RoleRights
 from plugins.database.sqlite.statements import Plan
@@ -59,13 +60,9 @@ def emit_statement(node: Node, parsed: Parsed, catalogue: Catalogue, role: str |
     kind, fields = kind_of(node)
     try:
         if kind in _DATA:
-            rights = None
-            if role not in (None, UNRESTRICTED):
-                rights = RoleRights(catalogue, role, barrier=leaks(node))
-            plan = emit_data(node, Scope(catalogue, parsed.parameters, rights=rights))
-            if rights is not None:
-                rights.check()
-            return plan
+            if role is None or role == UNRESTRICTED:
+                return emit_data(node, Scope(catalogue, parsed.parameters))
+            return _emit_bounded(node, parsed, catalogue, role)
         schema = _SCHEMA.get(kind)
         if schema is None:
             raise refused(*_REFUSED.get(kind, (f"the statement {_tag(kind)}",)))
@@ -77,6 +74,24 @@ def emit_statement(node: Node, parsed: Parsed, catalogue: Catalogue, role: str |
             statement = parsed.source.decode().strip()
             error.detail = f"Statement: {statement if len(statement) <= 200 else statement[:200] + '...'}"
         raise
+
+
+def _emit_bounded(node: Node, parsed: Parsed, catalogue: Catalogue, role: str) -> Plan:
+    """Return the plan of a statement on rows with a role's rights in it; raises 42501."""
+
+    def emitted(tree: Node) -> Plan:
+        rights = RoleRights(catalogue, role, barrier=leaks(node))
+        plan = emit_data(tree, Scope(catalogue, parsed.parameters, rights=rights))
+        rights.check()
+        return plan
+
+    try:
+        return emitted(node)
+    except DatabaseError as error:
+        lighter = without_idle(node) if error.sqlstate == "42501" else node
+        if lighter is node:
+            raise
+        return emitted(lighter)
 
 
 def emit_data(node: Node, scope: Scope) -> Plan:
