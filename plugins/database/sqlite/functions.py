@@ -13,7 +13,7 @@ from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.catalogue.kinds import labels_of
 from plugins.database.sqlite.errors import refused_value
 from plugins.database.sqlite.values import enums, extremes, readers, series
-from plugins.database.sqlite.values.nested import arrays, documents, members, ordering, sequences
+from plugins.database.sqlite.values.nested import arrays, composites, documents, members, ordering, sequences
 from plugins.database.sqlite.values.numeric import arithmetic, numbers, pictures, powers, statistics
 from plugins.database.sqlite.values.numeric.arithmetic import NumericSum
 from plugins.database.sqlite.values.search import documents as search_documents
@@ -150,6 +150,9 @@ FUNCTIONS: tuple[tuple[str, int, Callable[..., Any]], ...] = (
     ("pg_tsquery_negated", 1, search_queries.negated),
     ("pg_tsquery_count", 1, search_queries.count),
     ("pg_matches", 2, matching.matches),
+    ("pg_row", -1, composites.write),
+    ("pg_row_field", 2, composites.field),
+    ("pg_row_read", 2, composites.admit),
     ("pg_array", 2, readers.read_array),
     ("pg_array_fit", -1, readers.fit_array),
     ("pg_array_cut", 2, readers.cut_array),

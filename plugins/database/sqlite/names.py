@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 
 from kernel.contracts.database import DatabaseError
 
 _LONGEST = 63
+_MARK = "\x01"
 _PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
 
 
@@ -35,6 +36,33 @@ def text_literal(value: str) -> str:
 def identifier(name: str) -> str:
     """Return `name` as PostgreSQL writes it, in quotes only where it needs them."""
     return name if _PLAIN.fullmatch(name) else quote(name)
+
+
+def told_apart(names: Sequence[str]) -> list[str]:
+    """Return names of which no two are equal: those that are there more than once get marks that nobody can write.
+
+    Raises `DatabaseError` (0A000) for names that differ in case only, which SQLite takes for equal.
+    """
+    cases: dict[str, str] = {}
+    seen: dict[str, int] = {}
+    found = []
+    for name in names:
+        if cases.setdefault(name.lower(), name) != name:
+            message = f'columns "{cases[name.lower()]}" and "{name}" of one query are not supported on SQLite'
+            raise DatabaseError(message, sqlstate="0A000", hint="Their names differ in case only.")
+        seen[name] = seen.get(name, 0) + 1
+        found.append(name + _MARK * seen[name] if names.count(name) > 1 else name)
+    return found
+
+
+def is_ambiguous(name: str, columns: Container[str]) -> bool:
+    """Tell whether several of some columns that were told apart have a name."""
+    return name + _MARK in columns
+
+
+def without_mark(name: str) -> str:
+    """Return a name as it was before it was told apart from others."""
+    return name.rstrip(_MARK)
 
 
 def rowid_of(columns: Iterable[str]) -> str:

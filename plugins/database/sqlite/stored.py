@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
 
 from kernel.contracts.database import DatabaseError
 from kernel.contracts.stored import StoredType
-from plugins.database.sqlite.catalogue.kinds import DomainType, EnumArray, EnumType
-from plugins.database.sqlite.names import text_literal
+from plugins.database.sqlite.catalogue.kinds import DomainType, EnumArray, EnumType, RowType
+from plugins.database.sqlite.names import text_literal, without_mark
 
 Affinity = Literal["TEXT", "INT", "REAL", "BLOB"]
 
@@ -111,7 +112,7 @@ _REFUSED = frozenset({
 
 def split_type(name: str) -> tuple[str, tuple[int, ...]]:
     """Return a type's base name and modifiers: ``numeric(10,2)[]`` is ``("numeric[]", (10, 2))``."""
-    if isinstance(name, (EnumType, EnumArray)):
+    if isinstance(name, (EnumType, EnumArray, RowType)):
         return name, ()
     if isinstance(name, DomainType):
         return split_type(name.base)[0], ()
@@ -137,6 +138,8 @@ def plain_type(name: str) -> str:
 
 def array_of(element: str) -> str:
     """Return the name of the type of arrays of a base type."""
+    if isinstance(element, RowType):
+        raise DatabaseError("an array of rows is not supported on SQLite", sqlstate="0A000")
     return EnumArray.of(element) if isinstance(element, EnumType) else f"{element}[]"
 
 
@@ -151,6 +154,8 @@ def form_of(name: str) -> TypeForm:
     """Return how a type is kept; raises `DatabaseError` (0A000) for one that is refused."""
     base = base_type(name)
     element = element_of(base)
+    if isinstance(base, RowType):
+        return _row_form(base)
     if isinstance(base, EnumType):
         return TypeForm("TEXT", f"pg_enum({{}}, {_enum_arguments(base)})", collation=base.collation)
     form = FORMS.get(base) if element is None else _array_form(element)
@@ -181,6 +186,37 @@ def _array_form(element: str) -> TypeForm | None:
         collation="pg_array",
         ordered=held.ordered,
     )
+
+
+def _row_form(name: RowType) -> TypeForm:
+    """Return how whole rows are kept on their way through a statement: as PostgreSQL writes them."""
+    fields = [(column, kind, field_of("r", place, kind)) for place, (column, kind) in enumerate(name.columns)]
+    found = f"iif(r IS NULL, NULL, {row_json(fields)})"
+    json = f"json((WITH q(r) AS MATERIALIZED (SELECT {{}}) SELECT {found} FROM q))"  # noqa: S608 - names are quoted
+    return TypeForm("TEXT", "{}", json=json, ordered=False, comparable=False)
+
+
+def row_json(fields: Iterable[tuple[str, str, str]]) -> str:
+    """Return the SQL of an object in JSON, given the names, types and SQL of a row's values."""
+    members = (
+        f"{text_literal(without_mark(name))}, {form_of(kind).json.replace('{}', value)}"
+        for name, kind, value in fields
+    )
+    return f"json_object({', '.join(members)})"
+
+
+def field_of(row: str, place: int, kind: str) -> str:
+    """Return the SQL of one value of a row, given the row's own."""
+    return form_of(kind).read.replace("{}", f"pg_row_field({row}, {place})")
+
+
+def output(name: str, value: str) -> str:
+    """Return the SQL of a value as PostgreSQL writes it out, which is not always as it casts it to text."""
+    base = base_type(name)
+    if base == "character":
+        return value
+    text = form_of(base).text.replace("{}", value)
+    return f"substr({text}, 1, 1)" if base == "boolean" else text
 
 
 def _enum_arguments(name: EnumType) -> str:

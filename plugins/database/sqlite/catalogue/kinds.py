@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import MappingProxyType
 
 import msgspec
@@ -123,6 +123,37 @@ class DomainType(str):
         return not self == other
 
     __hash__ = str.__hash__
+
+
+class RowType(str):
+    """The name of the type of a table's rows, or ``record``, with the declared types of its columns by their names."""
+
+    __slots__ = ("columns",)
+
+    columns: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, columns: Iterable[tuple[str, str]], table: Table | None = None) -> RowType:
+        """Return the type's name."""
+        name = cls("record" if table is None else _shown(table.schema, table.name))
+        name.columns = tuple(columns)
+        return name
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether it is the same name and, of another row, the same columns."""
+        return str.__eq__(self, other) is True and (
+            not isinstance(other, RowType) or self.columns == other.columns
+        )
+
+    def __ne__(self, other: object) -> bool:
+        """Tell the opposite of equality."""
+        return not self == other
+
+    __hash__ = str.__hash__
+
+
+def _shown(schema: str, name: str) -> str:
+    return name if schema == "public" else f"{schema}.{name}"
 
 
 def labels_of(collation: str) -> tuple[str, ...] | None:

@@ -8,7 +8,7 @@ from plugins.database.sqlite.translate.builtins.aggregates import AGGREGATES, WI
 from plugins.database.sqlite.translate.nodes import Node, placeless, refused
 from plugins.database.sqlite.translate.queries.ranked import direction
 from plugins.database.sqlite.translate.scope import Expr, Scope
-from plugins.database.sqlite.translate.signatures import Signature, call, missing, resolve
+from plugins.database.sqlite.translate.signatures import Signature, call, missing, resolve, unknown_type
 
 _NO_ORDER = frozenset({"boolean", "uuid", "json", "jsonb", "bytea"})
 
@@ -31,7 +31,10 @@ def emit_ordered_set(name: str, fields: Node, scope: Scope) -> Expr:
 def _ordered_set(name: str, fields: Node, scope: Scope) -> Expr:
     direct = [expressions.emit(item, scope) for item in fields.get("args", ())]
     keys = fields["agg_order"]
-    value = types.settle(expressions.emit(keys[0]["SortBy"]["node"], scope))
+    value = expressions.emit(keys[0]["SortBy"]["node"], scope)
+    if value.type is None and name != "percentile_cont":
+        raise unknown_type()
+    value = types.settle(value)
     if len(keys) != 1 or len(direct) != (name != "mode"):
         raise missing(name, [*direct, value])
     result = value.type or "text"
@@ -139,8 +142,7 @@ def _check_distinct_order(fields: Node) -> None:
 
 def _check_known(name: str, label: str) -> None:
     """Raise as PostgreSQL does where a call's result has the type of an argument of which nobody knows it."""
-    if name == "array_agg":
+    if name in ("array_agg", "avg", "sum"):
         raise DatabaseError(f"function {label}(unknown) is not unique", sqlstate="42725")
-    if any(one.result == "same" for one in WINDOW_ONLY.get(name, ())):
-        message = "could not determine polymorphic type because input has type unknown"
-        raise DatabaseError(message, sqlstate="42804")
+    if name in ("json_agg", "jsonb_agg") or any(one.result == "same" for one in WINDOW_ONLY.get(name, ())):
+        raise unknown_type()

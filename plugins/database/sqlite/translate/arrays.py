@@ -5,11 +5,11 @@ from __future__ import annotations
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.names import quote
 from plugins.database.sqlite.stored import array_of, base_type, element_of, form_of
-from plugins.database.sqlite.translate import expressions, operators, types
+from plugins.database.sqlite.translate import composites, expressions, operators, types
 from plugins.database.sqlite.translate.comparisons import decided
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
 from plugins.database.sqlite.translate.queries.rows import element_source, element_value
-from plugins.database.sqlite.translate.scope import Expr, Scope, WholeRow
+from plugins.database.sqlite.translate.scope import Expr, Scope
 from plugins.database.sqlite.translate.signatures import as_json
 
 _FROM_JSON = frozenset({"numeric", "jsonb", "real", "double precision"})
@@ -58,21 +58,14 @@ def emit_subscript(fields: Node, scope: Scope) -> Expr:
     value = expressions.emit(fields["arg"], scope)
     for step in fields["indirection"]:
         kind, index = kind_of(step)
-        if kind == "String" and value.row is not None:
-            value = _field(value.row, str(index["sval"]))
+        if kind == "String":
+            value = composites.emit_field(value, str(index["sval"]))
             continue
         if kind != "A_Indices":
             raise refused("a field of a row")
         only(index, "a subscript", "is_slice", "lidx", "uidx")
         value = _subscripted(value, index, scope)
     return value
-
-
-def _field(row: WholeRow, name: str) -> Expr:
-    if name not in row.fields:
-        message = f'column "{name}" not found in data type {row.table.name}'
-        raise DatabaseError(message, sqlstate="42703", column=name)
-    return row.fields[name]
 
 
 def _subscripted(value: Expr, index: Node, scope: Scope) -> Expr:

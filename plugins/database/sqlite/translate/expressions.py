@@ -86,8 +86,8 @@ def _column(fields: Node, scope: Scope) -> Expr:
 
 def _resolved(fields: Node, scope: Scope) -> Expr:
     parts = fields["fields"]
-    if any("A_Star" in part for part in parts):
-        raise refused("a * outside a select list")
+    if "A_Star" in parts[-1]:
+        return composites.emit_star(strings(parts[:-1]), scope)
     names = strings(parts)
     if len(names) == 1:
         return scope.column(names[0])
@@ -226,7 +226,8 @@ def _null_test(fields: Node, scope: Scope) -> Expr:
     only(fields, "a test for null", "arg", "nulltesttype")
     word = "IS NULL" if fields["nulltesttype"] == "IS_NULL" else "IS NOT NULL"
     value = emit(fields["arg"], scope)
-    members = [value] if value.row is None else value.row.fields.values()
+    row = composites.fields_of(value)
+    members = [value] if row is None else row.fields.values()
     return Expr(f"({' AND '.join(f'{member.sql} {word}' for member in members)})", "boolean")
 
 
@@ -238,6 +239,9 @@ def _boolean_test(fields: Node, scope: Scope) -> Expr:
 
 def _cast(fields: Node, scope: Scope) -> Expr:
     only(fields, "a cast", "arg", "typeName")
+    row = composites.row_type(fields["typeName"], scope.catalogue)
+    if row is not None:
+        return composites.emit_cast(fields["arg"], row, scope)
     target = types.type_name(fields["typeName"], scope.catalogue)
     expr = arrays.emit_cast(fields["arg"], target, scope) or emit(fields["arg"], scope)
     name = expr.name if expr.name != "?column?" else type_label(target)
@@ -397,7 +401,7 @@ _OPERATORS: dict[str, Callable[[Node, Scope], Expr]] = {
 }
 
 # These modules emit expressions too, by the functions above.
-from plugins.database.sqlite.translate import arrays, comparisons  # noqa: E402
+from plugins.database.sqlite.translate import arrays, comparisons, composites  # noqa: E402
 
 _OPERATORS |= {"AEXPR_OP_ANY": arrays.emit_quantified, "AEXPR_OP_ALL": arrays.emit_quantified}
 
@@ -418,6 +422,7 @@ _EMIT: dict[str, Callable[[Node, Scope], Expr]] = {
     "NamedArgExpr": _named_argument,
     "NullTest": _null_test,
     "ParamRef": _parameter,
+    "RowExpr": composites.emit_row,
     "SQLValueFunction": _value_function,
     "SubLink": _sublink,
     "TypeCast": _cast,

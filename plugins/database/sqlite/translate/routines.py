@@ -15,16 +15,16 @@ import msgspec
 from kernel.contracts.catalogue import Catalogue, Function, Table
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.catalogue.definitions import CALLED, Routine
-from plugins.database.sqlite.catalogue.kinds import DomainType
+from plugins.database.sqlite.catalogue.kinds import DomainType, RowType
 from plugins.database.sqlite.names import quote
 from plugins.database.sqlite.statements import Plan, Step
 from plugins.database.sqlite.stored import base_type
-from plugins.database.sqlite.translate import expressions, types
+from plugins.database.sqlite.translate import composites, expressions, types
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
 from plugins.database.sqlite.translate.queries.carried import packed_query
 from plugins.database.sqlite.translate.queries.select import Query, emit_query
 from plugins.database.sqlite.translate.queries.steps import writes_within
-from plugins.database.sqlite.translate.scope import Expr, Scope
+from plugins.database.sqlite.translate.scope import Expr, Scope, table_types
 
 _TEXTS = re.compile(r"'(?:[^']|'')*'")
 _CHANGING = ("pg_new_uuid", "pg_random")
@@ -63,7 +63,7 @@ def find(fields: Node, scope: Scope) -> Call | None:
 
 
 def _shown(expr: Expr) -> str:
-    return (expr.type or "unknown") if expr.row is None else expr.row.table.name
+    return expr.type or "unknown"
 
 
 def _given(fields: Node, scope: Scope) -> tuple[list[Expr], dict[str, Expr]]:
@@ -100,9 +100,12 @@ def _fit(
             return None
         table = row_type(argument.type, scope.catalogue)
         if table is not None:
-            if expr.row is None or (expr.row.table.schema, expr.row.table.name) != (table.schema, table.name):
+            kind = RowType.of(table_types(table).items(), table)
+            if expr.is_null and expr.type is None:
+                expr = expr._replace(type=kind)
+            if expr.type != kind:
                 return None
-            arguments.append(expr)
+            arguments.append(expr._replace(row=composites.fields_of(expr)))
             continue
         try:
             arguments.append(types.admitted(types.coerce(expr, argument.type), argument.type))
@@ -171,15 +174,28 @@ def emit_value(call: Call, scope: Scope) -> Expr:
         raise refused(
             f"the set-returning function {function.name}() in an expression", hint="Put it into FROM."
         )
-    if function.returns == "record" or len(result_types(function, scope.catalogue)) != 1:
+    if function.returns == "void":
         raise refused(f"the result of {function.name}() in an expression", hint="Put it into FROM.")
-    if is_expression(function):
+    columns = result_columns(function, scope.catalogue)
+    row = _returned_row(function, columns, scope.catalogue)
+    if row is None and is_expression(function):
         _check_callable(function, scope)
         return _strictly(call, _expression(function, call.arguments, scope))
     values, around = _bound(call)
     query = _body(function, values, scope)
+    if row is not None:
+        sql = f"(SELECT {composites.packed(row)} FROM {composites.numbered(row, query.sql)} LIMIT 1)"
+        return _strictly(call, around.replace("{}", sql))._replace(type=row)
     sql = f"({query.sql})" if query.single else f"(SELECT * FROM ({query.sql}) LIMIT 1)"
     return _strictly(call, around.replace("{}", sql))
+
+
+def _returned_row(
+    function: Function, columns: Sequence[tuple[str, str]], catalogue: Catalogue
+) -> RowType | None:
+    """Return the type of what a function returns where that is a row."""
+    table = row_type(function.returns, catalogue)
+    return RowType.of(columns, table) if table is not None or len(columns) != 1 else None
 
 
 def _bound(call: Call) -> tuple[list[Expr], str]:
@@ -291,7 +307,10 @@ def body_scope(function: Routine, arguments: Sequence[Expr], scope: Scope) -> Sc
     named = {}
     for place, (argument, value) in enumerate(zip(function.arguments, arguments, strict=True), 1):
         value = value._replace(
-            type=base_type(argument.type), name=argument.name or "?column?", literal=None, modified=None
+            type=base_type(argument.type) if value.row is None else value.type,
+            name=argument.name or "?column?",
+            literal=None,
+            modified=None,
         )
         named[f"${place}"] = value
         if argument.name is not None:

@@ -9,8 +9,9 @@ import msgspec
 
 from kernel.contracts.catalogue import Catalogue, Origin, Table
 from kernel.contracts.database import DatabaseError
-from plugins.database.sqlite.names import engine_name, quote, text_literal
-from plugins.database.sqlite.stored import base_type, form_of
+from plugins.database.sqlite.catalogue.kinds import RowType
+from plugins.database.sqlite.names import engine_name, is_ambiguous, quote, without_mark
+from plugins.database.sqlite.stored import base_type, output
 
 if TYPE_CHECKING:
     from plugins.database.sqlite.rights.access import Access
@@ -40,10 +41,11 @@ class Expr(NamedTuple):
 
 
 class WholeRow(NamedTuple):
-    """A row of a table as one value: the expressions of its columns."""
+    """A row as one value: the expressions of its columns, the table that it is of, if any, and when there is none."""
 
-    table: Table
+    table: Table | None
     fields: Mapping[str, Expr]
+    absent: str | None = None
 
 
 class Common(NamedTuple):
@@ -80,7 +82,9 @@ class Item(msgspec.Struct, frozen=True):
             f"{quote(self.alias)}.{quote(name)}" if self.qualified else quote(name)
         )
         declared = self.columns[name]
-        return Expr(sql, base_type(declared), name=name, modified=declared, origin=self._origin(name))
+        return Expr(
+            sql, base_type(declared), name=without_mark(name), modified=declared, origin=self._origin(name)
+        )
 
     def _origin(self, name: str) -> Origin | None:
         if self.table is None:
@@ -95,9 +99,10 @@ class Scope:
     those around it, `returned` the types that a write's RETURNING has to give, `as_owner` that one of the functions
     runs with its owner's rights. `reads` gathers the columns of tables and views that the whole statement reads,
     `mentions` the places that name them. `inside` counts the aggregates and GROUP BY expressions being emitted,
-    `bare` the columns outside of them; `keys` are what grouping sets group by, `absent` those not in the present one.
-    The `snapshot`, where there is one, is that of a statement whose parts run one after the other. `rights` are those
-    of the role that the statement is emitted for, or None where they do not matter.
+    `bare` the columns outside of them, `outer` the FROM entries for which an outer join may find no row; `keys` are
+    what grouping sets group by, `absent` those not in the present one. The `snapshot`, where there is one, is that of
+    a statement whose parts run one after the other. `rights` are those of the role that the statement is emitted for,
+    or None where they do not matter.
     """
 
     def __init__(
@@ -127,6 +132,7 @@ class Scope:
         self.inside = 0
         self.grouped: frozenset[bytes] = frozenset()
         self.bare: list[tuple[Item, str]] | None = None
+        self.outer: set[str] = set()
         self.keys: frozenset[str] = frozenset()
         self.absent: frozenset[str] = frozenset()
         self.spread: list[str] | None = None
@@ -179,7 +185,7 @@ class Scope:
                 scope.note(next(item for item in scope.items if name in item.columns), name)
                 return scope.merged[name]
             found = [item for item in scope.items if item.bare and name in item.columns]
-            if len(found) > 1:
+            if len(found) > 1 or any(is_ambiguous(name, item.columns) for item in scope.items):
                 raise DatabaseError(f'column reference "{name}" is ambiguous', sqlstate="42702")
             if found:
                 scope.note(found[0], name)
@@ -190,7 +196,7 @@ class Scope:
         return self._row(name)
 
     def _row(self, name: str) -> Expr:
-        """Return the whole row of a FROM entry: its one value, or its columns as an object in JSON."""
+        """Return the whole row of a FROM entry, or the one value that it stands for."""
         try:
             scope, item = self.find(name)
         except DatabaseError:
@@ -200,20 +206,26 @@ class Scope:
             scope.read(item, column)
         if item.scalar:
             return item.column(next(iter(item.columns)))._replace(name=name)
-        values = (
-            f"{text_literal(column)}, {form_of(kind).json.replace('{}', item.column(column).sql)}"
-            for column, kind in item.columns.items()
-        )
-        row = None
-        if item.table is not None:
-            row = WholeRow(item.table, {column: item.column(column) for column in item.columns})
-        return Expr(f"json_object({', '.join(values)})", "record", name=name, row=row)
+        fields = {column: item.column(column) for column in item.columns}
+        row = WholeRow(item.table, fields, scope.absence(item))
+        return row_value(row, item.columns)._replace(name=name)
+
+    def absence(self, item: Item) -> str | None:
+        """Return the SQL that tells that an outer join found no row for an entry; None where there always is one."""
+        if item.alias not in self.outer:
+            return None
+        columns = item.table.columns if item.table is not None else {}
+        sure = [name for name, column in columns.items() if not column.nullable]
+        # Without a column that is never null, a row of nulls is taken for none.
+        return " AND ".join(f"{item.column(name).sql} IS NULL" for name in sure[:1] or item.columns)
 
     def qualified(self, qualifier: str, name: str) -> Expr:
         """Resolve ``alias.column``; raises 42P01 or 42703."""
         if self.arguments is not None and f"{qualifier}.{name}" in self.arguments:
             return self.arguments[f"{qualifier}.{name}"]
         scope, item = self.find(qualifier)
+        if is_ambiguous(name, item.columns):
+            raise DatabaseError(f'column reference "{name}" is ambiguous', sqlstate="42702")
         if name not in item.columns:
             raise DatabaseError(f"column {qualifier}.{name} does not exist", sqlstate="42703", column=name)
         scope.note(item, name)
@@ -256,6 +268,15 @@ class Scope:
                     return scope, item
             scope = scope.parent
         raise DatabaseError(f'missing FROM-clause entry for table "{alias}"', sqlstate="42P01")
+
+
+def row_value(row: WholeRow, columns: Mapping[str, str]) -> Expr:
+    """Return a row as a value, given the declared types of its columns: it is kept as PostgreSQL writes it."""
+    values = ", ".join(output(kind, row.fields[name].sql) for name, kind in columns.items())
+    sql = f"pg_row({values})"
+    if row.absent is not None:
+        sql = f"iif({row.absent}, NULL, {sql})"
+    return Expr(sql, RowType.of(columns.items(), row.table), row=row)
 
 
 def relation_name(range_var: dict[str, Any]) -> tuple[str, str]:

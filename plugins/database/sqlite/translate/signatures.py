@@ -6,12 +6,18 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from kernel.contracts.database import DatabaseError
-from plugins.database.sqlite.stored import array_of, element_of, form_of
+from plugins.database.sqlite.catalogue.kinds import RowType
+from plugins.database.sqlite.stored import array_of, element_of, form_of, output, row_json
 from plugins.database.sqlite.translate import types
 from plugins.database.sqlite.translate.nodes import refused
-from plugins.database.sqlite.translate.scope import Expr
+from plugins.database.sqlite.translate.scope import Expr, WholeRow
 
 _MISMATCH = 100
+# Functions of any type, or of any array: PostgreSQL takes a literal without a type for none of them.
+_POLYMORPHIC = frozenset({
+    "array_length", "array_lower", "array_ndims", "array_to_json", "array_to_string", "array_upper", "cardinality",
+    "to_json", "to_jsonb", "trim_array",
+})  # fmt: skip
 _WRAPPED = "wrapped "
 
 
@@ -21,8 +27,8 @@ class Signature(NamedTuple):
     An argument's type is a base type, or one of these: ``any`` leaves it as it is (text where unknown), ``same``
     is the first argument's type, ``array`` any array, ``element`` what that array holds and ``wrapped`` an array
     of that one element, ``shown`` anything as ``concat`` writes it, ``as json`` anything as SQLite's JSON
-    functions take it. The result may be ``same``, ``array`` or ``element`` too. The last argument of a `variadic`
-    one may come any number of times.
+    functions take it, ``row`` a whole row as they do. The result may be ``same``, ``array`` or ``element`` too. The
+    last argument of a `variadic` one may come any number of times.
 
     In `sql`, ``{0}`` is the first argument and ``{*}`` all; `around` stands around an aggregate's call ``{}``.
     """
@@ -70,6 +76,8 @@ def call(sql: str, arguments: list[Expr]) -> str:
 
 def apply(name: str, signatures: Sequence[Signature], arguments: list[Expr]) -> Expr | None:
     """Emit a call of the signature that fits best; None where none fits."""
+    if name in _POLYMORPHIC and arguments and arguments[0].type is None:
+        raise unknown_type()
     found = resolve(signatures, arguments)
     if found is None:
         return None
@@ -91,6 +99,13 @@ def missing(name: str, arguments: list[Expr]) -> DatabaseError:
     )
 
 
+def unknown_type() -> DatabaseError:
+    """Return the error for a call whose result has the type of an argument of which nobody knows it."""
+    return DatabaseError(
+        "could not determine polymorphic type because input has type unknown", sqlstate="42804"
+    )
+
+
 def _cost(signature: Signature, arguments: list[Expr]) -> int:
     """Count the arguments that do not have their type already: the fewer, the better a signature fits."""
     known = {argument.type for argument in arguments}
@@ -103,9 +118,9 @@ def _distance(target: str, source: str | None, known: set[str | None]) -> int:
         return 0
     if target == "array":
         return 0 if source is None or element_of(source) else _MISMATCH
-    if target == "wrapped":
-        return 1
-    if target == "as json":
+    if target == "row":
+        return 0 if isinstance(source, RowType) else _MISMATCH
+    if target in ("wrapped", "as json"):
         return 1
     if source is None:
         # What is unknown is taken to be of the other side's type, where there is one, or else to be text.
@@ -184,6 +199,8 @@ def _argument(target: str, argument: Expr, before: list[Expr]) -> Expr:
         return shown(argument)
     if target == "as json":
         return as_json(argument)
+    if target == "row":
+        return _row(argument)
     if target == "same":
         return types.coerce(argument, before[0].type or "text")
     return types.coerce(argument, target)
@@ -192,13 +209,23 @@ def _argument(target: str, argument: Expr, before: list[Expr]) -> Expr:
 def shown(argument: Expr) -> Expr:
     """Return a value as text the way output functions write it: ``t`` for a true boolean."""
     settled = types.settle(argument)
-    text = types.cast(settled, "text")
-    return Expr(f"substr({text.sql}, 1, 1)", "text") if settled.type == "boolean" else text
+    return Expr(output(settled.type or "text", settled.sql), "text")
 
 
 def as_json(argument: Expr) -> Expr:
     """Return a value as SQLite's JSON functions take it: a number, text, or JSON of its own."""
     settled = types.settle(argument)
-    if settled.type == "record":
-        return settled
+    if settled.row is not None and isinstance(settled.type, RowType):
+        return settled._replace(sql=_as_object(settled.row, settled.type))
     return settled._replace(sql=form_of(settled.type or "text").json.replace("{}", settled.sql))
+
+
+def _row(argument: Expr) -> Expr:
+    if not isinstance(argument.type, RowType):
+        raise DatabaseError(f"{argument.type or 'unknown'} is no row", sqlstate="42804")
+    return as_json(argument)
+
+
+def _as_object(row: WholeRow, kind: RowType) -> str:
+    found = row_json([(name, declared, row.fields[name].sql) for name, declared in kind.columns])
+    return found if row.absent is None else f"iif({row.absent}, NULL, {found})"

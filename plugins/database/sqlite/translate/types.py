@@ -7,7 +7,7 @@ import re
 from kernel.contracts.catalogue import Catalogue
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.catalogue.definitions import VALUE
-from plugins.database.sqlite.catalogue.kinds import DomainType, EnumArray, EnumType, resolve
+from plugins.database.sqlite.catalogue.kinds import DomainType, EnumArray, EnumType, RowType, resolve
 from plugins.database.sqlite.names import text_literal
 from plugins.database.sqlite.stored import FORMS, base_type, element_of, fit, form_of, split_type
 from plugins.database.sqlite.stored import MOMENTS as MOMENTS_KEPT
@@ -274,6 +274,8 @@ def ordered(expr: Expr, feature: str) -> str:
 
 def collated(expr: Expr) -> str:
     """Return `expr` with the collation that its type's equality needs."""
+    if isinstance(expr.type, RowType):
+        raise refused("a comparison of whole rows")
     if expr.type is not None:
         form = form_of(expr.type)
         if not form.comparable:

@@ -42,15 +42,16 @@ FUNCTIONS: Table = {
     "to_jsonb": (
         Sig(("jsonb",), "{0}", "jsonb"),
         Sig(("json",), "pg_jsonb({0})", "jsonb"),
+        Sig(("row",), "pg_jsonb({0})", "jsonb"),
         Sig(("as json",), "pg_jsonb(pg_json_only(json_array({0})))", "jsonb"),
     ),
     "to_json": (
         Sig(("json",), "{0}", "json"),
         Sig(("jsonb",), "{0}", "json"),
-        Sig(("record",), "{0}", "json"),
+        Sig(("row",), "{0}", "json"),
         Sig(("as json",), "pg_json_only(json_array({0}))", "json"),
     ),
-    "row_to_json": (Sig(("record",), "{0}", "json"),),
+    "row_to_json": (Sig(("row",), "{0}", "json"),),
     "array_to_json": (Sig(("array",), "{0}", "json"),),
 }
 

@@ -11,7 +11,7 @@ from plugins.database.sqlite.names import quote
 from plugins.database.sqlite.stored import base_type, element_of
 from plugins.database.sqlite.translate.scope import Item
 
-_DOCUMENTS = frozenset({"json", "jsonb", "record"})
+_DOCUMENTS = frozenset({"json", "jsonb"})
 
 Columns = tuple[tuple[str, str], ...]
 

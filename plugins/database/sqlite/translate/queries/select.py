@@ -8,7 +8,7 @@ import msgspec
 
 from kernel.contracts.catalogue import Origin
 from kernel.contracts.database import DatabaseError
-from plugins.database.sqlite.names import identifier, quote
+from plugins.database.sqlite.names import quote
 from plugins.database.sqlite.stored import base_type, fit, form_of
 from plugins.database.sqlite.translate import expressions, types
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
@@ -30,6 +30,7 @@ from plugins.database.sqlite.translate.queries.ranked import (
     sort_keys,
 )
 from plugins.database.sqlite.translate.queries.sources import emit_from, origins_of, renamed
+from plugins.database.sqlite.translate.queries.stars import emit_spread
 from plugins.database.sqlite.translate.queries.windows import emit_definition
 from plugins.database.sqlite.translate.scope import Common, Expr, Scope
 
@@ -220,10 +221,9 @@ def emit_targets(targets: Sequence[Node], scope: Scope, expected: Sequence[str |
         fields = target["ResTarget"]
         only(fields, "a select list", "name", "val")
         kind, value = kind_of(fields["val"])
-        if kind == "ColumnRef" and "A_Star" in value["fields"][-1]:
-            outputs += _star(strings(value["fields"][:-1]), scope)
-            if scope.mentions is not None and (place := value["location"]) >= 0:
-                scope.mentions.stars[place] = _spread_names(strings(value["fields"][:-1]), scope)
+        spread = emit_spread(kind, value, scope)
+        if spread is not None:
+            outputs += spread
             continue
         expr = expressions.emit(fields["val"], scope)
         name, origin = fields.get("name", expr.name), expr.origin if kind == "ColumnRef" else None
@@ -240,29 +240,6 @@ def emit_targets(targets: Sequence[Node], scope: Scope, expected: Sequence[str |
 def _assigned(expr: Expr, target: str) -> Expr:
     converted = types.coerce(expr, target, assign=True)
     return converted._replace(sql=fit(target, converted.sql), name=expr.name)
-
-
-def _star(qualifier: list[str], scope: Scope) -> list[Expr]:
-    if len(qualifier) > 1:
-        qualifier = qualifier[-1:]
-    items = [scope.item(qualifier[0])] if qualifier else scope.items
-    if not items:
-        raise DatabaseError("SELECT * with no tables specified is not valid", sqlstate="42601")
-    merged = [] if qualifier else [expr._replace(name=name) for name, expr in scope.merged.items()]
-    names = () if qualifier else scope.merged
-    return merged + [scope.read(item, name) for item in items for name in item.columns if name not in names]
-
-
-def _spread_names(qualifier: list[str], scope: Scope) -> list[str]:
-    """Return how a text names the columns that a star stands for."""
-    items = [scope.item(qualifier[-1])] if qualifier else scope.items
-    names = [] if qualifier else [identifier(name) for name in scope.merged]
-    return names + [
-        f"{identifier(item.alias)}.{identifier(name)}"
-        for item in items
-        for name in item.columns
-        if qualifier or name not in scope.merged
-    ]
 
 
 def emit_order(clause: Sequence[Node], scope: Scope, outputs: list[Expr]) -> str:

@@ -10,7 +10,7 @@ import msgspec
 from kernel.contracts.catalogue import Origin, Table
 from kernel.contracts.database import DatabaseError
 from plugins.database import parser
-from plugins.database.sqlite.names import quote
+from plugins.database.sqlite.names import quote, told_apart
 from plugins.database.sqlite.translate import expressions
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
 from plugins.database.sqlite.translate.queries.carried import item_of, packed_query
@@ -30,10 +30,11 @@ _JOINS = {
 
 
 def renamed(columns: tuple[tuple[str, str], ...], names: list[str]) -> tuple[tuple[str, str], ...]:
-    """Return columns under the names an alias gives them; raises 42P10 for more names than columns."""
+    """Return columns under the names an alias gives them, equal ones told apart; raises 42P10 for too many names."""
     if len(names) > len(columns):
         raise DatabaseError("more column names than columns", sqlstate="42P10")
-    return tuple(zip(names, (kind for _, kind in columns), strict=False)) + columns[len(names) :]
+    given = told_apart([*names, *(name for name, _ in columns[len(names) :])])
+    return tuple(zip(given, (kind for _, kind in columns), strict=True))
 
 
 def origins_of(query: Query, columns: Sequence[tuple[str, str]]) -> dict[str, Origin]:
@@ -127,7 +128,7 @@ def _subselect(fields: Node, scope: Scope) -> str:
         scope.add(msgspec.structs.replace(item_of(name, columns), origins=origins))
         return f"json_each(({packed_query(query.sql, columns)})) AS {quote(name)}"
     scope.add(Item(name, dict(columns), origins=origins))
-    if not names:
+    if columns == query.columns:
         return f"({query.sql}) AS {quote(name)}"
     listed = ", ".join(quote(column) for column, _ in columns)
     return f"(WITH q({listed}) AS ({query.sql}) SELECT * FROM q) AS {quote(name)}"
@@ -170,6 +171,10 @@ def _join(fields: Node, scope: Scope) -> str:
     if "JoinExpr" in fields["rarg"]:
         right = f"({right})"
     added = [item for item in scope.items if item not in before]
+    if word in ("LEFT JOIN", "FULL JOIN"):
+        scope.outer |= {item.alias for item in added}
+    if word in ("RIGHT JOIN", "FULL JOIN"):
+        scope.outer |= {item.alias for item in before}
     names = _shared(fields, before, added)
     if names:
         for name in names:

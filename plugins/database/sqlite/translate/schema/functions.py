@@ -11,6 +11,7 @@ from kernel.contracts.database import DatabaseError
 from plugins.database import parser
 from plugins.database.parser import Parsed
 from plugins.database.sqlite.catalogue.definitions import Routine
+from plugins.database.sqlite.catalogue.kinds import RowType
 from plugins.database.sqlite.statements import Change, Plan
 from plugins.database.sqlite.stored import base_type, plain_type
 from plugins.database.sqlite.translate import types
@@ -25,7 +26,7 @@ from plugins.database.sqlite.translate.routines import (
 )
 from plugins.database.sqlite.translate.schema.dependents import Dropped, Reason, callers
 from plugins.database.sqlite.translate.schema.tables.defaults import altered_default_text
-from plugins.database.sqlite.translate.scope import Expr, Scope, WholeRow, check_name
+from plugins.database.sqlite.translate.scope import Expr, Scope, WholeRow, check_name, table_types
 
 PLPGSQL = (
     "plpgsql runs on PostgreSQL only: keep the statement to that engine, or write it as SQL or as a function "
@@ -240,7 +241,7 @@ def _nothing(declared: str, catalogue: Catalogue) -> Expr:
     if table is None:
         return Expr("NULL")
     fields = {name: Expr("NULL", base_type(column.type), name=name) for name, column in table.columns.items()}
-    return Expr("NULL", row=WholeRow(table, fields))
+    return Expr("NULL", RowType.of(table_types(table).items(), table), row=WholeRow(table, fields))
 
 
 def drop_function(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:

@@ -61,3 +61,8 @@ create function f() returns bigint language sql stable as $$ select count(*) fro
 create function f(i int) returns int language sql as $$ select i + 1 $$; select a_id, f(a_id), sum(f(id)) from b group by a_id order by a_id nulls last;
 create function f(i int) returns int language sql as $$ select max(id) + i from b $$; select f(1), f(n) from a where id = 1;
 create function f(a_id int) returns bigint language sql as $$ select count(*) from b where a_id = $1 $$; select f(1);
+create table q (id int, b text); create function f(x int) returns q language sql as 'select x, ''b''::text'; select f(1), (f(2)).b, to_json(f(3)), f(1) is null;
+create table q (id int, b text); create function f(x int) returns q language sql as 'select * from q where id = x'; select f(1), f(1) is null;
+create function f(x int, out a int, out c text) language sql as 'select x, ''b''::text'; select f(1)::text, (f(2)).c, (f(3)).*;
+create table q (id int, b text); create function f(x q) returns text language sql as 'select x::text || x.b'; insert into q values (1, 'x'); select f(q), q.f from q;
+create table q (id int, b text); create function f(x q) returns json language sql as 'select to_json(x)'; select f(null), f(row(1,'x')::q);

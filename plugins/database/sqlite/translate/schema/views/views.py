@@ -8,6 +8,7 @@ from kernel.contracts.catalogue import Catalogue, Column
 from kernel.contracts.database import DatabaseError
 from plugins.database.parser import Parsed
 from plugins.database.sqlite.catalogue.definitions import Definition, defined
+from plugins.database.sqlite.catalogue.kinds import RowType
 from plugins.database.sqlite.names import engine_name, quote
 from plugins.database.sqlite.statements import Change, Plan
 from plugins.database.sqlite.translate.mentions import Mentions, spread_out
@@ -105,6 +106,9 @@ def named_columns(query: Query, names: list[str]) -> dict[str, Column]:
     if len(set(listed)) != len(listed):
         twice = next(column for column in listed if listed.count(column) > 1)
         raise DatabaseError(f'column "{twice}" specified more than once', sqlstate="42701", column=twice)
+    for column, (_, declared) in zip(listed, query.columns, strict=False):
+        if isinstance(declared, RowType):
+            raise refused(f'the whole row "{column}" as a column', hint="Name its fields: (row).field.")
     return {
         column: Column(name=column, type=declared)
         for column, (_, declared) in zip(listed, query.columns, strict=False)

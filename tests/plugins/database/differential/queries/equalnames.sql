@@ -1,0 +1,17 @@
+select * from (select 1, 2) x;
+select x.* from (select 1 as a, 2 as a) x;
+select * from (select t.*, s.* from t join s on s.t_id = t.id) x;
+select x.qty from (select t.*, s.* from t join s on s.t_id = t.id) x;
+select x.id from (select t.*, s.* from t join s on s.t_id = t.id) x;
+with x as (select 1, 2) select * from x;
+select a from (select 1 as a, 2 as a) x;
+select c from (select 1 as a, 'b' as a, 3 as c) x;
+select * from (values (1, 2)) x(a, a);
+select x, to_json(x) from (select 1 as a, 'b' as a, 3 as c) x;
+select (x).* from (select 1 as a, 'b' as a, 3 as c) x;
+select * from (select 1 as a, 'b' as a) x, lateral (select 5 as q, 6 as q) y;
+with recursive x(n, n) as (select 1, 2 union all select 3, 4) select * from x;
+select * from (select 1 as a, 2 as a union all select 3, 4) x order by 1;
+select * from (select 1 as a, 2 as b) x join (select 1 as a, 3 as a) y on x.a = y.a;
+select distinct * from (select 1 as a, 2 as a) x;
+insert into s (id, qty, t_id) select * from (select 71, 1, 1) x (id, a, a) returning qty, t_id;
