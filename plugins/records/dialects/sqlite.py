@@ -14,7 +14,8 @@ from plugins.records.dialects.dialect import Assignment, Called, Dialect, Member
 # own name, so that every statement uses that and not an alias.)
 _EACH = '".each"'
 _VALUE = f"{_EACH}.value"
-_LONGEST_CHAIN = 100
+# A function takes at most 1,000 arguments, and a member's name and value are two.
+_MEMBERS_AT_ONCE = 400
 
 
 class SQLite(Dialect):
@@ -23,8 +24,6 @@ class SQLite(Dialect):
     everything = "-1"
     locks = ""
 
-    # json_object takes at most 1,000 arguments, two for each member.
-    _MEMBERS_AT_ONCE = 400
 
     def alias(self, table: Table) -> str:
         """Return the table's name in the file."""
@@ -67,9 +66,12 @@ class SQLite(Dialect):
 
     def object(self, members: list[Member]) -> str:
         """Build a row's JSON object; one that is wide or holds finished JSON is joined from texts."""
-        if len(members) > self._MEMBERS_AT_ONCE or any(member.raw for member in members):
-            texts = [f"{self.literal(_key(member.name))} || {self._text(member)}" for member in members]
-            return f"'{{' || {_chained(texts, chr(39) + ',' + chr(39))} || '}}'"
+        if len(members) > _MEMBERS_AT_ONCE or any(member.raw for member in members):
+            texts = [
+                f"{self.literal((',' if place else '{') + _key(member.name))}, {self._text(member)}"
+                for place, member in enumerate(members)
+            ]
+            return _concatenated([*texts, "'}'"])
         return (
             f"json_object({', '.join(f'{self.literal(member.name)}, {member.value}' for member in members)})"
         )
@@ -215,12 +217,12 @@ def _key(name: str) -> str:
     return f"{json.dumps(name, ensure_ascii=False)}:"
 
 
-def _chained(texts: list[str], between: str) -> str:
-    """Join many texts, in parentheses as a tree: an engine limits how deep an expression may be."""
-    if len(texts) < _LONGEST_CHAIN:
-        return f" || {between} || ".join(texts)
+def _concatenated(texts: list[str]) -> str:
+    """Join texts by one call, or calls of calls: a function takes only so many arguments."""
+    if len(texts) <= _MEMBERS_AT_ONCE:
+        return f"concat({', '.join(texts)})"
     middle = len(texts) // 2
-    return f"({_chained(texts[:middle], between)}) || {between} || ({_chained(texts[middle:], between)})"
+    return f"concat({_concatenated(texts[:middle])}, {_concatenated(texts[middle:])})"
 
 
 def _step(key: str | int) -> str:
