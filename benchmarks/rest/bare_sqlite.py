@@ -1,4 +1,4 @@
-"""The limit of a list on SQLite, a bare Granian handler: ``python -m benchmarks.bare_rest PORT FILE OWNER``.
+"""The limit of a list on SQLite, a bare Granian handler: ``python -m benchmarks.rest.bare_sqlite PORT FILE OWNER``.
 
 It knows no router, hooks, tokens or log. Several processes share a port.
 """
