@@ -24,7 +24,6 @@ class SQLite(Dialect):
     everything = "-1"
     locks = ""
 
-
     def alias(self, table: Table) -> str:
         """Return the table's name in the file."""
         return self.name(table.name if table.schema == "public" else f"{table.schema}.{table.name}")

@@ -417,6 +417,8 @@ def differences(engines: Any, example: tuple[list[str], list[str], list[list[str
     for group in groups:
         for statement, (ours, theirs) in zip(group, engines.outcomes(*group), strict=False):
             found += compared(statement, ours, theirs)
+            if bool(ours.failure) != bool(theirs.failure):
+                break  # one of the transactions is over
     return found
 
 

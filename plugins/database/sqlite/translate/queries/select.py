@@ -153,7 +153,7 @@ def _select(
     if scope.aggregated and not aggregated:
         check_grouping(fields, scope)
         raise refused("an aggregate in ORDER BY and nowhere else")
-    single = scope.aggregated and "groupClause" not in fields
+    single = not from_sql or (scope.aggregated and "groupClause" not in fields)
     return Query(sql, columns_of(outputs), single, tuple(item.origin for item in outputs)), order
 
 
