@@ -174,12 +174,14 @@ def test_groups_are_chosen_as_a_whole_and_keep_their_order(tmp_path: Path) -> No
 def test_overrides_become_settings_and_those_that_cannot_are_told() -> None:
     config = {"configDbSchemas": 'fromList [ "v1" , "a\\u062ab" ]', "configDbMaxRows": "Just 2"}
     assert (
-        configuration.settings(config)["rest"] | {"schemas": ["v1", "aتb"], "max_rows": 2}
-        == (configuration.settings(config)["rest"])
+        configuration.settings(config, "sqlite")["rest"] | {"schemas": ["v1", "aتb"], "max_rows": 2}
+        == (configuration.settings(config, "sqlite")["rest"])
     )
-    assert configuration.not_applied(config) == []
-    assert configuration.not_applied({"configUnheardOf": "True", "configJWKS": "x"}) == ["configUnheardOf"]
-    assert configuration.not_applied({"configJwtSecret": "Nothing"}) == ["configJwtSecret"]
+    assert configuration.not_applied(config, "sqlite") == []
+    assert configuration.not_applied({"configUnheardOf": "1", "configJWKS": "x"}, "sqlite") == [
+        "configUnheardOf"
+    ]
+    assert configuration.not_applied({"configJwtSecret": "Nothing"}, "sqlite") == ["configJwtSecret"]
 
 
 SCRIPT = """\

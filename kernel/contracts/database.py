@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
@@ -79,6 +79,28 @@ CLOSED = "08003"
 """The SQLSTATE where this process has closed the database; trying again does not help."""
 
 
+class RequestSettings:
+    """PostgreSQL's run-time parameters around the statements of one request.
+
+    `given` returns those that they run with, by name (``search_path``, ``request.headers``); an engine asks when it
+    first needs one, and may know only some. `first` is the schema and name of a function that is called before them,
+    as the caller. Where they have run for good, `left` has the values that parameters named in `wanted` have then.
+    """
+
+    __slots__ = ("first", "given", "left", "wanted")
+
+    def __init__(
+        self,
+        given: Callable[[], Params],
+        wanted: tuple[str, ...] = (),
+        first: tuple[str, str] | None = None,
+    ) -> None:
+        self.given = given
+        self.wanted = wanted
+        self.first = first
+        self.left: dict[str, str] = {}
+
+
 class Expression(msgspec.Struct, frozen=True):
     """An expression in the engine's SQL: `template` has its operands' names in braces, `type` is PostgreSQL's name.
 
@@ -125,6 +147,9 @@ class Transaction(Protocol):
     def savepoint(self) -> AbstractContextManager[None]:
         """Begin a part: where its block raises, what it did is undone, and the transaction goes on."""
 
+    def undo(self) -> None:
+        """Have nothing stay of it at its end; what a commit would have refused is an error all the same."""
+
 
 class Database(Protocol):
     """A database that speaks PostgreSQL's SQL.
@@ -145,21 +170,24 @@ class Database(Protocol):
         *,
         identity: Identity | None = None,
         inline: bool = False,
+        settings: RequestSettings | None = None,
     ) -> list[Row]:
         """Run one reading statement outside any transaction of the caller's and return its rows.
 
         With an `identity` it runs with the rights of its role, and a `Compiled` must have been made for that role;
-        without one it runs with the kernel's own. A missing right is 42501.
+        without one it runs with the kernel's own. A missing right is 42501. `settings` are the identity's.
         It sees all that was committed before it began and never waits for a writer. A statement that writes is
         refused (25006). With `inline` it runs under a small budget on the event loop's own connection and
         raises `NotInline` past it; the gateway then runs the handler again in a thread. Otherwise it is
         interrupted after the engine's statement time-out (57014).
         """
 
-    def transaction(self, identity: Identity | None = None) -> AbstractContextManager[Transaction]:
+    def transaction(
+        self, identity: Identity | None = None, settings: RequestSettings | None = None
+    ) -> AbstractContextManager[Transaction]:
         """Begin a writing transaction: commits when the block ends, rolls back when it raises.
 
-        With an `identity`, statements run with the rights of its role, as in `query`.
+        With an `identity`, statements run with the rights of its role, and `settings`, as in `query`.
         Transactions do not nest.
         """
 

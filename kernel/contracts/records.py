@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 
 from kernel.contracts.catalogue import Function, Table
-from kernel.contracts.database import Transaction
+from kernel.contracts.database import RequestSettings, Transaction
 from kernel.contracts.queries import Call, Delete, Insert, Select, Update
 from kernel.contracts.relationships import Relationship
 from kernel.identity import Identity
@@ -182,6 +182,9 @@ class Records(Protocol):
 
     def table(self, table: str, schema: str, identity: Identity | None) -> Table:
         """Return what the catalogue says of a table on which the identity has any right."""
+
+    def under(self, settings: RequestSettings) -> Records:
+        """Return the same records, whose statements run with a request's settings."""
 
     def together(self, identity: Identity | None) -> AbstractContextManager[Records]:
         """Begin a transaction: what the yielded records do for this identity happens together or not at all.

@@ -31,6 +31,7 @@ class EngineTransaction:
         self._events: list[Event] = []
         self._failed = False
         self._savepoints = 0
+        self._undone = False
 
     def query(self, statement: str | Compiled, params: Params = NO_PARAMS) -> list[Row]:
         """Run one statement and return its rows."""
@@ -93,6 +94,10 @@ class EngineTransaction:
             raise
         self._command(f"RELEASE {name}")
 
+    def undo(self) -> None:
+        """Have nothing stay of it."""
+        self._undone = True
+
     def __enter__(self) -> Self:
         """Begin; raises `DatabaseError` 25001 in a thread that has begun one already."""
         thread = threading.get_ident()
@@ -118,7 +123,7 @@ class EngineTransaction:
         finally:
             self._writing.discard(threading.get_ident())
             self._release()
-        if kind is not None:
+        if kind is not None or self._undone:
             return
         if self._failed:
             raise DatabaseError(
@@ -155,7 +160,7 @@ class EngineTransaction:
         raise NotImplementedError
 
     def _commit(self) -> None:
-        """Commit; raises with the transaction rolled back."""
+        """Commit, or undo what could be committed; raises with the transaction rolled back."""
         raise NotImplementedError
 
     def _rollback(self) -> None:
@@ -192,6 +197,10 @@ class _OnBehalf:
     def publish(self, event: Event) -> None:
         """Publish `event` after the commit."""
         self._transaction.publish(event)
+
+    def undo(self) -> None:
+        """Have nothing stay of the whole transaction."""
+        self._transaction.undo()
 
     def on_behalf_of(self, identity: Identity | None) -> Transaction:
         """Return the transaction with another's rights."""

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from kernel.contracts.catalogue import Argument, Catalogue, Column, Function, Table
 from kernel.contracts.queries import Call
 from kernel.contracts.records import AmbiguousFunction, UnknownFunction
-from plugins.records.similarity import nearest
+from plugins.records.similarity import SURE, nearest
 
 _DOCUMENTS = ("json", "jsonb")
 _NAME = r'"(?:[^"]|"")+"|[^".]+'
@@ -34,14 +34,16 @@ def resolve(catalogue: Catalogue, call: Call, others: Functions = MappingProxyTy
     if len(found) > 1:
         raise AmbiguousFunction(found)
     if not found:
-        suggestion = _suggested((*catalogue.functions, *others), candidates, call)
+        others_too = (*catalogue.functions, *others)
+        suggestion = _suggested(others_too, candidates, call) if call.whole in (None, "json") else None
         raise UnknownFunction(call.schema, call.function, call.names, suggestion, call.whole)
     return found[0]
 
 
 def _suggested(known: Iterable[tuple[str, str]], candidates: tuple[Function, ...], call: Call) -> str | None:
     if not candidates:
-        return nearest(call.function, (name for schema, name in known if schema == call.schema))
+        names = (name for schema, name in known if schema == call.schema)
+        return nearest(call.function, names, least=SURE)
     lists = [_listed(argument.name or "" for argument in one.arguments) for one in candidates]
     found = nearest(_listed(call.names), lists)
     return None if found is None else f"{call.function}{found}"
@@ -76,7 +78,17 @@ def returned(catalogue: Catalogue, function: Function) -> Table | None:
 
 def table_of(catalogue: Catalogue, function: Function) -> Table | None:
     """Return the table or view whose rows a function returns."""
-    return None if function.columns else rows_of(catalogue, function.returns)
+    return None if function.columns else rows_of(catalogue, base_of(catalogue, function.returns))
+
+
+def base_of(catalogue: Catalogue, type_name: str) -> str:
+    """Return the type that a domain is at bottom, any other type as it is."""
+    named = _ROWS.fullmatch(type_name)
+    if named is None:
+        return type_name
+    schema = "public" if named["schema"] is None else _unquoted(named["schema"])
+    domain = catalogue.domains.get((schema, _unquoted(named["name"])))
+    return type_name if domain is None else base_of(catalogue, domain.type)
 
 
 def rows_of(catalogue: Catalogue, type_name: str) -> Table | None:

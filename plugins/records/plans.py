@@ -78,3 +78,18 @@ class PlanCache:
 
     def __len__(self) -> int:
         return len(self._plans)
+
+
+class Plans:
+    """The plans of a process: `size` at most, of the catalogue as it is now."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._current: PlanCache | None = None
+
+    def of(self, catalogue: Catalogue) -> PlanCache:
+        """Return the plans made against a catalogue; those of an earlier one are gone."""
+        current = self._current
+        if current is None or current.catalogue is not catalogue:
+            current = self._current = PlanCache(catalogue, self._size)
+        return current

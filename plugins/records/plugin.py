@@ -39,12 +39,13 @@ class RecordsPlugin(Plugin):
     def kernel_services(self) -> Mapping[type, Any]:
         """Provide `Records`."""
         from plugins.records.hooks import WriteHooks
+        from plugins.records.plans import Plans
         from plugins.records.procedures import Procedures
         from plugins.records.service import TableRecords
 
         self.procedures = Procedures()
         database, hooks = self.kernel.services[Database], WriteHooks(self.kernel.hooks)
-        return {Records: TableRecords(database, self.settings.plan_cache, hooks, self.procedures)}
+        return {Records: TableRecords(database, Plans(self.settings.plan_cache), hooks, self.procedures)}
 
     @hookimpl
     def kernel_ready(self) -> None:

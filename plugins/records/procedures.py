@@ -101,6 +101,9 @@ class Reading:
         """Refuse: nothing will have happened."""
         raise DatabaseError("cannot publish an event in a read-only transaction", sqlstate="25006")
 
+    def undo(self) -> None:
+        """Do nothing: there is nothing to undo."""
+
     def on_behalf_of(self, identity: Identity | None) -> Transaction:
         """Return one with another's rights."""
         return Reading(self._database, identity)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
-from difflib import get_close_matches
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import msgspec
 
 from kernel.contracts.catalogue import Catalogue, Column, Function, Table
-from kernel.contracts.database import Compiled, Database, DatabaseError, Params, Row, Transaction
+from kernel.contracts.database import (
+    Compiled,
+    Database,
+    DatabaseError,
+    Params,
+    RequestSettings,
+    Row,
+    Transaction,
+)
 from kernel.contracts.queries import Call, Delete, Insert, Select, Update
 from kernel.contracts.records import (
     Called,
@@ -30,9 +38,10 @@ from plugins.records.dialects.postgresql import PostgreSQL
 from plugins.records.dialects.sqlite import SQLite
 from plugins.records.functions import resolve
 from plugins.records.hooks import AnyWrite, WriteHooks
-from plugins.records.plans import Plan, PlanCache
+from plugins.records.plans import Plan, PlanCache, Plans
 from plugins.records.procedures import Procedures, Reading
 from plugins.records.refusals import Query, hinting
+from plugins.records.similarity import SURE, nearest
 from plugins.records.tally import Tally, check_count
 from plugins.records.templates import template
 
@@ -50,14 +59,18 @@ _encode = msgspec.json.Encoder().encode
 class TableRecords:
     """The `Records` contract on one database; `hooks` are those of writes, `procedures` the functions in Python."""
 
-    def __init__(
-        self, database: Database, plan_cache: int, hooks: WriteHooks, procedures: Procedures
-    ) -> None:
+    def __init__(self, database: Database, kept: Plans, hooks: WriteHooks, procedures: Procedures) -> None:
         self.database = database
-        self.plan_cache = plan_cache
+        self.kept = kept
         self.hooks = hooks
         self.procedures = procedures
-        self._plans: PlanCache | None = None
+        self.settings: RequestSettings | None = None
+
+    def under(self, settings: RequestSettings) -> Records:
+        """Return these records for one request."""
+        records = copy.copy(self)
+        records.settings = settings
+        return records
 
     def table(self, table: str, schema: str, identity: Identity | None) -> Table:
         """Return what the catalogue says of a table on which the identity has any right."""
@@ -70,8 +83,7 @@ class TableRecords:
         found = catalogue.table(table, schema)
         if found is None:
             names = [name for in_schema, name in catalogue.tables if in_schema == schema]
-            near = get_close_matches(table, names, n=1, cutoff=0.6)
-            raise UnknownTable(schema, table, near[0] if near else None)
+            raise UnknownTable(schema, table, nearest(table, names, least=SURE))
         return found
 
     @hinting
@@ -221,14 +233,14 @@ class TableRecords:
     @contextmanager
     def transaction(self, write: Insert | Update | Delete | Call, caller: Identity) -> Iterator[Transaction]:
         """Begin the transaction of a write, and undo it at its end if that is wanted."""
-        with suppress(_Undone), self.writing(caller) as transaction:
+        with self.writing(caller) as transaction:
             yield transaction
             if write.undo:
-                raise _Undone
+                transaction.undo()
 
     def reading(self, caller: Identity, *, inline: bool = False) -> Run:
         """Return what runs a statement that reads."""
-        return functools.partial(self.database.query, identity=caller, inline=inline)
+        return functools.partial(self.database.query, identity=caller, inline=inline, settings=self.settings)
 
     def reader(self, caller: Identity) -> Transaction:
         """Return what a function in Python reads by."""
@@ -236,12 +248,12 @@ class TableRecords:
 
     def writing(self, caller: Identity) -> AbstractContextManager[Transaction]:
         """Begin the transaction of a write."""
-        return self.database.transaction(caller)
+        return self.database.transaction(caller, self.settings)
 
     @contextmanager
     def together(self, identity: Identity | None) -> Iterator[Records]:
         """Begin a transaction that all methods of the yielded records share."""
-        with self.database.transaction(_caller(identity)) as transaction:
+        with self.writing(_caller(identity)) as transaction:
             yield self.within(transaction, identity)
 
     def within(self, transaction: Transaction, identity: Identity | None) -> Records:
@@ -308,11 +320,7 @@ class TableRecords:
 
     def plans(self) -> PlanCache:
         """Return the plans for the catalogue as it is now."""
-        catalogue = self.database.catalogue
-        plans = self._plans
-        if plans is None or plans.catalogue is not catalogue:
-            plans = self._plans = PlanCache(catalogue, self.plan_cache)
-        return plans
+        return self.kept.of(self.database.catalogue)
 
     def _compiler(self, query: Query, caller: Identity, *, whole: bool = False) -> Compiler:
         return Compiler(self._statement(caller), self._table(query.table, query.schema), whole=whole)
@@ -324,10 +332,6 @@ class TableRecords:
     def _check_writable(self, table: str, schema: str) -> None:
         if self._table(table, schema).kind == "view" and self.database.engine == "sqlite":
             raise Unsupported(f"The view '{table}' cannot be written to.")
-
-
-class _Undone(Exception):
-    """Ends a transaction that leaves no trace."""
 
 
 def _inserting(compiler: Compiler, insert: Insert) -> Plan:

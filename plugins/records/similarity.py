@@ -6,6 +6,9 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 
+SURE = 0.75
+"""The likeness from which on PostgREST names a table or a function that somebody may not know of."""
+
 _COMPARED = 50
 """How many names that share most with the one asked for are compared with it letter by letter."""
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kernel.contracts.database import Transaction
+from kernel.contracts.database import RequestSettings, Transaction
 from kernel.contracts.queries import Call, Delete, Insert, Update
 from kernel.contracts.records import Records, Unsupported
 from kernel.identity import Identity
-from plugins.records.plans import PlanCache
 from plugins.records.service import Run, TableRecords
 
 
@@ -17,14 +16,9 @@ class RecordsTogether(TableRecords):
     """What `Records.together` yields: `records` again, whose statements all run in `transaction`, for `caller` only."""
 
     def __init__(self, records: TableRecords, transaction: Transaction, caller: Identity) -> None:
-        super().__init__(records.database, records.plan_cache, records.hooks, records.procedures)
-        self._records = records
+        super().__init__(records.database, records.kept, records.hooks, records.procedures)
         self._shared = transaction
         self._caller = caller
-
-    def plans(self) -> PlanCache:
-        """Return the plans of the records that this began with."""
-        return self._records.plans()
 
     def reading(self, caller: Identity, *, inline: bool = False) -> Run:
         """Return what runs a statement within the transaction; it sees what was written there."""
@@ -49,6 +43,10 @@ class RecordsTogether(TableRecords):
             raise Unsupported("One write of several cannot be undone by itself.")
         with self.writing(caller) as transaction:
             yield transaction
+
+    def under(self, settings: RequestSettings) -> Records:
+        """Return these records themselves: their transaction has its settings."""
+        return self
 
     @contextmanager
     def together(self, identity: Identity | None) -> Iterator[Records]:

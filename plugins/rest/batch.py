@@ -12,10 +12,10 @@ import msgspec
 from kernel.contracts.records import Records
 from kernel.http import Request, Response
 from plugins.rest.errors import RestError, bad_body
+from plugins.rest.language.query import QueryParser
 from plugins.rest.negotiation import Negotiator
 from plugins.rest.routes import Tables, answering
 from plugins.rest.rpc.routes import Functions
-from plugins.rest.settings import RestSettings
 
 MOST_OPERATIONS = 1_000
 """How many operations one batch may have."""
@@ -56,9 +56,9 @@ class _Failed(Exception):
 class Batch:
     """The handler of batches."""
 
-    def __init__(self, records: Records, settings: RestSettings, negotiator: Negotiator) -> None:
+    def __init__(self, records: Records, parser: QueryParser, negotiator: Negotiator) -> None:
         self._records = records
-        self._settings = settings
+        self._parser = parser
         self._negotiator = negotiator
 
     @answering
@@ -66,9 +66,10 @@ class Batch:
         """POST: the answers of all operations, or the error of the first that fails, after which nothing stays."""
         operations = _operations(body)
         try:
-            with self._records.together(request.identity) as records:
-                tables = Tables(records, self._settings, self._negotiator)
-                functions = Functions(records, self._settings, self._negotiator)
+            whole = self._records.under(self._negotiator.settings(request))
+            with whole.together(request.identity) as records:
+                tables = Tables(records, self._parser, self._negotiator)
+                functions = Functions(records, self._parser, self._negotiator)
                 answers = _Answers()
                 for number, operation in enumerate(operations):
                     response = _run(tables, functions, request, answers.filled(operation, number))

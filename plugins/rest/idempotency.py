@@ -21,6 +21,7 @@ from kernel.http import Request, Response
 from kernel.identity import Identity
 from kernel.sources import Clock
 from plugins.rest.errors import RestError, not_implemented
+from plugins.rest.negotiation import Negotiator
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -59,8 +60,11 @@ _encode = msgspec.json.Encoder().encode
 class Idempotency:
     """Makes handlers of writes obey ``Idempotency-Key``; answers are kept for `seconds`."""
 
-    def __init__(self, database: Database, records: Records, clock: Clock, seconds: float) -> None:
+    def __init__(
+        self, database: Database, records: Records, negotiator: Negotiator, clock: Clock, seconds: float
+    ) -> None:
         self._database = database
+        self._negotiator = negotiator
         self._records = records
         self._clock = clock
         self._kept = timedelta(seconds=seconds)
@@ -95,7 +99,8 @@ class Idempotency:
         place = {"caller": _encode([identity.role, identity.subject]).decode(), "key": key}
         told = _fingerprint(request)
         try:
-            with self._database.transaction(identity) as transaction:
+            settings = self._negotiator.settings(request)
+            with self._database.transaction(identity, settings) as transaction:
                 own = transaction.on_behalf_of(None)
                 if not self._claim(own, place, told):
                     return _again(own, place, told)

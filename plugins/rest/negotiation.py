@@ -7,12 +7,14 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from kernel.http import HeaderList, Request
+from kernel.contracts.database import RequestSettings
+from kernel.http import Body, HeaderList, Request, Response
 from plugins.rest import accept
 from plugins.rest.accept import MediaType
 from plugins.rest.errors import RestError
 from plugins.rest.prefer import Preferences, preferences
 from plugins.rest.settings import RestSettings
+from plugins.rest.surroundings import Surroundings, overridden
 
 ProfileHeader = Literal["accept-profile", "content-profile"]
 
@@ -59,7 +61,10 @@ class Stopwatch:
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """What was agreed on: `profile` is the header that says which schema, `undo` that a write leaves no trace."""
+    """What was agreed on: `profile` is the header that says which schema, `undo` that a write leaves no trace.
+
+    `settings` are those that the request's statements run with.
+    """
 
     schema: str
     profile: HeaderList
@@ -67,12 +72,19 @@ class Terms(msgspec.Struct, frozen=True):
     media: MediaType
     undo: bool
     watch: Watch
+    settings: RequestSettings
+
+    def answer(self, body: Body, status: int, headers: HeaderList) -> Response:
+        """Return the answer, its status and headers as the database has set them."""
+        return overridden(Response(body, status, [*headers, *self.watch.headers()]), self.settings)
 
 
 class Negotiator:
-    """Reads requests' headers; `now` is a clock for ``Server-Timing``."""
+    """Reads requests' headers; `now` is a clock for ``Server-Timing``, `zones` says that the database knows some."""
 
-    def __init__(self, settings: RestSettings, now: Callable[[], float]) -> None:
+    def __init__(self, settings: RestSettings, now: Callable[[], float], *, zones: bool) -> None:
+        self._zones = zones
+        self._surroundings = Surroundings(settings.extra_search_path, _function(settings.pre_request))
         self._schemas = settings.schemas
         self._overridable = settings.tx_end.endswith("-allow-override")
         self._undoes = settings.tx_end.startswith("rollback")
@@ -82,10 +94,16 @@ class Negotiator:
         """Return what a request for rows asks for; raises `RestError` PGRST106, PGRST107 or PGRST122."""
         watch = self.watch(request)
         schema, profile = self.schema(request, header)
-        prefer = preferences(request, tx=self._overridable)
+        prefer = preferences(request, tx=self._overridable, zones=self._zones)
         media = accept.wanted(request)
         undo = self._undoes if prefer.tx is None else prefer.tx == "rollback"
-        return Terms(schema, profile, prefer, media, undo, watch)
+        settings = self._surroundings.of(request, schema, prefer.timezone)
+        return Terms(schema, profile, prefer, media, undo, watch, settings)
+
+    def settings(self, request: Request) -> RequestSettings:
+        """Return the settings of a request that holds others, or is about more than a write."""
+        schema, _ = self.schema(request, "content-profile")
+        return self._surroundings.of(request, schema, None)
 
     def watch(self, request: Request) -> Watch:
         """Return what measures a request; what came before it is the finding out who asks."""
@@ -105,6 +123,13 @@ class Negotiator:
             hint = f"Only the following schemas are exposed: {', '.join(self._schemas)}"
             raise RestError(406, "PGRST106", f"Invalid schema: {profile}", hint=hint)
         return profile, [("content-profile", profile)]
+
+
+def _function(name: str | None) -> tuple[str, str] | None:
+    if name is None:
+        return None
+    schema, _, function = name.rpartition(".")
+    return schema or "public", function
 
 
 _UNTIMED = Untimed()

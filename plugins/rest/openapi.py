@@ -54,6 +54,7 @@ class Root:
         schema, profile = self._negotiator.schema(request, "accept-profile")
         media = accept.wanted_document(request)
         watch.lap("parse")
+        watch.lap("plan")
         parts = self._described(self._database, schema, request.identity)
         watch.lap("transaction")
         document = {

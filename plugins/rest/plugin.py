@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping
 from kernel.contracts.database import Database, DatabaseError
 from kernel.contracts.keys import Keys
 from kernel.contracts.records import Records
+from kernel.errors import ConfigError
 from kernel.http import Problem, Request, Response
 from kernel.plugin import Plugin, hookimpl
 from kernel.routing import Route
-from plugins.rest.errors import RestError, of_problem, translate, unsupported_method
+from plugins.rest.errors import RestError, of_problem, unsupported_method
+from plugins.rest.refusals.records import translate
 from plugins.rest.settings import RestSettings
 
 _TABLE = "/rest/v1/{table}"
@@ -31,6 +33,8 @@ class RestPlugin(Plugin):
         """Return a route for each method on a table, and the refusal of every other path."""
         from plugins.rest.batch import Batch
         from plugins.rest.idempotency import Idempotency
+        from plugins.rest.language.query import QueryParser
+        from plugins.rest.language.selection import Selection
         from plugins.rest.negotiation import Negotiator
         from plugins.rest.openapi import Root
         from plugins.rest.routes import Tables
@@ -38,14 +42,19 @@ class RestPlugin(Plugin):
 
         records, settings = self.kernel.services[Records], self.settings
         database, clock = self.kernel.services[Database], self.kernel.clock
-        negotiator = Negotiator(settings, clock.monotonic)
-        once = Idempotency(database, records, clock, settings.idempotency_seconds).once
+        if settings.pre_request is not None and database.engine != "postgresql":
+            raise ConfigError(
+                "[rest] pre_request: functions are called before requests on PostgreSQL only; remove it"
+            )
+        negotiator = Negotiator(settings, clock.monotonic, zones=database.engine == "postgresql")
+        once = Idempotency(database, records, negotiator, clock, settings.idempotency_seconds).once
+        parser = QueryParser(Selection(settings.aggregates, settings.embedding_depth), settings.max_rows)
 
         def of_tables(records: Records) -> Tables:
-            return Tables(records, settings, negotiator)
+            return Tables(records, parser, negotiator)
 
         def of_functions(records: Records) -> Functions:
-            return Functions(records, settings, negotiator)
+            return Functions(records, parser, negotiator)
 
         tables, functions = of_tables(records), of_functions(records)
         nearby = database.engine == "sqlite"  # a server would have to be waited for
@@ -57,7 +66,7 @@ class RestPlugin(Plugin):
         yield Route("PATCH", _TABLE, update, summary="Update rows")
         yield Route("DELETE", _TABLE, delete, summary="Delete rows")
         yield Route("OPTIONS", _TABLE, tables.options, inline=True, summary="Methods of a table")
-        batch = once(lambda records: Batch(records, settings, negotiator), Batch.run)
+        batch = once(lambda records: Batch(records, parser, negotiator), Batch.run)
         yield Route("POST", "/batch/v1", batch, summary="Several requests in one transaction")
         root = Root(database, records, settings, negotiator)
         yield Route("GET", "/rest/v1/", root.describe, summary="Description of the tables, as OpenAPI")

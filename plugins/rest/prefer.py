@@ -28,6 +28,7 @@ class Preferences(msgspec.Struct, frozen=True):
     count: str | None = None
     tx: str | None = None
     handling: str | None = None
+    timezone: str | None = None
     max_affected: int | None = None
 
     def applied(self, *names: str) -> HeaderList:
@@ -42,6 +43,7 @@ class Preferences(msgspec.Struct, frozen=True):
             "count": self.count,
             "tx": self.tx,
             "handling": self.handling,
+            "timezone": self.timezone,
             "max-affected": self.max_affected,
         }
         done = (*names, *_EVERYWHERE)
@@ -51,14 +53,15 @@ class Preferences(msgspec.Struct, frozen=True):
         return [("preference-applied", said)] if said else []
 
 
-_EVERYWHERE = ("count", "tx", "handling")
+_EVERYWHERE = ("count", "tx", "handling", "timezone")
 
 NONE = Preferences()
 
 
-def preferences(request: Request, *, tx: bool) -> Preferences:
+def preferences(request: Request, *, tx: bool, zones: bool) -> Preferences:
     """Read the request's preferences, that for a transaction's end only if `tx`.
 
+    One for a time zone is known only where there are `zones`: whether there is that one, the database knows.
     With ``handling=strict`` an unknown one is PGRST122.
     """
     if request.headers.get("prefer") is None:
@@ -69,7 +72,7 @@ def preferences(request: Request, *, tx: bool) -> Preferences:
         name, _, value = part.strip().partition("=")
         if not name:
             continue
-        if not _is_known(name, value):
+        if not (_is_known(name, value) or (zones and name == "timezone" and value)):
             unknown.append(part.strip())
         elif name == "max-affected":
             found.setdefault("max_affected", int(value))

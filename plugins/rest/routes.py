@@ -13,14 +13,13 @@ from kernel.http import HeaderList, Request, Response, TooLong
 from plugins.rest import ranges
 from plugins.rest.accept import JSON
 from plugins.rest.conditional import etag, guarded
-from plugins.rest.errors import RestError, translate
+from plugins.rest.errors import RestError
 from plugins.rest.language.query import QueryParser
-from plugins.rest.language.selection import Selection
 from plugins.rest.negotiation import Negotiator
 from plugins.rest.payload import payload
 from plugins.rest.prefer import NONE
+from plugins.rest.refusals.records import translate
 from plugins.rest.rows import body_of
-from plugins.rest.settings import RestSettings
 from plugins.rest.writes import VARY, Write, check_keys, location
 
 P = ParamSpec("P")
@@ -54,12 +53,10 @@ def answering(handler: Callable[P, Response]) -> Callable[P, Response]:
 class Tables:
     """The methods on a table."""
 
-    def __init__(self, records: Records, settings: RestSettings, negotiator: Negotiator) -> None:
+    def __init__(self, records: Records, parser: QueryParser, negotiator: Negotiator) -> None:
         self._records = records
-        self._max_rows = settings.max_rows
+        self._parser = parser
         self._negotiator = negotiator
-        selection = Selection(settings.aggregates, settings.embedding_depth)
-        self._parser = QueryParser(selection, settings.max_rows)
 
     @answering
     def read(self, request: Request, table: str) -> Response:
@@ -71,7 +68,8 @@ class Tables:
         parsed = self._parser.parse(request.query)
         query = parsed.query
         header = request.headers.get("range") if request.method == "GET" else None
-        offset, limit = ranges.window(query, header, self._max_rows)
+        terms.watch.lap("parse")
+        offset, limit = ranges.window(query, header, self._parser.max_rows)
         counted = prefer.count is not None
         select = Select(
             table,
@@ -85,8 +83,8 @@ class Tables:
             media.csv,
             query.distinct,
         )
-        terms.watch.lap("parse")
-        page = self._records.read(select, request.identity, inline=request.inline)
+        terms.watch.lap("plan")
+        page = self._records.under(terms.settings).read(select, request.identity, inline=request.inline)
         terms.watch.lap("transaction")
         if media.single and page.count != 1:
             raise WrongCount(page.count)
@@ -106,8 +104,7 @@ class Tables:
             headers.append(("etag", tag))
         status = ranges.status(offset, page.count, page.total)
         body = page.body if media is JSON else body_of(page.body, media)
-        headers += terms.watch.headers()
-        return Response(body, status, headers)
+        return terms.answer(body, status, headers)
 
     @answering
     def insert(self, request: Request, table: str, body: bytes) -> Response:
@@ -116,7 +113,7 @@ class Tables:
         query, prefer = write.query, write.terms.prefer
         rows = payload(request, body, query.columns)
         conflict = write.conflict()
-        written = self._records.insert(
+        written = self._records.under(write.terms.settings).insert(
             Insert(
                 table,
                 rows.columns,
@@ -152,12 +149,12 @@ class Tables:
             raise RestError(405, "PGRST105", message)
         rows = payload(request, body, query.columns)
         check_keys(rows, keys)
-        with guarded(self._records, request, write.table, query.where) as records:
+        with guarded(self._records.under(write.terms.settings), request, write.table, query.where) as records:
             written = records.insert(
                 Insert(
                     table,
                     rows.columns,
-                    rows.text,
+                    f"[{rows.first()}]",
                     1,
                     write.table.schema,
                     Conflict("merge"),
@@ -180,7 +177,9 @@ class Tables:
         prefer = write.terms.prefer
         rows = payload(request, body, write.query.columns)
         columns = rows.columns if rows.rows else ()
-        with guarded(self._records, request, write.table, write.query.where) as records:
+        with guarded(
+            self._records.under(write.terms.settings), request, write.table, write.query.where
+        ) as records:
             written = records.update(
                 Update(
                     table,
@@ -204,7 +203,9 @@ class Tables:
     def delete(self, request: Request, table: str) -> Response:
         """DELETE: away with the rows that the filters find."""
         write = self._write(request, table)
-        with guarded(self._records, request, write.table, write.query.where) as records:
+        with guarded(
+            self._records.under(write.terms.settings), request, write.table, write.query.where
+        ) as records:
             written = records.delete(
                 Delete(
                     table,
@@ -226,8 +227,9 @@ class Tables:
         """OPTIONS: the methods this table answers to."""
         watch = self._negotiator.watch(request)
         schema, _ = self._negotiator.schema(request, "accept-profile")
-        found = self._records.table(table, schema, request.identity)
         watch.lap("parse")
+        found = self._records.table(table, schema, request.identity)
+        watch.lap("plan")
         methods = "OPTIONS,GET,HEAD"
         takes = found.writable
         methods += ",POST" if "insert" in takes else ""
@@ -240,6 +242,7 @@ class Tables:
         terms = self._negotiator.terms(request, "content-profile")
         query = self._parser.parse_write(request.query).query
         ranges.window(query, None, None)
-        found = self._records.table(table, terms.schema, request.identity)
         terms.watch.lap("parse")
+        found = self._records.table(table, terms.schema, request.identity)
+        terms.watch.lap("plan")
         return Write(found, query, terms)

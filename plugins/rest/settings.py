@@ -42,6 +42,18 @@ class RestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             gt=0, description="How long a write with an `Idempotency-Key` is answered again, in seconds."
         ),
     ] = 86_400.0
+    extra_search_path: Annotated[
+        tuple[str, ...],
+        msgspec.Meta(
+            description="The schemas in which names are looked for after that of a request (PostgreSQL)."
+        ),
+    ] = ("public",)
+    pre_request: Annotated[
+        Annotated[str, msgspec.Meta(min_length=1)] | None,
+        msgspec.Meta(
+            description="A function (`schema.name`) that is called before the statements of each request (PostgreSQL)."
+        ),
+    ] = None
     server_timing: Annotated[
         bool, msgspec.Meta(description="Whether answers tell how long their parts took (`Server-Timing`).")
     ] = False

@@ -67,8 +67,7 @@ class Write(msgspec.Struct, frozen=True):
             headers.append(("content-type", terms.media.content_type))
         elif status == 201 and written.count == 1 and written.body:
             headers.append(("location", self._location(written)))
-        headers += terms.watch.headers()
-        return Response(body, status, headers)
+        return terms.answer(body, status, headers)
 
     def _location(self, written: Written) -> str:
         key = _decode(written.body)[0]
@@ -87,8 +86,8 @@ def _plain(value: Any) -> str:
 
 
 def check_keys(rows: Payload, keys: dict[str, str]) -> None:
-    """Demand that the body is one row whose key is the one in the URL; raises `RestError` PGRST115."""
-    if len(rows.rows) == 1:
+    """Demand that the body's first row has the key that is in the URL; raises `RestError` PGRST115."""
+    if rows.rows:
         row = rows.rows[0]
         values = {name: _text(row[name]) for name in keys if name in row and bytes(row[name]) != b"null"}
         if values == keys:

@@ -84,7 +84,7 @@ def main(
         with _place(engine, database, fixtures, folder, key) as place:
             loaded_in = monotonic() - begin
             try:
-                results = run(suite, place, folder, only)
+                results = run(suite, place, folder, only, engine)
             except ServerFailed as error:
                 raise click.ClickException(str(error)) from error
         loaded = place.loaded
@@ -103,21 +103,23 @@ def main(
         output.write_text(report.page(engine, suite.commit, loaded, results, command), encoding="utf-8")
 
 
-def run(suite: Suite, place: Place, folder: Path, only: str | None) -> list[Result]:
+def run(suite: Suite, place: Place, folder: Path, only: str | None, engine: str) -> list[Result]:
     """Send the cases, those of one configuration to one server, and return the results in the suite's order."""
     pristine = place.state()
     results: list[Result] = []
-    runs = in_runs(suite.groups(only), lambda config: json.dumps(configuration.settings(config)))
+    runs = in_runs(suite.groups(only), lambda config: json.dumps(configuration.settings(config, engine)))
     with click.progressbar(length=sum(map(len, runs.values())), label="groups") as bar:
         for number, (settings, groups) in enumerate(runs.items()):
             with serving(folder / f"server-{number}", place.url, json.loads(settings)) as server:
                 for cases in groups:
-                    results += run_group(cases, server, place, pristine)
+                    results += run_group(cases, server, place, pristine, engine)
                     bar.update(1)
     return sorted(results, key=lambda result: result.case.id)
 
 
-def run_group(cases: list[Case], server: Server, place: Place, pristine: object) -> Iterator[Result]:
+def run_group(
+    cases: list[Case], server: Server, place: Place, pristine: object, engine: str
+) -> Iterator[Result]:
     """Send the cases of a group, undoing what each wrote unless it is to stay until the group's end."""
     before = pristine
     for case in cases:
@@ -126,7 +128,7 @@ def run_group(cases: list[Case], server: Server, place: Place, pristine: object)
             case,
             answer,
             tuple(compare(case.expect, answer)),
-            tuple(configuration.not_applied(case.config)),
+            tuple(configuration.not_applied(case.config, engine)),
         )
         if case.reads_only or answer.code is not None:
             continue  # an error's transaction has been rolled back

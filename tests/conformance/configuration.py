@@ -72,6 +72,8 @@ _OURS: Mapping[str, tuple[str, str, Callable[[str], Any]]] = {
     "configJwtSecret": ("keys", "jwt_secret", _secret),
     "configJwtAudience": ("keys", "audience", _names),
 }
+# What SQLite refuses by name.
+_ON_POSTGRESQL = frozenset({"configDbPreRequest"})
 # These say again what another one says, or what cannot be seen from outside.
 _IMPLIED = frozenset({"configJWKS", "configJwtCacheMaxEntries", "configDbPreparedStatements"})
 # Two that are one of ours.
@@ -87,11 +89,11 @@ _BASE: Mapping[str, str] = {
 }
 
 
-def settings(config: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+def settings(config: Mapping[str, str], engine: str) -> dict[str, dict[str, Any]]:
     """Return the sections of ``kernel.toml`` for a case's `config`, which goes before the suite's own."""
     sections: dict[str, dict[str, Any]] = {}
     for name, source in {**_BASE, **config}.items():
-        found = _applied(name, source)
+        found = _applied(name, source, engine)
         if found is not None:
             section, setting, value = found
             sections.setdefault(section, {})[setting] = value
@@ -100,17 +102,19 @@ def settings(config: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     return sections
 
 
-def not_applied(config: Mapping[str, str]) -> list[str]:
+def not_applied(config: Mapping[str, str], engine: str) -> list[str]:
     """Return the overrides of a case that nothing here can be told."""
     without = [name for name in config if name not in _IMPLIED and name not in _ENDS]
-    lost = [name for name in without if _applied(name, config[name]) is None]
+    lost = [name for name in without if _applied(name, config[name], engine) is None]
     if any(name in config for name in _ENDS) and not _known(*_TX_END):
         lost.append("db-tx-end")
     return lost
 
 
-def _applied(name: str, source: str) -> tuple[str, str, Any] | None:
+def _applied(name: str, source: str, engine: str) -> tuple[str, str, Any] | None:
     ours = _OURS.get(name)
+    if engine == "sqlite" and name in _ON_POSTGRESQL:
+        return None
     if ours is None or not _known(ours[0], ours[1]):
         return None
     section, setting, read = ours

@@ -15,6 +15,7 @@ from kernel.contracts.database import (
     Expression,
     NotInline,
     Params,
+    RequestSettings,
     Row,
 )
 from kernel.contracts.rights import Rights, Use
@@ -79,13 +80,14 @@ class PostgresDatabase:
         *,
         identity: Identity | None = None,
         inline: bool = False,
+        settings: RequestSettings | None = None,
     ) -> list[Row]:
         """Run one reading statement and return its rows."""
         if inline:
             raise NotInline("a statement waits for the server")
         if isinstance(statement, Compiled):
             rights.check(statement, identity)
-        prepared, caller = self.statement(statement, identity), caller_of(identity)
+        prepared, caller = self.statement(statement, identity), caller_of(identity, settings)
         if prepared.kind != "data":
             raise DatabaseError(
                 "a statement that does more than read, in a read-only transaction",
@@ -96,9 +98,11 @@ class PostgresDatabase:
             return self._reading(lambda session: session.run(prepared, params))[0]
         return self._reading(lambda session: session.run_for(caller, prepared, params))[0]
 
-    def transaction(self, identity: Identity | None = None) -> PostgresTransaction:
+    def transaction(
+        self, identity: Identity | None = None, settings: RequestSettings | None = None
+    ) -> PostgresTransaction:
         """Begin a writing transaction."""
-        return PostgresTransaction(self, identity)
+        return PostgresTransaction(self, identity, settings)
 
     def schema_transaction(self) -> PostgresSchemaTransaction:
         """Begin a transaction that changes the schema."""

@@ -11,18 +11,19 @@ Source: chapter "libpq" of PostgreSQL's manual (extended queries, pipeline mode,
 
 from __future__ import annotations
 
+import functools
 import select
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any, NamedTuple
 
-import msgspec
 import psycopg
 from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 
 from kernel.contracts.database import DatabaseError, Params, Row
 from plugins.database.postgresql import arrays, errors
+from plugins.database.postgresql.callers import Caller
 from plugins.database.postgresql.statements import Statement
 from plugins.database.postgresql.values import Reader, reader, written
 
@@ -36,16 +37,16 @@ _ASSUME = (
 )
 """Taking on a role (or keeping the one at hand) and a caller's claims until the transaction ends."""
 
+_SET_NAME, _SET = b"set", b"select set_config(key, value, true) from json_each_text($1)"
+_LEFT_NAME = b"left"
+_LEFT = (
+    b"select name, nullif(current_setting(name, true), '') from json_array_elements_text($1) as wanted(name)"
+)
+"""The settings of a request; and what it has left in some of them."""
+
 _GOOD = frozenset({ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK, ExecStatus.EMPTY_QUERY})
 
 Result = tuple[list[Row], int]
-
-
-class Caller(msgspec.Struct, frozen=True):
-    """Who statements are run for: the role they run as (None is the connection's own) and the token's claims."""
-
-    role: bytes | None
-    claims: bytes
 
 
 class _Prepared(NamedTuple):
@@ -129,7 +130,8 @@ class Session:
         """
         values = [written(value) for value in _bound(statement, params)]
         self._prepare_assume()
-        return self._fresh(statement, caller.role, lambda: self._run_for(caller, statement, list(values)))
+        run = self._run_for if caller.first is None else self._run_after_first
+        return self._fresh(statement, caller.role, lambda: run(caller, statement, list(values)))
 
     def _run_for(self, caller: Caller, statement: Statement, values: list[bytes | None]) -> Result:
         prepared = self._prepared.get((statement.text, caller.role)) or self._prepare_for(caller, statement)
@@ -139,9 +141,22 @@ class Session:
         def send() -> None:
             self._send_assume(caller)
             self._libpq.send_query_prepared(prepared.name, values)
+            self._send_left(caller)
 
-        result = self._pipelined(send)[-1]
+        results = self._pipelined(send)
+        result = self._without_left(caller, results)[-1]
         return _rows(result, prepared.readers), result.command_tuples or 0
+
+    def _run_after_first(self, caller: Caller, statement: Statement, values: list[bytes | None]) -> Result:
+        """Run a statement behind the call that comes first, which may decide whom it runs as."""
+        self.begin_for(caller, b"BEGIN")
+        try:
+            result = self._run(statement, values, caller.role)
+            self.end_for(caller, b"COMMIT")
+        finally:
+            if not self.broken and not self.idle:
+                self.command(b"ROLLBACK")
+        return result
 
     def _prepare_for(self, caller: Caller, statement: Statement) -> _Prepared:
         """Prepare a statement as the caller, who may see other tables than the connection's own role."""
@@ -161,6 +176,8 @@ class Session:
         def send() -> None:
             self._libpq.send_query_params(begin, None)
             self._send_assume(caller)
+            if caller.first is not None:
+                self._libpq.send_query_params(caller.first, None)
 
         self._pipelined(send)
 
@@ -170,13 +187,40 @@ class Session:
         self._prepare_assume()
         self._ask(lambda: self._libpq.send_query_prepared(_ASSUME_NAME, [role or self._role, claims]))
 
+    def end_for(self, caller: Caller, *commands: bytes) -> None:
+        """End a caller's transaction with `commands`, in one round trip, and read what it has left."""
+
+        def send() -> None:
+            self._send_left(caller)
+            for command in commands:
+                self._libpq.send_query_params(command, None)
+
+        results = self._pipelined(send)
+        self._without_left(caller, results[: len(results) - len(commands)])
+
     def _prepare_assume(self) -> None:
         if not self._can_assume:
-            self._ask(lambda: self._libpq.send_prepare(_ASSUME_NAME, _ASSUME))
+            for prepared in ((_ASSUME_NAME, _ASSUME), (_SET_NAME, _SET), (_LEFT_NAME, _LEFT)):
+                self._ask(functools.partial(self._libpq.send_prepare, *prepared))
             self._can_assume = True
 
     def _send_assume(self, caller: Caller) -> None:
         self._libpq.send_query_prepared(_ASSUME_NAME, [caller.role, caller.claims])
+        if (given := caller.given) is not None:
+            self._libpq.send_query_prepared(_SET_NAME, [given])
+
+    def _send_left(self, caller: Caller) -> None:
+        if (wanted := caller.wanted) is not None:
+            self._libpq.send_query_prepared(_LEFT_NAME, [wanted])
+
+    def _without_left(self, caller: Caller, results: list[Any]) -> list[Any]:
+        """Take away the last result, where it says what settings have been left."""
+        if caller.settings is None or caller.wanted is None:
+            return results
+        *others, last = results
+        found = _rows(last, _readers(last))
+        caller.settings.left = {name: value for name, value in found if value is not None}
+        return others
 
     def _pipelined(self, send: Callable[[], None]) -> list[Any]:
         """Send several commands at once and return their results; raises the first error among them."""

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kernel.contracts.database import Compiled, DatabaseError, DatabaseUnavailable, Params, Row
+from kernel.contracts.database import (
+    Compiled,
+    DatabaseError,
+    DatabaseUnavailable,
+    Params,
+    RequestSettings,
+    Row,
+)
 from kernel.identity import Identity
 from plugins.database import rights
 from plugins.database.changes import postgresql as changes
@@ -21,6 +28,7 @@ if TYPE_CHECKING:
 
 _BEGIN = b"BEGIN READ WRITE"
 _UNKNOWN = object()
+_CHECK = b"SET CONSTRAINTS ALL IMMEDIATE"
 # Changes of the schema take turns across processes; the number is ours alone: "kernel" in ASCII. What others did
 # before is noticed with the next lock on a table: else "if not exists" might not see what they made.
 TAKE_TURN = b"SELECT pg_advisory_xact_lock(118014564787564); SELECT FROM pg_namespace LIMIT 0"
@@ -29,10 +37,16 @@ TAKE_TURN = b"SELECT pg_advisory_xact_lock(118014564787564); SELECT FROM pg_name
 class PostgresTransaction(EngineTransaction):
     """A transaction on a connection of its own."""
 
-    def __init__(self, database: PostgresDatabase, identity: Identity | None = None) -> None:
+    def __init__(
+        self,
+        database: PostgresDatabase,
+        identity: Identity | None = None,
+        settings: RequestSettings | None = None,
+    ) -> None:
         super().__init__(database.publish, database.writing, identity)
         self._database = database
-        self._caller = caller_of(identity)
+        self._settings = settings
+        self._caller = caller_of(identity, settings)
         self._acts_for: Identity | object | None = identity
         self._session: Session | None = None
         self._committed = False
@@ -81,7 +95,7 @@ class PostgresTransaction(EngineTransaction):
         """Return the session once it acts for `identity`."""
         session = self._open()
         if identity is not self._acts_for:
-            self._caller = caller_of(identity)
+            self._caller = caller_of(identity, self._settings)
             session.assume(self._caller)
             self._acts_for = identity
         return session
@@ -93,16 +107,21 @@ class PostgresTransaction(EngineTransaction):
 
     def _commit(self) -> None:
         session = self._open()
+        commands = (_CHECK, b"ROLLBACK") if self._undone else (b"COMMIT",)
         try:
             # What is deferred to the end happens with the rights of whose transaction it is.
             self._assumed(self._identity)
-            session.command(b"COMMIT")
+            if self._caller is not None:
+                session.end_for(self._caller, *commands)
+            else:
+                for command in commands:
+                    session.command(command)
         except BaseException as error:
             self._rollback()
-            if session.broken and isinstance(error, DatabaseUnavailable):
+            if session.broken and isinstance(error, DatabaseUnavailable) and not self._undone:
                 raise errors.undecided() from error
             raise
-        self._committed = True
+        self._committed = not self._undone
 
     def _rollback(self) -> None:
         session = self._open()

@@ -18,7 +18,7 @@ import apsw
 import msgspec
 
 from kernel.contracts.catalogue import Catalogue
-from kernel.contracts.database import CLOSED, DatabaseError, DatabaseUnavailable, Params, Row
+from kernel.contracts.database import CLOSED, DatabaseError, DatabaseUnavailable, Params, RequestSettings, Row
 from kernel.identity import Identity
 from plugins.database import rights
 from plugins.database.sqlite import counters, errors, files, functions
@@ -49,6 +49,7 @@ class Guarded:
 
     __slots__ = (
         "_clock", "_deadline", "_moment", "_ticks", "_transaction", "_writing", "connection", "identity", "limits",
+        "settings",
     )  # fmt: skip
 
     def __init__(
@@ -68,8 +69,10 @@ class Guarded:
         self._writing = writing
         self._transaction: int | None = None
         self.identity: Identity | None = None
+        self.settings: RequestSettings | None = None
         functions.register(connection, self._now, now, uuid, self._caller)
         connection.create_scalar_function("pg_transaction", self._number, 1)
+        connection.create_scalar_function("pg_leave", self._leave, 2)
         counters.register(connection)
         self._deadline = math.inf
         self._ticks = 0
@@ -108,7 +111,15 @@ class Guarded:
         return self._moment
 
     def _caller(self, setting: str) -> str | None:
+        if setting.startswith("request.") and setting != "request.jwt.claims":
+            return None if self.settings is None else self.settings.given().get(setting)
         return rights.setting(setting, self.identity)
+
+    def _leave(self, *given: Any) -> str | None:
+        setting, value = given
+        if self.settings is not None and setting in self.settings.wanted and value:
+            self.settings.left[setting] = value
+        return None if value is None else str(value)
 
     def _number(self, *last: Any) -> int:
         """Return the transaction's number in the change log, which is that of its first change."""
@@ -283,7 +294,13 @@ def _write_ahead(connection: apsw.Connection, seconds: float) -> None:
             time.sleep(_BETWEEN_TRIES)
 
 
-def run(guarded: Guarded, sql: str, params: Params, identity: Identity | None = None) -> list[Row]:
+def run(
+    guarded: Guarded,
+    sql: str,
+    params: Params,
+    identity: Identity | None = None,
+    settings: RequestSettings | None = None,
+) -> list[Row]:
     """Run one statement for `identity` to its end and return its rows; the cursor is closed whatever happens.
 
     Raises `DatabaseError` (22021) for a NUL character in a parameter, which PostgreSQL's text cannot hold.
@@ -293,6 +310,7 @@ def run(guarded: Guarded, sql: str, params: Params, identity: Identity | None = 
             raise DatabaseError('invalid byte sequence for encoding "UTF8": 0x00', sqlstate="22021")
     guarded.start()
     guarded.identity = identity
+    guarded.settings = settings
     cursor = guarded.connection.cursor()
     try:
         return cursor.execute(sql, params or None).fetchall()

@@ -10,7 +10,16 @@ from typing import Any, Literal
 import apsw
 
 from kernel.contracts.catalogue import Catalogue, Function, Table
-from kernel.contracts.database import NO_PARAMS, Compiled, DatabaseError, Expression, NotInline, Params, Row
+from kernel.contracts.database import (
+    NO_PARAMS,
+    Compiled,
+    DatabaseError,
+    Expression,
+    NotInline,
+    Params,
+    RequestSettings,
+    Row,
+)
 from kernel.contracts.rights import Rights, Use
 from kernel.contracts.stored import StoredType
 from kernel.events import Event
@@ -83,6 +92,7 @@ class SqliteDatabase:
         *,
         identity: Identity | None = None,
         inline: bool = False,
+        settings: RequestSettings | None = None,
     ) -> list[Row]:
         """Run one reading statement and return its rows."""
         if isinstance(statement, Compiled):
@@ -94,11 +104,13 @@ class SqliteDatabase:
             if plan.kind != "read":
                 raise _read_only(plan.tag)
         run_ = self._inline if inline else self._read
-        return run_(sql, params, identity)
+        return run_(sql, params, identity, settings)
 
-    def transaction(self, identity: Identity | None = None) -> SqliteTransaction:
+    def transaction(
+        self, identity: Identity | None = None, settings: RequestSettings | None = None
+    ) -> SqliteTransaction:
         """Begin a writing transaction."""
-        return SqliteTransaction(self, identity)
+        return SqliteTransaction(self, identity, settings)
 
     def schema_transaction(self) -> SqliteSchemaTransaction:
         """Begin a transaction that changes the schema."""
@@ -175,21 +187,25 @@ class SqliteDatabase:
         """Close all connections."""
         self.connections.close()
 
-    def _read(self, sql: str, params: Params, identity: Identity | None) -> list[Row]:
+    def _read(
+        self, sql: str, params: Params, identity: Identity | None, settings: RequestSettings | None
+    ) -> list[Row]:
         connections = self.connections
         reader = connections.reader()
         try:
-            return run(reader, sql, params, identity)
+            return run(reader, sql, params, identity, settings)
         except Exception as error:
             raise self._refusal(error, sql) from error
         finally:
             connections.returned(reader)
 
-    def _inline(self, sql: str, params: Params, identity: Identity | None) -> list[Row]:
+    def _inline(
+        self, sql: str, params: Params, identity: Identity | None, settings: RequestSettings | None
+    ) -> list[Row]:
         connections = self.connections
         reader = connections.inline_reader()
         try:
-            return run(reader, sql, params, identity)
+            return run(reader, sql, params, identity, settings)
         except apsw.InterruptError as error:
             raise TooLong("the statement is past its budget for the event loop") from error
         except (apsw.BusyError, apsw.LockedError) as error:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 import apsw
 
 from kernel.contracts.catalogue import Catalogue
-from kernel.contracts.database import Compiled, DatabaseError, DatabaseUnavailable, Params, Row
+from kernel.contracts.database import (
+    Compiled,
+    DatabaseError,
+    DatabaseUnavailable,
+    Params,
+    RequestSettings,
+    Row,
+)
 from kernel.identity import Identity
 from plugins.database import rights
 from plugins.database.changes import sqlite as changes
@@ -28,9 +35,15 @@ _EXPLAINING_SECONDS = 0.25
 class SqliteTransaction(EngineTransaction):
     """A transaction on the process's one writing connection."""
 
-    def __init__(self, database: SqliteDatabase, identity: Identity | None = None) -> None:
+    def __init__(
+        self,
+        database: SqliteDatabase,
+        identity: Identity | None = None,
+        settings: RequestSettings | None = None,
+    ) -> None:
         super().__init__(database.publish, database.writing, identity)
         self._database = database
+        self._settings = settings
         self._writer: Guarded | None = None
         self._catalogue: Catalogue | None = None
         self._logged = False
@@ -73,6 +86,9 @@ class SqliteTransaction(EngineTransaction):
         connection = self._open().connection
         try:
             self._before_commit(connection)
+            if self._undone:
+                self._undo(connection)
+                return
             connection.execute("COMMIT")
             self._logged = self._open().logged
         except BaseException as error:
@@ -80,6 +96,11 @@ class SqliteTransaction(EngineTransaction):
             if isinstance(error, apsw.Error):
                 raise self._database.connections.refusal(error, self._known()) from error
             raise
+
+    def _undo(self, connection: apsw.Connection) -> None:
+        if steps.hanging(connection):
+            self._check_references()
+        connection.execute("ROLLBACK")
 
     def _rollback(self) -> None:
         connection = self._open().connection
@@ -145,7 +166,7 @@ class SqliteTransaction(EngineTransaction):
     def _execute(self, sql: str, params: Params) -> tuple[list[Row], int]:
         writer = self._open()
         try:
-            return _execute(writer, sql, params, self._identity)
+            return _execute(writer, sql, params, self._identity, self._settings)
         except Exception as error:
             raise self._refusal(error, writer, sql, params) from error
 
@@ -170,9 +191,11 @@ class SqliteTransaction(EngineTransaction):
             writer.stop()
 
 
-def _execute(writer: Guarded, sql: str, params: Params, identity: Identity | None) -> tuple[list[Row], int]:
+def _execute(
+    writer: Guarded, sql: str, params: Params, identity: Identity | None, settings: RequestSettings | None
+) -> tuple[list[Row], int]:
     before = writer.connection.total_changes()
-    rows = run(writer, sql, params, identity)
+    rows = run(writer, sql, params, identity, settings)
     wrote = writer.connection.total_changes() != before
     return rows, writer.connection.changes() if wrote else len(rows)
 

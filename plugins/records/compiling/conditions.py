@@ -23,6 +23,7 @@ from plugins.records.compiling.arrays import elements
 from plugins.records.compiling.operands import no_operator, operand
 from plugins.records.compiling.statement import Operand, Scope, Statement
 from plugins.records.dialects.dialect import fill
+from plugins.records.functions import base_of
 
 Exists = Callable[[Scope, str], str]
 """Writes the test that a scope's embed of some name has a row."""
@@ -128,7 +129,8 @@ class Conditions:
         statement, database = self._statement, self._statement.database
         value = operand(statement, scope, search.field)
         language = "" if search.language is None else f"'{search.language.replace(chr(39), chr(39) * 2)}', "
-        vector = "{left}" if value.stored.type == "tsvector" else f"to_tsvector({language}{{left}})"
+        is_vector = self._base(value.stored.type) == "tsvector"
+        vector = "{left}" if is_vector else f"to_tsvector({language}{{left}})"
         text = f"{vector} @@ {_SEARCHES[search.syntax]}({language}{{right}})"
         test = database.expression(text, {"left": value.stored.type, "right": "text"})
         return test.over(left=value.sql, right=statement.value(search.value))
@@ -149,13 +151,16 @@ class Conditions:
         if operator in _CONTAINERS:
             return value  # the database knows
         if operator in _PATTERNS:
-            fits = stored.type.startswith(_TEXTS)
+            fits = self._base(stored.type).startswith(_TEXTS)
         else:
             fits = stored.comparable and (stored.ordered or operator in ("eq", "neq", "isdistinct"))
         if not fits:
             symbol = _PATTERN_SYMBOLS.get(operator) or _SYMBOLS[operator]
             raise no_operator(f"{stored.type} {symbol}", "unknown")
         return value
+
+    def _base(self, type_name: str) -> str:
+        return base_of(self._statement.database.catalogue, type_name)
 
     def _is(self, scope: Scope, test: Is) -> str:
         truth = test.value not in ("null", "not_null")

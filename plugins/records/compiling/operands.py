@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from difflib import get_close_matches
 
 from kernel.contracts.database import DatabaseError
@@ -41,16 +42,20 @@ def no_operator(left: str, right: str) -> DatabaseError:
 
 
 def _at_path(statement: Statement, value: Operand, field: Field) -> Operand:
-    *inner, last = field.path
-    if any(step.as_text for step in inner):
-        raise no_operator("text ->", "unknown")
+    last = field.path[-1]
+    for step, following in itertools.pairwise(field.path):
+        if step.as_text:
+            arrow = "->>" if following.as_text else "->"
+            raise no_operator(f"text {arrow}", "integer" if isinstance(following.key, int) else "unknown")
     dialect, database = statement.dialect, statement.database
     path = statement.constant(dialect.json_path(field.path))
     json = fill(value.stored.to_json, value.sql)
     jsonb = database.stored("jsonb")
     if not last.as_text:
         return Operand(dialect.json_at(json, path), jsonb)
-    return Operand(dialect.text_at(json, path, jsonb.to_text), database.stored("text"))
+    # A document of the type json keeps its text.
+    written = None if value.stored.type == "json" else jsonb.to_text
+    return Operand(dialect.text_at(json, path, written), database.stored("text"))
 
 
 def _no_column(scope: Scope, name: str) -> DatabaseError:

@@ -121,16 +121,16 @@ class Selection:
     def embedded(self, scope: Scope, embed: Embed) -> list[Member]:
         """Return the members that an embed stands for: one, or those that it spreads."""
         _, relationship = scope.embeds[embed.alias or embed.relation]
-        if not embed.items:
+        if _is_empty(embed):
             return []
         if not embed.spread:
             rows = self.nested(scope, embed)
             write = self._dialect.single if relationship.to_one else self._dialect.array
-            return [
-                Member(
-                    embed.alias or embed.relation, f"({write(rows.members, rows.source, rows.ending)})", True
-                )
-            ]
+            ending = rows.ending
+            if relationship.function is not None and relationship.to_one and embed.limit is None:
+                ending += self._dialect.part(1, None)  # what it promises is not what it must keep
+            name = embed.alias or embed.relation
+            return [Member(name, f"({write(rows.members, rows.source, ending)})", True)]
         if not relationship.to_one and any(isinstance(item, Aggregate) for item in embed.items):
             raise Unsupported(_AGGREGATES_IN_SPREADS)
         # Each member is a subquery of its own.
@@ -251,6 +251,11 @@ def _has_aggregates(scope: Scope, items: tuple[Selected, ...]) -> bool:
             if relationship.to_one and _spreads_aggregates(item):
                 return True
     return False
+
+
+def _is_empty(embed: Embed) -> bool:
+    """Tell whether nothing is selected of an embed, nor of what is embedded in it."""
+    return all(isinstance(item, Embed) and _is_empty(item) for item in embed.items)
 
 
 def _spreads_aggregates(embed: Embed) -> bool:

@@ -73,10 +73,10 @@ class Dialect(Protocol):
     def json_at(self, json: str, path: str) -> str:
         """Return the value at `path` (a parameter) inside `json`, as JSON."""
 
-    def text_at(self, json: str, path: str, template: str) -> str:
+    def text_at(self, json: str, path: str, template: str | None) -> str:
         """Return the value at `path` (a parameter) inside `json`, as text.
 
-        `template` turns JSON into PostgreSQL's text.
+        `template` turns JSON into PostgreSQL's text; None leaves it as it is written.
         """
 
     def member_of(self, left: str, template: str, values: str) -> str:

@@ -31,9 +31,9 @@ class PostgreSQL(Dialect):
         """Return the value at `path` (a parameter) inside `json`, as JSON."""
         return f"(to_jsonb({json}) #> {path}::text[])"
 
-    def text_at(self, json: str, path: str, template: str) -> str:
+    def text_at(self, json: str, path: str, template: str | None) -> str:
         """Return the value at `path` (a parameter) inside `json`, as text."""
-        return f"(to_jsonb({json}) #>> {path}::text[])"
+        return f"(to_json({json}) #>> {path}::text[])"  # a json's text is as it was written
 
     def member_of(self, left: str, template: str, values: str) -> str:
         """Test whether `left` equals one of `values`; an array lets an index find them."""
@@ -105,7 +105,7 @@ class PostgreSQL(Dialect):
         if named and call.whole is None:
             # A query string's values are read as any text is, those in JSON as JSON.
             typed = ", ".join(
-                f"{self.name(one.name or '')} {'text' if call.texts and not one.variadic else one.type}"
+                f"{self.name(one.name or '')} {'text' if call.texts and not one.variadic else _of_any_length(one.type)}"
                 for one in named
             )
             given = f"json_to_record(:arguments::json) AS {_ARGUMENTS}({typed})"
@@ -129,7 +129,7 @@ class PostgreSQL(Dialect):
         name = self.name(argument.name or "")
         value = f"{_ARGUMENTS}.{name}"
         if call.texts and not argument.variadic:
-            value = f"{value}::{argument.type}"
+            value = f"{value}::{_of_any_length(argument.type)}"
         return f"{'VARIADIC ' if argument.variadic else ''}{name} := {value}"
 
     def insert(
@@ -198,6 +198,12 @@ class PostgreSQL(Dialect):
             return f" ON CONFLICT ({target}) DO NOTHING"
         sets = ", ".join(f"{self.name(name)} = excluded.{self.name(name)}" for name in upsert.merged)
         return f" ON CONFLICT ({target}) DO UPDATE SET {sets}"
+
+
+def _of_any_length(kind: str) -> str:
+    """Return the type that holds what an argument takes: a function's has no length, a cast would cut it to one."""
+    base = kind.removesuffix("[]")
+    return f"{base} varying{kind[len(base) :]}" if base in ("character", "bit") else kind
 
 
 def _elements(values: str) -> str:

@@ -36,15 +36,16 @@ class SQLite(Dialect):
         """Return the value at `path` (a parameter) inside `json`, as JSON."""
         return f"json(json_quote({json}) -> {path})"
 
-    def text_at(self, json: str, path: str, template: str) -> str:
+    def text_at(self, json: str, path: str, template: str | None) -> str:
         """Return the value at `path` (a parameter) inside `json`, as text."""
         value = f"json_quote({json}) -> {path}"
         # SQLite's ->> gives 1 and 0 for true and false, and rounds long numbers: only strings need it. The
         # concatenation takes the mark away that would have json_object paste the text in as JSON.
+        text = f"({value}) || ''"
+        nested = text if template is None else fill(template, f"({value})")
         return (
             f"(CASE json_type(json_quote({json}), {path}) WHEN 'text' THEN json_quote({json}) ->> {path} "
-            f"WHEN 'null' THEN NULL WHEN 'object' THEN {fill(template, f'({value})')} "
-            f"WHEN 'array' THEN {fill(template, f'({value})')} ELSE ({value}) || '' END)"
+            f"WHEN 'null' THEN NULL WHEN 'object' THEN {nested} WHEN 'array' THEN {nested} ELSE {text} END)"
         )
 
     def member_of(self, left: str, template: str, values: str) -> str:

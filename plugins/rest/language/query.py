@@ -71,7 +71,7 @@ class QueryParser:
     def __init__(
         self, selection: Selection | None = None, max_rows: int | None = None, size: int = 1000
     ) -> None:
-        self._max_rows = max_rows
+        self.max_rows = max_rows
         self._read = lru_cache(size)(self._parse_read)
         self._write = lru_cache(size)(self._parse_write)
         self._call = lru_cache(size)(self._parse_call)
@@ -92,10 +92,10 @@ class QueryParser:
         return self._call(text) if len(text) <= self._LONGEST_KEPT else self._parse_call(text)
 
     def _parse_call(self, text: str) -> Parsed:
-        return self._parse(text, self._max_rows, ranged=True, called=True)
+        return self._parse(text, self.max_rows, ranged=True, called=True)
 
     def _parse_read(self, text: str) -> Parsed:
-        return self._parse(text, self._max_rows, ranged=True)
+        return self._parse(text, self.max_rows, ranged=True)
 
     def _parse_write(self, text: str) -> Parsed:
         return self._parse(text, None, ranged=False)
@@ -107,7 +107,7 @@ class QueryParser:
             if key in _WHOLE:
                 single.setdefault(key, value)
         select = single.get("select")
-        level = Level(ALL if select is None else self._select(select))
+        level = Level(self._select(select) if select else ALL)
         arguments: list[tuple[str, str]] = []
         for key, value in pairs:
             # A filter by a column of that name has an operator in front of its value.

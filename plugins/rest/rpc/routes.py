@@ -12,12 +12,10 @@ from plugins.rest import ranges
 from plugins.rest.accept import MediaType
 from plugins.rest.errors import RestError
 from plugins.rest.language.query import Query, QueryParser
-from plugins.rest.language.selection import Selection
 from plugins.rest.negotiation import Negotiator, Terms
 from plugins.rest.routes import answering
 from plugins.rest.rows import body_of
 from plugins.rest.rpc.arguments import Arguments, from_body, from_pairs
-from plugins.rest.settings import RestSettings
 from plugins.rest.writes import VARY
 
 _SCALAR = "pgrst_scalar"
@@ -30,12 +28,10 @@ _encode = msgspec.json.Encoder().encode
 class Functions:
     """The methods on a function."""
 
-    def __init__(self, records: Records, settings: RestSettings, negotiator: Negotiator) -> None:
+    def __init__(self, records: Records, parser: QueryParser, negotiator: Negotiator) -> None:
         self._records = records
-        self._max_rows = settings.max_rows
+        self._parser = parser
         self._negotiator = negotiator
-        selection = Selection(settings.aggregates, settings.embedding_depth)
-        self._parser = QueryParser(selection, settings.max_rows)
 
     @answering
     def read(self, request: Request, function: str) -> Response:
@@ -60,8 +56,9 @@ class Functions:
         watch = self._negotiator.watch(request)
         schema, _ = self._negotiator.schema(request, "accept-profile")
         names = from_pairs(self._parser.parse_call(request.query).query.arguments).names or ()
-        found = self._records.function(Call(function, names, schema=schema), request.identity)
         watch.lap("parse")
+        found = self._records.function(Call(function, names, schema=schema), request.identity)
+        watch.lap("plan")
         methods = "OPTIONS,POST" if found.volatility == "volatile" else "OPTIONS,GET,HEAD,POST"
         return Response(status=200, headers=[("allow", methods), ("content-length", "0"), *watch.headers()])
 
@@ -73,17 +70,18 @@ class Functions:
     def _answer(
         self, request: Request, terms: Terms, query: Query, call: Call, arguments: Arguments
     ) -> Response:
+        terms.watch.lap("parse")
         call, found = self._found(request, call, arguments)
         prefer = terms.prefer
         if prefer.max_affected is not None and not found.returns_set:
             message = "Function must return SETOF or TABLE when max-affected preference is used with handling=strict"
             raise RestError(400, "PGRST128", message)
         header = request.headers.get("range") if request.method == "GET" else None
-        offset, limit = ranges.window(query, header, self._max_rows)
+        offset, limit = ranges.window(query, header, self._parser.max_rows)
         if not found.returns_set:
             offset, limit = 0, None
-        terms.watch.lap("parse")
-        called = self._records.call(
+        terms.watch.lap("plan")
+        called = self._records.under(terms.settings).call(
             msgspec.structs.replace(
                 call,
                 items=query.items,
@@ -107,10 +105,10 @@ class Functions:
             VARY,
         ]
         if called.is_void:
-            return Response(status=204, headers=[*headers, *terms.watch.headers()])
+            return terms.answer(b"", 204, headers)
         headers.append(("content-type", terms.media.content_type))
         status, body = ranges.status(offset, called.count, called.total), _body(called, terms.media)
-        return Response(body, status, [*headers, *terms.watch.headers()])
+        return terms.answer(body, status, headers)
 
     def _found(self, request: Request, call: Call, arguments: Arguments) -> tuple[Call, Function]:
         """Return the call that fits a function and that function: by names, or else with the whole body."""

@@ -59,10 +59,11 @@ def watched(database: Database) -> Watched:
 @pytest.fixture
 def over(records_kernel: Any, watched: Watched) -> Records:
     from plugins.records.hooks import WriteHooks
+    from plugins.records.plans import Plans
     from plugins.records.procedures import Procedures
     from plugins.records.service import TableRecords
 
-    return TableRecords(watched, 5, WriteHooks(records_kernel.hooks), Procedures())
+    return TableRecords(watched, Plans(5), WriteHooks(records_kernel.hooks), Procedures())
 
 
 def equal(column: str, value: str) -> tuple[Comparison, ...]:

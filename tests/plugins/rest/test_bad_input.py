@@ -158,7 +158,9 @@ def test_wide_selections_are_fine_up_to_a_limit(api: Any) -> None:
 
 def test_a_long_query_is_not_parsed_on_the_event_loop(api: Any) -> None:
     tables = Tables(
-        api.client.kernel.services[Records], RestSettings(), Negotiator(RestSettings(), monotonic)
+        api.client.kernel.services[Records],
+        QueryParser(),
+        Negotiator(RestSettings(), monotonic, zones=False),
     )
 
     def outcome(query: str, *, inline: bool) -> object:

@@ -18,7 +18,7 @@ from kernel.contracts.records import (
 )
 from kernel.contracts.relationships import Junction, Relationship, Side
 from kernel.identity import Identity
-from plugins.rest.errors import translate
+from plugins.rest.refusals.records import translate
 
 ANN = Identity("authenticated", "ann")
 

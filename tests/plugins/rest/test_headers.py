@@ -19,7 +19,7 @@ def request(*headers: tuple[str, str]) -> Request:
 
 
 def _preferences(asked: Request) -> Preferences:
-    return preferences(asked, tx=False)
+    return preferences(asked, tx=False, zones=True)
 
 
 def test_preferences_come_from_all_headers_and_the_first_counts() -> None:
@@ -52,8 +52,8 @@ def test_max_affected_needs_strict_handling() -> None:
 
 def test_a_transaction_s_end_may_be_preferred_only_where_that_is_allowed() -> None:
     asked = request(("prefer", "tx=rollback, handling=strict"))
-    assert preferences(asked, tx=True).tx == "rollback"
-    assert preferences(asked, tx=False).tx is None
+    assert preferences(asked, tx=True, zones=False).tx == "rollback"
+    assert preferences(asked, tx=False, zones=True).tx is None
 
 
 def test_what_was_applied_is_said_in_postgrest_s_order() -> None:
@@ -63,6 +63,7 @@ def test_what_was_applied_is_said_in_postgrest_s_order() -> None:
             ("prefer", "missing=default, resolution=merge-duplicates"),
         ),
         tx=True,
+        zones=False,
     )
     everywhere = "count=exact, tx=commit, handling=strict"
     assert found.applied() == [("preference-applied", everywhere)]

@@ -146,9 +146,9 @@ def test_answers_tell_how_long_their_parts_took_only_if_they_are_to(serve: Serve
     assert serve().get("/rest/v1/things").header("server-timing") is None
     client = serve(server_timing=True)
     for method, parts in (
-        ("GET", "jwt parse transaction response"),
-        ("DELETE", "jwt parse transaction response"),
-        ("OPTIONS", "jwt parse response"),
+        ("GET", "jwt parse plan transaction response"),
+        ("DELETE", "jwt parse plan transaction response"),
+        ("OPTIONS", "jwt parse plan response"),
     ):
         said = client.request(method, "/rest/v1/things?id=eq.99").header("server-timing")
         assert re.fullmatch(", ".join(rf"{part};dur=\d+\.\d" for part in parts.split()), said or "")

@@ -161,13 +161,13 @@ def test_a_call_that_returns_more_than_it_may_leaves_no_trace(api: Any) -> None:
 
 
 def test_an_unknown_function_is_told_with_what_is_near(api: Any) -> None:
-    error = api.post("rpc/ad", json={"b": 1, "a": 2}).expect(404).json()
+    error = api.post("rpc/twic", json={"b": 1, "a": 2}).expect(404).json()
     assert error == {
         "code": "PGRST202",
-        "message": "Could not find the function public.ad(a, b) in the schema cache",
-        "details": "Searched for the function public.ad with parameters a, b or with a single unnamed json/jsonb "
+        "message": "Could not find the function public.twic(a, b) in the schema cache",
+        "details": "Searched for the function public.twic with parameters a, b or with a single unnamed json/jsonb "
         "parameter, but no matches were found in the schema cache.",
-        "hint": "Perhaps you meant to call the function public.add",
+        "hint": "Perhaps you meant to call the function public.twice",
     }
     error = api.get("rpc/hello?nam=x").expect(404).json()
     assert error["details"].startswith("Searched for the function public.hello with parameter nam, but")
@@ -179,6 +179,10 @@ def test_an_unknown_function_is_told_with_what_is_near(api: Any) -> None:
     headers = {"content-type": "text/xml"}
     error = api.post("rpc/shout", body=b"<a/>", headers=headers).expect(404).json()
     assert "with a single unnamed xml parameter" in error["details"]
+    assert error["hint"] is None
+    assert (
+        api.post("rpc/ad", json={}).expect(404).json()["hint"] is None
+    )  # too little of "add" to tell a stranger
 
 
 def test_an_ambiguous_call_is_told_with_what_it_may_mean(api: Any) -> None:

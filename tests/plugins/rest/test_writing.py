@@ -361,8 +361,13 @@ class TestPut:
     def test_the_filters_must_be_the_key(self, api: Any, query: str) -> None:
         assert api.put(f"pairs?{query}", json={"a": 5, "b": "z"}).expect(405).json()["code"] == "PGRST105"
 
+    def test_of_several_rows_the_first_is_put(self, api: Any) -> None:
+        rows = [{"a": 5, "b": "z", "value": "v"}, {"a": 6, "b": "z", "value": "w"}]
+        api.put("pairs?a=eq.5&b=eq.z", json=rows).expect(204)
+        assert api.rows("pairs?a=gt.1") == rows[:1]
+
     @pytest.mark.parametrize(
-        "body", [{"a": 6, "b": "z"}, {"a": 5}, [], [{"a": 5, "b": "z"}, {"a": 5, "b": "z"}]]
+        "body", [{"a": 6, "b": "z"}, {"a": 5}, [], [{"a": 6, "b": "z"}, {"a": 5, "b": "z"}]]
     )
     def test_the_body_must_have_the_key(self, api: Any, body: Any) -> None:
         assert api.put("pairs?a=eq.5&b=eq.z", json=body).expect(400).json()["code"] == "PGRST115"

@@ -37,7 +37,7 @@ _SCHEMAS = ("pg_catalog", "extensions")
 def emit_call(fields: Node, scope: Scope) -> Expr:
     """Emit a call of a scalar, aggregate or window function."""
     names = strings(fields["funcname"])
-    asked = emit_caller(names, fields)
+    asked = emit_caller(names, fields, scope)
     if asked is not None:
         return asked
     if len(names) > 1 and names[0] not in _SCHEMAS:

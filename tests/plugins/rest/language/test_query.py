@@ -21,7 +21,7 @@ def test_nothing_asks_for_everything() -> None:
     ("text", "items"),
     [
         ("*", (Item(),)),
-        ("", ()),
+        ("", (Item(),)),
         ("id, name ", (Item(Field("id")), Item(Field("name")))),
         ("n:name", (Item(Field("name"), "n"),)),
         ("name::text", (Item(Field("name"), cast="text"),)),

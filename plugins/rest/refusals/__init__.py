@@ -1,0 +1,1 @@
+"""What the records and the database refuse, in PostgREST's words."""
