@@ -170,7 +170,7 @@ def test_a_refusal_leaves_nothing_and_says_why(kernel: Any, client: Any) -> None
     error = client.post("/rest/v1/rpc/transfer", json={**MOVE, "amount": 11}).expect(400).json()
     assert (error["code"], error["message"]) == ("P0001", "the account has too little")
     assert amounts(kernel) == ["10.50", "0.00", "7.00"]
-    assert client.post("/rest/v1/rpc/refusing").expect(400).json()["message"] == "not today"
+    assert client.post("/rest/v1/rpc/refusing").expect(418).json()["message"] == "not today"
 
 
 def test_a_failure_is_the_servers_and_tells_nothing(client: Any) -> None:
