@@ -16,6 +16,7 @@ from plugins.database.sqlite.values import enums, extremes, readers, series
 from plugins.database.sqlite.values.nested import arrays, composites, documents, members, ordering, sequences
 from plugins.database.sqlite.values.numeric import arithmetic, numbers, pictures, powers, statistics
 from plugins.database.sqlite.values.numeric.arithmetic import NumericSum
+from plugins.database.sqlite.values.numeric.floats import REGRESSIONS, FloatSum, RealSum, Regression
 from plugins.database.sqlite.values.search import documents as search_documents
 from plugins.database.sqlite.values.search import matching
 from plugins.database.sqlite.values.search import queries as search_queries
@@ -36,6 +37,7 @@ FUNCTIONS: tuple[tuple[str, int, Callable[..., Any]], ...] = (
     ("pg_int8", 1, numbers.integer_reader("bigint")),
     ("pg_numeric_int", 2, numbers.numeric_to_integer),
     ("pg_float4", 1, numbers.read_real),
+    ("pg_widened", 1, numbers.widened),
     ("pg_float8", 1, numbers.read_double),
     ("pg_float_text", 1, numbers.write_double),
     ("pg_real_text", 1, numbers.write_real),
@@ -244,19 +246,30 @@ FUNCTIONS: tuple[tuple[str, int, Callable[..., Any]], ...] = (
 )
 
 
-_AGGREGATES: tuple[tuple[str, type[NumericSum] | type[IntervalSum], Callable[[Any], str | None]], ...] = (
-    ("pg_numeric_sum", NumericSum, NumericSum.sum),
-    ("pg_numeric_avg", NumericSum, NumericSum.average),
-    ("pg_interval_sum", IntervalSum, IntervalSum.sum),
-    ("pg_interval_avg", IntervalSum, IntervalSum.average),
+def _regression(name: str, state: Regression) -> float | None:
+    return state.value_of(name)
+
+
+_AGGREGATES: tuple[tuple[str, Callable[[], Any], Callable[[Any], Any], int], ...] = (
+    ("pg_numeric_sum", NumericSum, NumericSum.sum, 1),
+    ("pg_numeric_avg", NumericSum, NumericSum.average, 1),
+    ("pg_interval_sum", IntervalSum, IntervalSum.sum, 1),
+    ("pg_interval_avg", IntervalSum, IntervalSum.average, 1),
+    ("pg_float_sum", FloatSum, FloatSum.sum, 1),
+    ("pg_float_avg", FloatSum, FloatSum.average, 1),
+    ("pg_real_sum", RealSum, RealSum.sum, 1),
+    *((f"pg_{name}", Regression, partial(_regression, name), 2) for name in REGRESSIONS),
 )
 
 
-def _window(
-    state: type[NumericSum] | type[IntervalSum], value: Callable[[Any], str | None]
-) -> Callable[[], Any]:
+def _window(state: Callable[[], Any], value: Callable[[Any], Any]) -> Callable[[], Any]:
     """Return the factory of a window function: its state and four functions on it."""
-    return lambda: (state(), state.step, value, value, state.inverse)
+
+    def made() -> Any:
+        one = state()
+        return one, type(one).step, value, value, type(one).inverse
+
+    return made
 
 
 def _demand(*tests: Any, sqlstate: str) -> int:
@@ -317,8 +330,8 @@ def register(
     connection.create_scalar_function("pg_clock", lambda *_: clock(), 0)
     connection.create_scalar_function("pg_new_uuid", lambda *_: uuid(), 0)
     connection.create_scalar_function("pg_random", lambda *_: random(), 0)  # noqa: S311 - SQL's random() is no secret
-    for name, state, value in _AGGREGATES:
-        connection.create_window_function(name, _window(state, value), 1)
+    for name, state, value, count in _AGGREGATES:
+        connection.create_window_function(name, _window(state, value), count)
     connection.collation_needed(_collation)
     connection.create_collation("pg_numeric", numbers.compare_numeric)
     connection.create_collation("pg_interval", intervals.compare)

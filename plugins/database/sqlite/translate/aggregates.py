@@ -10,6 +10,9 @@ from plugins.database.sqlite.translate.queries.ranked import direction
 from plugins.database.sqlite.translate.scope import Expr, Scope
 from plugins.database.sqlite.translate.signatures import Signature, call, missing, resolve, unknown_type
 
+_IN_ORDER = ("json_group", "pg_float", "pg_real")
+"""What tells in which order it was given its values."""
+
 _NO_ORDER = frozenset({"boolean", "uuid", "json", "jsonb", "bytea"})
 
 
@@ -117,7 +120,7 @@ def _called(name: str, label: str, fields: Node, scope: Scope) -> tuple[str, str
         from plugins.database.sqlite.translate.queries.select import emit_order
 
         ordered = f" ORDER BY {emit_order(fields['agg_order'], scope, [])}"
-    elif fields.get("agg_distinct") and "json_group" in signature.sql:
+    elif fields.get("agg_distinct") and signature.sql.startswith(_IN_ORDER):
         # PostgreSQL sorts to find what is distinct, and so gives it in order.
         key = types.settle(arguments[0])
         ordered = f" ORDER BY {types.collated(key)} NULLS LAST"

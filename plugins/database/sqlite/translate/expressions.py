@@ -199,8 +199,7 @@ def _distinct(fields: Node, scope: Scope) -> Expr:
 
 
 def _nullif(fields: Node, scope: Scope) -> Expr:
-    left, right = operators.matched("=", emit(fields["lexpr"], scope), emit(fields["rexpr"], scope))
-    return Expr(f"nullif({types.collated(left)}, {right.sql})", left.type, name="nullif")
+    return operators.nullif(emit(fields["lexpr"], scope), emit(fields["rexpr"], scope))
 
 
 def _like(fields: Node, scope: Scope) -> Expr:

@@ -101,6 +101,8 @@ def matched(name: str, left: Expr, right: Expr) -> tuple[Expr, Expr]:
     """Return both sides of a comparison in one type; raises 42883."""
     try:
         target = types.common([left, right], name)
+        if target == "real" and None not in (left.type, right.type) and left.type != right.type:
+            target = "double precision"  # there is no operator of real and another number
         return types.coerce(left, target), types.coerce(right, target)
     except DatabaseError as error:
         if error.sqlstate == "42804":
@@ -121,6 +123,16 @@ def distinct(left: Expr, right: Expr, *, negated: bool) -> Expr:
     left, right = matched("=", left, right)
     word = "IS" if negated else "IS NOT"
     return Expr(f"({types.collated(left)} {word} {right.sql})", "boolean")
+
+
+def nullif(given: Expr, other: Expr) -> Expr:
+    """Emit ``nullif(given, other)``."""
+    left, right = matched("=", given, other)
+    if given.type == "real" != left.type:  # which is compared as it is, and stays what it is
+        return Expr(
+            f"CASE WHEN {left.sql} = {right.sql} THEN NULL ELSE {given.sql} END", "real", name="nullif"
+        )
+    return Expr(f"nullif({types.collated(left)}, {right.sql})", left.type, name="nullif")
 
 
 def like(left: Expr, pattern: Expr, *, negated: bool, ignoring_case: bool) -> Expr:

@@ -38,6 +38,7 @@ _CASTS = {
     ("interval", "time without time zone"): "pg_time_add('00:00:00', {}, 1)",
     ("json", "jsonb"): "pg_jsonb({})",
     ("jsonb", "json"): "pg_jsonb_text({})",
+    ("real", "double precision"): "pg_widened({})",
     ("integer", "boolean"): "({} <> 0)",
     ("boolean", "integer"): "{}",
 }

@@ -5,20 +5,22 @@ from __future__ import annotations
 from plugins.database.sqlite.translate.builtins import arrays, documents, moments
 from plugins.database.sqlite.translate.signatures import Signature as Sig
 from plugins.database.sqlite.translate.signatures import Table, merged
+from plugins.database.sqlite.values.numeric.floats import REGRESSIONS
 
+_DOUBLE = "double precision"
 _NUMBERS: Table = {
     "sum": (
         Sig(("smallint",), "sum({0})", "bigint"),
         Sig(("integer",), "sum({0})", "bigint"),
         Sig(("bigint",), "sum({0})", "numeric", around="pg_numeric({})"),
         Sig(("numeric",), "pg_numeric_sum({0})", "numeric"),
-        Sig(("real",), "sum({0})", "real"),
-        Sig(("double precision",), "sum({0})", "double precision"),
+        Sig(("real",), "pg_real_sum({0})", "real"),
+        Sig((_DOUBLE,), "pg_float_sum({0})", _DOUBLE),
     ),
     "avg": (
         Sig(("bigint",), "pg_numeric_avg({0})", "numeric"),
         Sig(("numeric",), "pg_numeric_avg({0})", "numeric"),
-        Sig(("double precision",), "avg({0})", "double precision"),
+        Sig((_DOUBLE,), "pg_float_avg({0})", _DOUBLE),
     ),
 }
 
@@ -36,6 +38,14 @@ def _statistics(name: str) -> tuple[Sig, ...]:
 _INTEGERS = ("smallint", "integer", "bigint")
 _STATISTICS: Table = {
     **{name: _statistics(name) for name in ("var_pop", "var_samp", "stddev_pop", "stddev_samp")},
+    **{
+        name: (
+            Sig(
+                (_DOUBLE, _DOUBLE), f"pg_{name}({{0}}, {{1}})", "bigint" if name == "regr_count" else _DOUBLE
+            ),
+        )
+        for name in REGRESSIONS
+    },
     "variance": _statistics("var_samp"),
     "stddev": _statistics("stddev_samp"),
     **{

@@ -12,6 +12,7 @@ FUNCTIONS: Table = {
         Sig(("integer",), "pg_int4(abs({0}))", "same"),
         Sig(("bigint",), "abs({0})", "same"),
         Sig(("numeric",), "pg_numeric_abs({0})", "numeric"),
+        Sig(("real",), "abs({0})", "real"),
         Sig((_DOUBLE,), "abs({0})", _DOUBLE),
     ),
     "round": (

@@ -81,6 +81,11 @@ def read_real(value: Any) -> float | None:
     return _shortest_single(single)
 
 
+def widened(value: float | None) -> float | None:
+    """Return a value of ``real`` in double precision: what the 4 bytes hold, and not its shortest decimal."""
+    return None if value is None else struct.unpack("f", struct.pack("f", value))[0]
+
+
 @lru_cache(maxsize=256)
 def _shortest_single(single: float) -> float:
     for digits in range(6, 10):
