@@ -156,7 +156,7 @@ class Function(msgspec.Struct, frozen=True):
     `returns` is a type, the name of a table or view whose rows it returns, ``void``, ``trigger``, or ``record``
     where `columns` says what the rows hold; with `returns_set` it returns any number of them, or one at most if it
     `promises_one` (``rows 1``). A function that is not `volatile` writes nothing. With `security_definer` it runs with
-    its owner's rights.
+    its owner's rights. The roles in `executors`, and who has their rights, may call it.
     """
 
     schema: str
@@ -170,6 +170,7 @@ class Function(msgspec.Struct, frozen=True):
     language: str = "sql"
     comment: str | None = None
     promises_one: bool = False
+    executors: frozenset[str] = frozenset({PUBLIC})
 
     @property
     def signature(self) -> str:
@@ -190,11 +191,14 @@ class Role(msgspec.Struct, frozen=True):
 
 
 class DefaultGrant(msgspec.Struct, frozen=True):
-    """A privilege that tables or sequences made from now on come with; `schema` is None for all schemas."""
+    """A privilege that what is made from now on comes with; `schema` is None for all schemas.
+
+    Everyone may call a new function, unless there are privileges on functions for all schemas: then only those count.
+    """
 
     role: str
     privilege: str
-    kind: Literal["table", "sequence"] = "table"
+    kind: Literal["table", "sequence", "function"] = "table"
     schema: str | None = None
 
 

@@ -216,6 +216,11 @@ _FUNCTIONS = Statement(
         'columns', coalesce(a.columns, '[]'),
         'volatility', case p.provolatile when 'i' then 'immutable' when 's' then 'stable' else 'volatile' end,
         'security_definer', p.prosecdef,
+        'executors', (
+            select coalesce(jsonb_agg(distinct coalesce(g.rolname, 'public')), '[]')
+            from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) e left join pg_roles g on g.oid = e.grantee
+            where e.grantee <> p.proowner
+        ),
         'language', l.lanname,
         'comment', obj_description(p.oid, 'pg_proc')
     ) order by p.nspname, p.proname, p.oid), '[]')

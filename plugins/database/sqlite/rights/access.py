@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kernel.contracts.catalogue import Catalogue, Table
+from kernel.contracts.catalogue import Catalogue, Function, Table
 from kernel.contracts.database import DatabaseError
 
 _WHOLE = ("delete", "truncate")  # no column has these
@@ -30,8 +30,19 @@ class Access:
         return "select" in self.needs
 
 
-def check(access: Access, acting: frozenset[str]) -> None:
+class Calling:
+    """The call of a function."""
+
+    def __init__(self, function: Function) -> None:
+        self.function = function
+
+
+def check(access: Access | Calling, acting: frozenset[str]) -> None:
     """Raise `DatabaseError` (42501) unless one who acts as `acting` may do what was noted."""
+    if isinstance(access, Calling):
+        if access.function.executors.isdisjoint(acting):
+            raise DatabaseError(f"permission denied for function {access.function.name}", sqlstate="42501")
+        return
     table = access.table
     for privilege, columns in access.needs.items():
         if table.allows(acting, privilege):

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 
 import msgspec
 
-from kernel.contracts.catalogue import Catalogue, Command, Policy, Table
+from kernel.contracts.catalogue import Catalogue, Command, Function, Policy, Table
 from kernel.contracts.database import DatabaseError
 from plugins.database import parser
+from plugins.database.sqlite.catalogue.definitions import CALLED, defined
 from plugins.database.sqlite.names import quote, text_literal
 from plugins.database.sqlite.rights import access, leaks
-from plugins.database.sqlite.rights.access import Access
+from plugins.database.sqlite.rights.access import Access, Calling
 from plugins.database.sqlite.rights.trees import any_of, folded, policy_tree
 from plugins.database.sqlite.translate import expressions
 from plugins.database.sqlite.translate.nodes import Node, kind_of
@@ -45,7 +46,7 @@ class RoleRights:
         self.acting = catalogue.acting_as(role)
         self.barrier = barrier
         self._bypasses = known.bypasses_row_security
-        self.noted: list[Access] = []
+        self.noted: list[Access | Calling] = []
         self.snapshot = Snapshot()
         self._path: list[tuple[str, str]] = []
 
@@ -54,6 +55,10 @@ class RoleRights:
         found = Access(table, *privileges)
         self.noted.append(found)
         return found
+
+    def call(self, function: Function) -> None:
+        """Note that the statement calls a function."""
+        self.noted.append(Calling(function))
 
     def enter(self, schema: str) -> None:
         """Raise `DatabaseError` (42501) where the role may not use a schema that the statement names."""
@@ -147,6 +152,13 @@ class RoleRights:
     def _view(self, view: Table) -> str:
         from plugins.database.sqlite.translate.queries.sources import view_source
 
+        # A view reads with its owner's rights, and calls functions with those of whoever reads it.
+        for schema, signature, column in defined(view).reads:
+            if column == CALLED:
+                name = signature.partition("(")[0]
+                for function in self.catalogue.functions.get((schema, name), ()):
+                    if function.signature == signature:
+                        self.call(function)
         if not view.security_invoker or view.definition is None:
             name = f"main.{file_name(view)}"
             if self.snapshot:

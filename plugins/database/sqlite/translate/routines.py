@@ -289,6 +289,8 @@ def _body(function: Routine, arguments: Sequence[Expr], scope: Scope) -> Query:
 
 def _check_callable(function: Routine, scope: Scope) -> None:
     scope.reads.add((function.schema, function.signature, CALLED))
+    if scope.rights is not None:
+        scope.rights.call(function)
     if writes(function, scope.catalogue):
         raise refused(
             f"the function {function.name}(), which writes, within a query",
@@ -369,6 +371,8 @@ def emit_writing_call(fields: Node, scope: Scope) -> Plan | None:
     if call is None or not writes(call.function, scope.catalogue):
         return None
     function = call.function
+    if scope.rights is not None:
+        scope.rights.call(function)
     for argument in call.arguments:
         if "pg_new_uuid" in argument.sql or "pg_random" in argument.sql:
             raise refused(

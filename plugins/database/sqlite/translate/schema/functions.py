@@ -25,6 +25,7 @@ from plugins.database.sqlite.translate.routines import (
     writes,
 )
 from plugins.database.sqlite.translate.schema.dependents import Dropped, Reason, callers
+from plugins.database.sqlite.translate.schema.rights.executors import first_executors
 from plugins.database.sqlite.translate.schema.tables.defaults import altered_default_text
 from plugins.database.sqlite.translate.scope import Expr, Scope, WholeRow, check_name, table_types
 
@@ -69,6 +70,7 @@ def create_function(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
         statements=_statements(fields, options),
         defaults=tuple(placeless(one["defexpr"]) if "defexpr" in one else None for one in inputs),
         strict=options.get("strict", False),
+        executors=first_executors(schema, catalogue),
     )
     before = next(
         (one for one in catalogue.functions.get((schema, name), ()) if one.signature == function.signature),
@@ -81,7 +83,7 @@ def create_function(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
             f"replacing the function {before.name}(), which views call", hint="Drop the views first."
         )
     if before is not None:
-        function = msgspec.structs.replace(function, comment=before.comment)
+        function = msgspec.structs.replace(function, comment=before.comment, executors=before.executors)
     return Plan("schema", "", "CREATE FUNCTION", (Change(schema, function.signature, function=function),))
 
 

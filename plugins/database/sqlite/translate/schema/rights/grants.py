@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 import msgspec
 
@@ -10,7 +11,9 @@ from kernel.contracts.catalogue import PUBLIC, STANDARD_ROLES, Catalogue, Defaul
 from kernel.contracts.database import DatabaseError
 from plugins.database.parser import Parsed
 from plugins.database.sqlite.statements import Change, Defaults, Plan, Usage
+from plugins.database.sqlite.stored import FORMS, base_type
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
+from plugins.database.sqlite.translate.schema.rights.executors import of_all_schemas, on_functions
 from plugins.database.sqlite.translate.schema.tables.defaults import makes_own_value
 from plugins.database.sqlite.translate.scope import Scope
 
@@ -18,6 +21,12 @@ _TABLE = ("select", "insert", "update", "delete", "truncate", "references", "tri
 _COLUMN = ("select", "insert", "update", "references")
 _SEQUENCE = ("usage", "select", "update")
 _SCHEMA = ("usage", "create")
+_DEFAULTS: dict[str, tuple[tuple[str, ...], str, Literal["table", "sequence", "function"]]] = {
+    "OBJECT_TABLE": (_TABLE, "relation", "table"),
+    "OBJECT_SEQUENCE": (_SEQUENCE, "sequence", "sequence"),
+    "OBJECT_FUNCTION": (("execute",), "function", "function"),
+    "OBJECT_ROUTINE": (("execute",), "function", "function"),
+}
 _ROUTINES = ("OBJECT_FUNCTION", "OBJECT_PROCEDURE", "OBJECT_ROUTINE")
 # What is said of a role's log-in says nothing here: nobody logs in to a file.
 _LOGIN = frozenset({"canlogin", "password", "connectionlimit", "validUntil", "createdb", "createrole"})
@@ -41,7 +50,10 @@ def grant(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     elif kind == "OBJECT_SCHEMA":
         changes = _on_schemas(fields, roles, catalogue)
     elif kind in _ROUTINES:
-        changes = _on_routines(fields, catalogue)
+        _privileges(fields, ("execute",), "function")
+        changes = on_functions(fields, roles, catalogue)
+    elif kind in ("OBJECT_DOMAIN", "OBJECT_TYPE"):
+        changes = _on_types(fields, catalogue)
     else:
         raise refused(f"GRANT on a {kind.removeprefix('OBJECT_').lower()}")
     return Plan("schema", "", tag, tuple(changes))
@@ -163,16 +175,14 @@ def _on_schemas(fields: Node, roles: tuple[str, ...], catalogue: Catalogue) -> I
         yield Change(name, "", is_schema=True, value=Usage(frozenset(after)))
 
 
-def _on_routines(fields: Node, catalogue: Catalogue) -> Iterable[Change]:
-    """Accept grants on functions, which everyone may call anyway; refuse to take that away."""
-    if not fields.get("is_grant"):
-        raise refused("REVOKE on functions")
-    if fields["targtype"] == "ACL_TARGET_OBJECT":
-        for item in fields["objects"]:
-            name = strings(kind_of(item)[1]["objname"])
-            key = (name[0] if len(name) > 1 else "public", name[-1])
-            if name[0] not in ("auth", "pg_catalog") and key not in catalogue.functions:
-                raise DatabaseError(f"function {'.'.join(name)} does not exist", sqlstate="42883")
+def _on_types(fields: Node, catalogue: Catalogue) -> Iterable[Change]:
+    """Look at grants on types and leave it at that: what they allow is to make tables, and no client does."""
+    for item in fields["objects"]:
+        names = strings(item["List"]["items"] if "List" in item else item["TypeName"]["names"])
+        key = (names[0] if len(names) > 1 else "public", names[-1])
+        if key not in catalogue.enums and key not in catalogue.domains and base_type(names[-1]) not in FORMS:
+            raise DatabaseError(f'type "{".".join(names)}" does not exist', sqlstate="42704")
+    _privileges(fields, ("usage",), "type")
     return ()
 
 
@@ -182,23 +192,26 @@ def default_privileges(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Pl
     action = fields["action"]
     kind = action["objtype"]
     tag = "ALTER DEFAULT PRIVILEGES"
-    if kind in _ROUTINES:
+    if kind == "OBJECT_TYPE":
+        _privileges(action, ("usage",), "type")
         return Plan("schema", "", tag)
-    if kind not in ("OBJECT_TABLE", "OBJECT_SEQUENCE"):
+    if kind not in _DEFAULTS:
         raise refused(f"{tag} on {kind.removeprefix('OBJECT_').lower()}s")
-    known, what = (_TABLE, "relation") if kind == "OBJECT_TABLE" else (_SEQUENCE, "sequence")
+    known, what, noun = _DEFAULTS[kind]
     schemas: list[str | None] = []
     for item in fields.get("options", ()):
         option = item["DefElem"]
         if option["defname"] == "schemas":
             schemas += [_known_schema(name, catalogue) for name in strings(option["arg"]["List"]["items"])]
     named = {
-        DefaultGrant(role, privilege, "table" if kind == "OBJECT_TABLE" else "sequence", schema)
+        DefaultGrant(role, privilege, noun, schema)
         for role in role_names(action["grantees"], catalogue)
         for privilege, _ in _privileges(action, known, what)
         for schema in schemas or (None,)
     }
     before = set(catalogue.default_grants)
+    if noun == "function" and None in (schemas or (None,)):
+        before |= of_all_schemas(catalogue)
     after = before | named if action.get("is_grant") else before - named
     ordered = tuple(sorted(after, key=lambda one: (one.role, one.privilege, one.kind, one.schema or "")))
     return Plan("schema", "", tag, (Change("", "", value=Defaults(ordered)),))
@@ -212,7 +225,7 @@ def first_grants(table: Table, catalogue: Catalogue) -> tuple[Grant, ...]:
             continue
         if default.kind == "table":
             found.append(Grant(default.role, default.privilege))
-        elif default.privilege in ("usage", "update"):
+        elif default.kind == "sequence" and default.privilege in ("usage", "update"):
             numbered = filter(makes_own_value, table.columns.values())
             found += [Grant(default.role, "usage", column.name) for column in numbered]
     return tuple(found)
@@ -277,6 +290,7 @@ def _has_rights(name: str, catalogue: Catalogue) -> bool:
     return (
         any(name in roles for roles in catalogue.usage.values())
         or any(grant.role == name for grant in catalogue.default_grants)
+        or any(name in one.executors for overloads in catalogue.functions.values() for one in overloads)
         or any(
             any(grant.role == name for grant in table.grants)
             or any(name in policy.roles for policy in table.policies)
