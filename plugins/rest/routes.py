@@ -10,7 +10,7 @@ from kernel.contracts.database import DatabaseError
 from kernel.contracts.queries import Conflict, Delete, Insert, Select, Update
 from kernel.contracts.records import Records, RecordsError, WrongCount
 from kernel.http import HeaderList, Request, Response, TooLong
-from plugins.rest import ranges
+from plugins.rest import cursors, ranges
 from plugins.rest.accept import JSON
 from plugins.rest.conditional import etag, guarded
 from plugins.rest.errors import RestError
@@ -84,7 +84,12 @@ class Tables:
             query.distinct,
         )
         terms.watch.lap("plan")
-        page = self._records.under(terms.settings).read(select, request.identity, inline=request.inline)
+        records = self._records.under(terms.settings)
+        if query.cursor is None:
+            page = records.read(select, request.identity, inline=request.inline)
+            leading: HeaderList = []
+        else:
+            page, leading = cursors.read(records, request, select, query.cursor)
         terms.watch.lap("transaction")
         if media.single and page.count != 1:
             raise WrongCount(page.count)
@@ -96,10 +101,11 @@ class Tables:
             ("content-range", ranges.content_range(offset, page.count, page.total)),
             ("content-location", location(table, parsed.canonical)),
             VARY,
+            *leading,
         ]
         if prefer is not NONE:
             headers += prefer.applied()
-        tag = None if media.csv else etag(page, query)
+        tag = None if media.csv or query.cursor is not None else etag(page, query)
         if tag is not None:
             headers.append(("etag", tag))
         status = ranges.status(offset, page.count, page.total)

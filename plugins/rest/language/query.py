@@ -25,10 +25,16 @@ _KEY = "apikey"
 _SAFE = re.compile(r"[A-Za-z0-9_.~-]*")
 
 
+def is_cursor(key: str, value: str) -> bool:
+    """Tell whether a parameter is a cursor; a filter by a column of that name has a dot in its value."""
+    return key == "cursor" and "." not in value
+
+
 class Query(msgspec.Struct, frozen=True):
     """What a query string says; `columns` and `on_conflict` are None where it does not say.
 
-    `limit` and `offset` are as given; a limit below zero is still to be refused. `arguments` are a function's.
+    `limit` and `offset` are as given; a limit below zero is still to be refused. `arguments` are a function's. `cursor`
+    is empty for the first page, None where none is asked for.
     """
 
     items: tuple[Selected, ...] = ALL
@@ -40,6 +46,7 @@ class Query(msgspec.Struct, frozen=True):
     on_conflict: tuple[str, ...] | None = None
     distinct: bool = False
     arguments: tuple[tuple[str, str], ...] = ()
+    cursor: str | None = None
 
     def key_values(self) -> dict[str, str] | None:
         """Return the values that plain ``eq`` filters give to columns; None if there is any other filter."""
@@ -109,11 +116,14 @@ class QueryParser:
         select = single.get("select")
         level = Level(self._select(select) if select else ALL)
         arguments: list[tuple[str, str]] = []
+        cursor: str | None = None
         for key, value in pairs:
             # A filter by a column of that name has an operator in front of its value.
             if key in _WHOLE or (not called and (key, value) == _DISTINCT):
                 continue
-            if not called:
+            if ranged and not called and is_cursor(key, value):
+                cursor = value
+            elif not called:
                 level.add(key, value)
             elif (name := level.take(key, value)) is not None:
                 arguments.append((name, value))
@@ -129,6 +139,7 @@ class QueryParser:
             None if on_conflict is None else parse(on_conflict, "on_conflict parameter", grammar.columns),
             not called and _DISTINCT in pairs,
             tuple(arguments),
+            cursor,
         )
         return Parsed(query, self._canonical(pairs))
 

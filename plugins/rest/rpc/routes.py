@@ -46,6 +46,8 @@ class Functions:
         """POST: call it with arguments from the body."""
         terms = self._negotiator.terms(request, "content-profile")
         query = self._parser.parse(request.query).query
+        if query.cursor is not None:
+            raise RestError(400, "PGRST100", "A cursor does not go with functions")
         arguments = from_body(request, body, query.columns)
         call = Call(function, schema=terms.schema, texts=arguments.pairs is not None)
         return self._answer(request, terms, query, call, arguments)
