@@ -175,11 +175,12 @@ def broken_reference(
         broken: list[Any] = connection.execute("PRAGMA foreign_key_check").fetchall()
         if not broken:
             return unnamed
+        changes = connection.changes()
         child, rowid, _, position = _first(broken, catalogue, connection)
         table, key = _find(catalogue, child, connection, position)
         values = _values(connection, table, rowid, key)
-        if values is not None and connection.changes() and _was_parent(sql, key):
-            return _still_referenced(table, key, values)
+        if values is not None and changes and _was_parent(sql, key):
+            return _first_still_referenced(broken, catalogue, connection)
         return _missing(table, key, values)
     except (apsw.Error, DatabaseError, LookupError):
         return _restricted(catalogue, sql) or unnamed
@@ -218,6 +219,26 @@ def _first(
     return min(same, key=order) if len(same) > 1 else broken[0]
 
 
+def _first_still_referenced(
+    broken: list[tuple[Any, ...]], catalogue: Catalogue, connection: apsw.Connection
+) -> DatabaseError:
+    """Return the error PostgreSQL tells of a row that is still referenced: of the first, by the key made first.
+
+    Rows that are gone are in the order of what referenced them, and keys in that of their tables.
+    """
+    made = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY rowid")
+    tables = [name for (name,) in made]
+    found = []
+    for child, rowid, _, position in broken:
+        table, key = _find(catalogue, child, connection, position)
+        row = _row(connection, table, rowid, key)
+        if row is not None:
+            place = tables.index(child), table.foreign_keys.index(key)
+            found.append(([(type(value).__name__, value) for value in row], place, table, key, row))
+    _, _, table, key, row = min(found, key=lambda one: one[:2])
+    return _still_referenced(table, key, _shown(row))
+
+
 def missing_row(row: tuple[Any, ...], connection: apsw.Connection, catalogue: Catalogue) -> DatabaseError:
     """Return the error for one row of ``PRAGMA foreign_key_check``."""
     child, rowid, parent, position = row
@@ -240,13 +261,24 @@ def _find(
 
 
 def _values(connection: apsw.Connection, table: Table, rowid: int | None, key: ForeignKey) -> str | None:
+    row = _row(connection, table, rowid, key)
+    return None if row is None else _shown(row)
+
+
+def _row(
+    connection: apsw.Connection, table: Table, rowid: int | None, key: ForeignKey
+) -> tuple[Any, ...] | None:
     if rowid is None:
         return None
     columns = ", ".join(quote(column) for column in key.columns)
     name = quote(engine_name(table.schema, table.name))
     sql = f"SELECT {columns} FROM {name} WHERE {rowid_of(table.columns)} = ?"  # noqa: S608 - names are quoted
-    row = connection.execute(sql, (rowid,)).fetchone()
-    return None if row is None else ", ".join("null" if value is None else str(value) for value in row)
+    found: tuple[Any, ...] | None = connection.execute(sql, (rowid,)).fetchone()
+    return found
+
+
+def _shown(row: tuple[Any, ...]) -> str:
+    return ", ".join("null" if value is None else str(value) for value in row)
 
 
 def _was_parent(sql: str, key: ForeignKey) -> bool:

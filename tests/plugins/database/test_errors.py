@@ -64,6 +64,46 @@ def test_a_parent_that_is_still_needed_is_named(shop: Any, statement: str) -> No
     assert error.detail == 'Key (id)=(1) is still referenced from table "orders".'
 
 
+@pytest.mark.parametrize(
+    ("rows", "statement", "constraint", "detail"),
+    [
+        (
+            "insert into b values (1, 2, 2); insert into a values (1, 2)",
+            "delete from p where id > 1",
+            "b_x_fkey",
+            2,
+        ),
+        (
+            "insert into a values (1, 2); insert into b values (1, 3, 3)",
+            "delete from p where id > 1",
+            "a_p_fkey",
+            2,
+        ),
+        (
+            "insert into a values (1, 3), (2, 1); insert into b values (1, 1, 1)",
+            "delete from p",
+            "b_x_fkey",
+            1,
+        ),
+        ("insert into b values (1, 2, 2), (2, 1, null)", "update p set id = id + 10", "b_x_fkey", 1),
+        ("insert into b values (1, null, 2), (2, 3, 1)", "update p set id = id + 10", "b_y_fkey", 1),
+    ],
+)
+def test_the_first_of_several_parents_that_are_needed_is_named(
+    database: Any, rows: str, statement: str, constraint: str, detail: int
+) -> None:
+    with database.schema_transaction() as transaction:
+        transaction.script(
+            "create table p (id int primary key);"
+            "create table b (id int primary key, x int references p, y int references p);"
+            "create table a (id int primary key, p int references p);"
+            f"insert into p values (1), (2), (3); {rows}"
+        )
+    error = refused(database, statement)
+    assert (error.sqlstate, error.constraint) == ("23503", constraint)
+    assert (error.detail or "").startswith(f"Key (id)=({detail}) is still referenced")
+
+
 def test_a_check_and_a_null_name_table_and_column(shop: Any) -> None:
     error = refused(shop, "insert into shop.orders values (2, 1, -1)")
     assert (error.sqlstate, error.schema, error.table, error.constraint) == (
