@@ -12,6 +12,7 @@ import apsw
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.catalogue.kinds import labels_of
 from plugins.database.sqlite.errors import refused_value
+from plugins.database.sqlite.stored import read_type
 from plugins.database.sqlite.values import enums, extremes, readers, series
 from plugins.database.sqlite.values.nested import arrays, composites, documents, members, ordering, sequences
 from plugins.database.sqlite.values.numeric import arithmetic, numbers, pictures, powers, statistics
@@ -135,6 +136,8 @@ FUNCTIONS: tuple[tuple[str, int, Callable[..., Any]], ...] = (
     ("pg_lcm", 2, statistics.least_multiple),
     ("pg_number_to_char", 2, pictures.to_char),
     ("pg_overlaps", 4, spans.overlap),
+    ("pg_regtype", 1, read_type),
+    ("pg_enum_range", 3, enums.range_of),
     ("pg_regconfig", 1, search_documents.configuration),
     ("pg_tsvector", 1, search_documents.read),
     ("pg_tsquery", 1, search_queries.read),
@@ -202,6 +205,7 @@ FUNCTIONS: tuple[tuple[str, int, Callable[..., Any]], ...] = (
     ("pg_json_without_element", 2, members.without_element),
     ("pg_json_without_path", 2, members.without_path),
     ("pg_json_elements", 1, members.elements),
+    ("pg_json_objects", 2, members.objects),
     ("pg_json_element_texts", 1, members.element_texts),
     ("pg_json_object", 1, members.as_elements),
     ("pg_json_keys", 1, members.keys),

@@ -97,6 +97,7 @@ FORMS: dict[str, TypeForm] = {
     ),
     "tsvector": TypeForm("TEXT", "pg_tsvector({})", ordered=False),
     "tsquery": TypeForm("TEXT", "pg_tsquery({})", ordered=False),
+    "regtype": TypeForm("TEXT", "pg_regtype({})", ordered=False),
     "regconfig": TypeForm("TEXT", "pg_regconfig({})", ordered=False),
     "bytea": TypeForm("BLOB", "pg_bytea({})", json="pg_bytea_text({})", text="pg_bytea_text({})"),
 }
@@ -104,7 +105,7 @@ FORMS: dict[str, TypeForm] = {
 _REFUSED = frozenset({
     "bit", "bit varying", "box", "char", "cidr", "circle", "daterange", "inet", "int4range",
     "int8range", "line", "lseg", "macaddr", "macaddr8", "money", "numrange", "oid", "path", "pg_lsn", "point",
-    "polygon", "record", "regclass", "regtype", "time with time zone", "timetz", "trigger", "tsrange",
+    "polygon", "record", "regclass", "time with time zone", "timetz", "trigger", "tsrange",
     "tstzrange", "varbit", "void", "xml",
 })  # fmt: skip
 """Types of PostgreSQL's that have no form here."""
@@ -217,6 +218,16 @@ def output(name: str, value: str) -> str:
         return value
     text = form_of(base).text.replace("{}", value)
     return f"substr({text}, 1, 1)" if base == "boolean" else text
+
+
+def read_type(name: str | None) -> str | None:
+    """Read ``regtype``: a type by the name that PostgreSQL gives it."""
+    if name is None:
+        return None
+    base = base_type(name)
+    if (element_of(base) or base) in FORMS or base == "unknown":
+        return base
+    raise DatabaseError(f'the type "{name}" as a value is not supported on SQLite', sqlstate="0A000")
 
 
 def _enum_arguments(name: EnumType) -> str:

@@ -8,6 +8,7 @@ from plugins.database.sqlite.translate.builtins import (
     aggregates,
     arrays,
     documents,
+    kinds,
     moments,
     numbers,
     rows,
@@ -16,6 +17,7 @@ from plugins.database.sqlite.translate.builtins import (
 )
 from plugins.database.sqlite.translate.callers import emit_caller
 from plugins.database.sqlite.translate.nodes import Node, only, refused, strings
+from plugins.database.sqlite.translate.queries import populating
 from plugins.database.sqlite.translate.scope import Expr, Scope
 from plugins.database.sqlite.translate.sequences import emit_sequence
 from plugins.database.sqlite.translate.signatures import apply, merged, missing
@@ -28,7 +30,7 @@ _FUNCTIONS = merged(
     arrays.FUNCTIONS,
     search.FUNCTIONS,
 )
-_SPECIAL = {**documents.SPECIAL, **arrays.SPECIAL, **moments.SPECIAL}
+_SPECIAL = {**documents.SPECIAL, **arrays.SPECIAL, **moments.SPECIAL, **kinds.SPECIAL}
 _SYNONYMS = {"ceiling": "ceil", "pow": "power"}
 # Supabase installs extensions in a schema of that name, and calls their functions by it.
 _SCHEMAS = ("pg_catalog", "extensions")
@@ -64,6 +66,8 @@ def emit_call(fields: Node, scope: Scope) -> Expr:
     counted = emit_sequence(name, fields, scope)
     if counted is not None:
         return counted
+    if name in (*populating.ONE, *populating.MANY):
+        return populating.emit_record(name, fields, scope)
     if name in rows.FUNCTIONS:
         from plugins.database.sqlite.translate.queries.rows import emit_in_list
 

@@ -99,6 +99,10 @@ def number(literal: str) -> Expr:
 
 def matched(name: str, left: Expr, right: Expr) -> tuple[Expr, Expr]:
     """Return both sides of a comparison in one type; raises 42883."""
+    if "regtype" in (left.type, right.type) and None in (left.type, right.type):
+        # Types are compared by their numbers, and so a literal beside one is read as a number.
+        given = (left if left.type is None else right).literal
+        raise DatabaseError(f'invalid input syntax for type oid: "{given}"', sqlstate="22P02")
     try:
         target = types.common([left, right], name)
         if target == "real" and None not in (left.type, right.type) and left.type != right.type:

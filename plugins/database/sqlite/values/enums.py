@@ -29,6 +29,14 @@ def read_array(value: Any, name: str, labels: str) -> str | None:
     return arrays.read(value, "text", lambda item: read(item, name, labels))
 
 
+def range_of(labels: str, low: str | None, high: str | None) -> str:
+    """Return an array of the labels from one to another; None is the first or the last."""
+    found: list[str] = msgspec.json.decode(labels)
+    start = 0 if low is None else found.index(low)
+    end = len(found) if high is None else found.index(high) + 1
+    return msgspec.json.encode(found[start:end]).decode()
+
+
 def comparison(labels: tuple[str, ...]) -> Callable[[str, str], int]:
     """Return what orders labels by their places; what is no label comes last."""
     places = {label: place for place, label in enumerate(labels)}

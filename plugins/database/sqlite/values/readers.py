@@ -10,6 +10,7 @@ import msgspec
 
 from plugins.database.postgresql.literals import malformed
 from plugins.database.sqlite.catalogue.kinds import EnumArray, EnumType
+from plugins.database.sqlite.stored import read_type
 from plugins.database.sqlite.values import enums
 from plugins.database.sqlite.values.nested import arrays, documents
 from plugins.database.sqlite.values.numeric import numbers
@@ -39,6 +40,7 @@ READERS: dict[str, Reader] = {
     "bytea": texts.read_bytea,
     "tsvector": search_documents.read,
     "tsquery": search_queries.read,
+    "regtype": read_type,
     "regconfig": search_documents.configuration,
 }
 

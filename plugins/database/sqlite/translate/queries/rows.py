@@ -8,6 +8,7 @@ from plugins.database.sqlite.stored import describe
 from plugins.database.sqlite.translate import expressions, types
 from plugins.database.sqlite.translate.builtins.rows import FUNCTIONS, RECORDS
 from plugins.database.sqlite.translate.nodes import Node, only, refused, strings
+from plugins.database.sqlite.translate.queries import populating
 from plugins.database.sqlite.translate.scope import Expr, Item, Scope
 from plugins.database.sqlite.translate.signatures import Signature, call, missing, resolve
 from plugins.database.sqlite.values.textual.strings import json_path
@@ -49,6 +50,9 @@ def emit_function(fields: Node, scope: Scope) -> str:
     alias_fields = fields.get("alias", {})
     only(alias_fields, "an alias of a function", "aliasname", "colnames")
     alias = alias_fields.get("aliasname", name)
+    if name in (*populating.ONE, *populating.MANY) and "coldeflist" not in fields:
+        only(alias_fields, f"an alias of {name}()", "aliasname")
+        return populating.emit_source(name, function, scope, alias)
     if "coldeflist" in fields or name in RECORDS:
         return _records(name, function, fields.get("coldeflist"), scope, alias)
     source, columns, item_name = _spread(function, scope, alias)

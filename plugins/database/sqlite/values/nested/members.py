@@ -303,6 +303,16 @@ def elements(document: str | None) -> str | None:
     return _encode([compact(item) for item in _array(document, "extract elements from")]).decode()
 
 
+def objects(document: str | None, name: str) -> str | None:
+    """Return an array's objects, each as its own document's text; raises 22023 for other elements."""
+    if document is None:
+        return None
+    found = _array(document, f"call {name} on")
+    if not all(isinstance(item, dict) for item in found):
+        raise DatabaseError(f"argument of {name} must be an array of objects", sqlstate="22023")
+    return _encode([compact(item) for item in found]).decode()
+
+
 def element_texts(document: str | None) -> str | None:
     """Return an array's elements as texts."""
     if document is None:
