@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -37,12 +37,18 @@ class Loaded(msgspec.Struct, frozen=True):
 
 def load(folder: Path, project: Path, url: str, variables: Mapping[str, str]) -> Loaded:
     """Run the fixtures in `folder` on the database at `url`, by a kernel of `project`, as a migration would run."""
+    script = folder / _ENTRY
+    found = list(statements(script, variables))
+    if url.startswith("sqlite:"):  # a server's roles are its own, and made before
+        found = [*(Statement(text, "roles", 0) for text in roles(script)), *found]
+    return run(found, project, url)
+
+
+def run(statements: Iterable[Statement], project: Path, url: str) -> Loaded:
+    """Run statements on the database at `url`, by a kernel of `project`, as a migration would run."""
     with Kernel(Config({"database": {"url": url}}, {}, project=project), role="command") as kernel:
         loader = _Loader(kernel.services[SchemaWork], kernel.services[Database].engine)
-        if loader.engine == "sqlite":  # a server's roles are its own, and made before
-            for text in roles(folder / _ENTRY):
-                loader.add(Statement(text, "roles", 0))
-        for statement in statements(folder / _ENTRY, variables):
+        for statement in statements:
             loader.add(statement)
         loader.end()
     return Loaded(loader.count, tuple(loader.refused))
@@ -64,6 +70,8 @@ class _Loader:
         self._session: dict[str, str] = {}
         self._waiting: list[tuple[Statement, str]] = []
         self._together = 1
+        # A server's sequences give no number twice, also where what took the first one was undone.
+        self._most = _MOST_TOGETHER if engine == "sqlite" else 1
 
     def add(self, statement: Statement) -> None:
         """Run a statement, soon."""
@@ -85,10 +93,10 @@ class _Loader:
             batch = self._waiting[: self._together]
             done = self._run(batch)
             if done < len(batch) and done > 0 and self._run(batch[:done]) < done:
-                raise AssertionError("statements that had run were refused the second time")
+                raise AssertionError(f"what had run was refused the second time: {self.refused[-1]}")
             refused = done < len(batch)
             self._waiting = self._waiting[done + refused :]
-            self._together = 1 if refused else min(2 * self._together, _MOST_TOGETHER)
+            self._together = 1 if refused else min(2 * self._together, self._most)
 
     def _run(self, batch: list[tuple[Statement, str]]) -> int:
         """Run statements in one transaction and return how many; fewer than all means none, and why is kept."""

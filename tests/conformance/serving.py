@@ -66,12 +66,14 @@ class Server:
 
 
 @contextmanager
-def serving(project: Path, url: str, settings: Mapping[str, Mapping[str, Any]]) -> Iterator[Server]:
-    """Run `kernel serve` in `project`, a folder that is made, on the database at `url`."""
+def serving(
+    project: Path, url: str, settings: Mapping[str, Mapping[str, Any]], port: int | None = None
+) -> Iterator[Server]:
+    """Run `kernel serve` in `project`, a folder that is made, on the database at `url`; a `port` is free or given."""
     project.mkdir(parents=True)
     tables = {"database": {"url": url}, "logs": {"level": "warning", "requests": False}, **settings}
     (project / "kernel.toml").write_text(tomlkit.dumps(tables), encoding="utf-8")
-    log, port = project / "server.log", _free_port()
+    log, port = project / "server.log", port or _free_port()
     command = [sys.executable, "-m", "kernel", "serve", "--host", "127.0.0.1", "--port", str(port)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KERNEL_")}
     with log.open("wb") as output:
