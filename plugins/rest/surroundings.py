@@ -14,7 +14,9 @@ from kernel.http import HeaderList, Request, Response
 from plugins.rest.errors import RestError
 
 _ROOT = "/rest/v1"
+_CALLS = f"{_ROOT}/rpc/"
 _HEADERS, _STATUS = "response.headers", "response.status"
+_USUAL_PATH = ("public",)
 _FRAMING = frozenset({"connection", "content-length", "transfer-encoding"})
 """Headers that are the server's own."""
 
@@ -36,8 +38,11 @@ class Surroundings:
 
     def of(self, request: Request, schema: str, zone: str | None) -> RequestSettings:
         """Return the settings of a request about a schema, which wants moments told in a time zone."""
-        given = _Given(request, (schema, *self._extra), zone)
-        return RequestSettings(lambda: given.values, (_HEADERS, _STATUS), self._first)
+        given = _Given(request, tuple(dict.fromkeys((schema, *self._extra))), zone)
+        # Rows that are only read set nothing; asking for it would cost every read something.
+        reads = request.method in ("GET", "HEAD") and not request.path.startswith(_CALLS)
+        wanted = () if reads and self._first is None else (_HEADERS, _STATUS)
+        return RequestSettings(lambda: given.values, wanted, self._first)
 
 
 class _Given:
@@ -53,12 +58,15 @@ class _Given:
         request = self._request
         headers = {name: value for name, value in request.headers.items() if name != "cookie"}
         values = {
-            "search_path": ", ".join(f'"{name.replace(chr(34), chr(34) * 2)}"' for name in self._path),
             "request.method": request.method,
             "request.path": request.path.removeprefix(_ROOT),
             "request.headers": _encode(headers).decode(),
             "request.cookies": _encode(_cookies(request.headers.get("cookie") or "")).decode(),
         }
+        if self._path != _USUAL_PATH:
+            values["search_path"] = ", ".join(
+                f'"{name.replace(chr(34), chr(34) * 2)}"' for name in self._path
+            )
         if self._zone is not None:
             values["timezone"] = self._zone
         return values

@@ -37,7 +37,8 @@ _ASSUME = (
 )
 """Taking on a role (or keeping the one at hand) and a caller's claims until the transaction ends."""
 
-_SET_NAME, _SET = b"set", b"select set_config(key, value, true) from json_each_text($1)"
+_WITH_NAME = b"assume_with"
+_WITH = _ASSUME + b", (select count(set_config(key, value, true)) from json_each_text($3))"
 _LEFT_NAME = b"left"
 _LEFT = (
     b"select name, nullif(current_setting(name, true), '') from json_array_elements_text($1) as wanted(name)"
@@ -200,14 +201,16 @@ class Session:
 
     def _prepare_assume(self) -> None:
         if not self._can_assume:
-            for prepared in ((_ASSUME_NAME, _ASSUME), (_SET_NAME, _SET), (_LEFT_NAME, _LEFT)):
+            for prepared in ((_ASSUME_NAME, _ASSUME), (_WITH_NAME, _WITH), (_LEFT_NAME, _LEFT)):
                 self._ask(functools.partial(self._libpq.send_prepare, *prepared))
             self._can_assume = True
 
     def _send_assume(self, caller: Caller) -> None:
-        self._libpq.send_query_prepared(_ASSUME_NAME, [caller.role, caller.claims])
-        if (given := caller.given) is not None:
-            self._libpq.send_query_prepared(_SET_NAME, [given])
+        given = caller.given
+        if given is None:
+            self._libpq.send_query_prepared(_ASSUME_NAME, [caller.role, caller.claims])
+        else:
+            self._libpq.send_query_prepared(_WITH_NAME, [caller.role, caller.claims, given])
 
     def _send_left(self, caller: Caller) -> None:
         if (wanted := caller.wanted) is not None:
