@@ -59,17 +59,17 @@ class Batch:
     def __init__(self, records: Records, parser: QueryParser, negotiator: Negotiator) -> None:
         self._records = records
         self._parser = parser
-        self._negotiator = negotiator
+        self.negotiator = negotiator
 
     @answering
     def run(self, request: Request, body: bytes) -> Response:
         """POST: the answers of all operations, or the error of the first that fails, after which nothing stays."""
         operations = _operations(body)
         try:
-            whole = self._records.under(self._negotiator.settings(request))
+            whole = self._records.under(self.negotiator.settings(request))
             with whole.together(request.identity) as records:
-                tables = Tables(records, self._parser, self._negotiator)
-                functions = Functions(records, self._parser, self._negotiator)
+                tables = Tables(records, self._parser, self.negotiator)
+                functions = Functions(records, self._parser, self.negotiator)
                 answers = _Answers()
                 for number, operation in enumerate(operations):
                     response = _run(tables, functions, request, answers.filled(operation, number))

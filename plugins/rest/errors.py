@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 import msgspec
 
 from kernel.http import HeaderList, Problem, Response
+
+Verbosity = Literal["verbose", "minimal"]
+"""Whether an error tells details and a hint, too."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -30,9 +35,11 @@ class RestError(Exception):
         self.hint = hint
         self.headers = headers or []
 
-    def response(self) -> Response:
+    def response(self, verbosity: Verbosity) -> Response:
         """Return the answer that says so."""
-        body = {"code": self.code, "details": self.details, "hint": self.hint, "message": self.message}
+        body: dict[str, Any] = {"code": self.code, "message": self.message}
+        if verbosity == "verbose":
+            body |= {"details": self.details, "hint": self.hint}
         headers = [("proxy-status", f"PostgREST; error={self.code}"), *self.headers]
         return Response(_encode(body), self.status, headers, content_type="application/json; charset=utf-8")
 

@@ -84,7 +84,7 @@ class Idempotency:
                     request, key, lambda records: MethodType(method, make(records))(request, **values)
                 )
             except RestError as error:
-                return error.response()
+                return error.response(self._negotiator.verbosity)
             self._purge()
             return response
 

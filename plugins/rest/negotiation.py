@@ -80,10 +80,14 @@ class Terms(msgspec.Struct, frozen=True):
 
 
 class Negotiator:
-    """Reads requests' headers; `now` is a clock for ``Server-Timing``, `zones` says that the database knows some."""
+    """Reads requests' headers; `now` is a clock for ``Server-Timing``, `zones` says that the database knows some.
+
+    `verbosity` is that of errors.
+    """
 
     def __init__(self, settings: RestSettings, now: Callable[[], float], *, zones: bool) -> None:
         self._zones = zones
+        self.verbosity = settings.error_verbosity
         self._surroundings = Surroundings(settings.extra_search_path, _function(settings.pre_request))
         self._schemas = settings.schemas
         self._overridable = settings.tx_end.endswith("-allow-override")

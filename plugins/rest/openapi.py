@@ -41,7 +41,7 @@ class Root:
         self._database = database
         self._records = records
         self._settings = settings
-        self._negotiator = negotiator
+        self.negotiator = negotiator
         self._catalogue: Catalogue | None = None
         self._parts: dict[tuple[str, str], Mapping[str, msgspec.Raw]] = {}
 
@@ -50,8 +50,8 @@ class Root:
         """GET and HEAD: the document."""
         if self._settings.openapi == "disabled":
             raise RestError(404, "PGRST126", "Root endpoint metadata is disabled")
-        watch = self._negotiator.watch(request)
-        schema, profile = self._negotiator.schema(request, "accept-profile")
+        watch = self.negotiator.watch(request)
+        schema, profile = self.negotiator.schema(request, "accept-profile")
         media = accept.wanted_document(request)
         watch.lap("parse")
         watch.lap("plan")
@@ -81,7 +81,7 @@ class Root:
     @answering
     def options(self, request: Request) -> Response:
         """OPTIONS: the methods that there are."""
-        watch = self._negotiator.watch(request)
+        watch = self.negotiator.watch(request)
         watch.lap("parse")
         headers = [("allow", "OPTIONS,GET,HEAD"), ("content-length", "0"), *watch.headers()]
         return Response(status=200, headers=headers)

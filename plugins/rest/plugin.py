@@ -95,10 +95,13 @@ class RestPlugin(Plugin):
     def format_error(self, request: Request, problem: Problem, error: Exception) -> Response | None:
         """Render an error that did not come from here in PostgREST's shape."""
         if isinstance(error, DatabaseError):
-            return translate(error, request.identity).response()
-        if problem.status == 405:
-            return unsupported_method(request.method).response()
-        return of_problem(problem).response()
+            refusal = translate(error, request.identity)
+        elif problem.status == 405:
+            refusal = unsupported_method(request.method)
+        else:
+            refusal = of_problem(problem)
+        return refusal.response(self.settings.error_verbosity)
 
     def _nothing(self, request: Request, table: str, rest: str) -> Response:
-        return RestError(404, "PGRST125", "Invalid path specified in request URL").response()
+        refusal = RestError(404, "PGRST125", "Invalid path specified in request URL")
+        return refusal.response(self.settings.error_verbosity)

@@ -32,20 +32,24 @@ _LARGEST_INLINE = 50_000
 
 
 def answering(handler: Callable[P, Response]) -> Callable[P, Response]:
-    """Answer a client's errors; what is the server's fault goes on to the kernel, which logs it."""
+    """Answer a client's errors; what is the server's fault goes on to the kernel, which logs it.
+
+    It is a method of what has a `negotiator`.
+    """
 
     @functools.wraps(handler)
     def answer(*args: P.args, **kwargs: P.kwargs) -> Response:
         try:
             return handler(*args, **kwargs)
         except RestError as error:
-            return error.response()
+            refusal = error
         except (RecordsError, DatabaseError) as error:
             request: Any = args[1]
             refusal = translate(error, request.identity)
             if refusal.status >= 500:
                 raise
-            return refusal.response()
+        handlers: Any = args[0]
+        return refusal.response(handlers.negotiator.verbosity)
 
     return answer
 
@@ -56,14 +60,14 @@ class Tables:
     def __init__(self, records: Records, parser: QueryParser, negotiator: Negotiator) -> None:
         self._records = records
         self._parser = parser
-        self._negotiator = negotiator
+        self.negotiator = negotiator
 
     @answering
     def read(self, request: Request, table: str) -> Response:
         """GET and HEAD: rows, or how many there are."""
         if request.inline and len(request.query) > _LONGEST_INLINE:
             raise TooLong
-        terms = self._negotiator.terms(request, "accept-profile")
+        terms = self.negotiator.terms(request, "accept-profile")
         prefer, media = terms.prefer, terms.media
         parsed = self._parser.parse(request.query)
         query = parsed.query
@@ -231,8 +235,8 @@ class Tables:
     @answering
     def options(self, request: Request, table: str) -> Response:
         """OPTIONS: the methods this table answers to."""
-        watch = self._negotiator.watch(request)
-        schema, _ = self._negotiator.schema(request, "accept-profile")
+        watch = self.negotiator.watch(request)
+        schema, _ = self.negotiator.schema(request, "accept-profile")
         watch.lap("parse")
         found = self._records.table(table, schema, request.identity)
         watch.lap("plan")
@@ -245,7 +249,7 @@ class Tables:
         return Response(status=200, headers=[("allow", methods), ("content-length", "0"), *watch.headers()])
 
     def _write(self, request: Request, table: str) -> Write:
-        terms = self._negotiator.terms(request, "content-profile")
+        terms = self.negotiator.terms(request, "content-profile")
         query = self._parser.parse_write(request.query).query
         ranges.window(query, None, None)
         terms.watch.lap("parse")

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from plugins.rest.errors import Verbosity
+
 
 class RestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Settings of the REST API."""
@@ -54,6 +56,12 @@ class RestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             description="A function (`schema.name`) that is called before the statements of each request (PostgreSQL)."
         ),
     ] = None
+    error_verbosity: Annotated[
+        Verbosity,
+        msgspec.Meta(
+            description="Whether errors tell `details` and a `hint`, or (`minimal`) code and message alone."
+        ),
+    ] = "verbose"
     server_timing: Annotated[
         bool, msgspec.Meta(description="Whether answers tell how long their parts took (`Server-Timing`).")
     ] = False

@@ -120,8 +120,8 @@ def run(suite: Suite, place: Place, folder: Path, only: str | None, engine: str)
 def run_group(
     cases: list[Case], server: Server, place: Place, pristine: object, engine: str
 ) -> Iterator[Result]:
-    """Send the cases of a group, undoing what each wrote unless it is to stay until the group's end."""
-    before = pristine
+    """Send the cases of a group and put the database back; what is not to stay until then, the server undoes."""
+    wrote = False
     for case in cases:
         answer = server.send(case)
         yield Result(
@@ -130,13 +130,8 @@ def run_group(
             tuple(compare(case.expect, answer)),
             tuple(configuration.not_applied(case.config, engine)),
         )
-        if case.reads_only or answer.code is not None:
-            continue  # an error's transaction has been rolled back
-        if case.commits:
-            before = place.state(before)
-        else:
-            place.restore(before)
-    if before is not pristine:
+        wrote = wrote or not case.reads_only
+    if wrote:
         place.restore(pristine)
 
 

@@ -77,20 +77,6 @@ class Case(msgspec.Struct, frozen=True):
         """Whether its method changes nothing."""
         return self.method in _SAFE_METHODS
 
-    @property
-    def commits(self) -> bool:
-        """Whether what it writes is there for the next case of its group (``db-tx-end``)."""
-        rolls_back = self.config.get("configDbTxRollbackAll", "True") == "True"
-        if self.config.get("configDbTxAllowOverride", "True") == "True":
-            wishes = re.findall(r"tx=(commit|rollback)", self._prefer)
-            if wishes:
-                return bool(wishes[0] == "commit")
-        return not rolls_back
-
-    @property
-    def _prefer(self) -> str:
-        return ",".join(value for name, value in self.headers if name.lower() == "prefer")
-
     def lines(self, secret: bytes, now: float | None = None) -> Iterator[tuple[str, str]]:
         """Yield its header lines, tokens signed with `secret`; `now` in seconds since 1970, else the clock's."""
         moment = int(time.time() if now is None else now)

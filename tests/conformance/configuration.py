@@ -68,6 +68,7 @@ _OURS: Mapping[str, tuple[str, str, Callable[[str], Any]]] = {
     "configDbExtraSearchPath": ("rest", "extra_search_path", _names),
     "configUrlUseLegacyTargetNames": ("rest", "legacy_target_names", _flag),
     "configOpenApiMode": ("rest", "openapi", _openapi),
+    "configClientErrorVerbosity": ("rest", "error_verbosity", str.lower),
     "configServerTimingEnabled": ("rest", "server_timing", _flag),
     "configJwtSecret": ("keys", "jwt_secret", _secret),
     "configJwtAudience": ("keys", "audience", _names),

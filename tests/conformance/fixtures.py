@@ -22,7 +22,8 @@ _INCLUDES = ("i", "ir", "include", "include_relative")
 # A script's own transactions, and what would touch roles that others use: `roles` tells what to make.
 _LEFT_OUT = re.compile(r"(begin|commit|create\s+role|drop\s+role)\b", re.IGNORECASE)
 _SEVERAL = re.compile(
-    r"((?:GRANT|REVOKE)\b.*?\bSCHEMA\s+)(.*?)(\s+(?:TO|FROM)\s+\S+)", re.IGNORECASE | re.DOTALL
+    r"((?:GRANT|REVOKE)\b.*?\bON\s+(?:ALL\s+\w+\s+IN\s+SCHEMA|SCHEMA|SEQUENCE)\s+)(.*?)(\s+(?:TO|FROM)\s+\S+)",
+    re.IGNORECASE | re.DOTALL,
 )
 _NAMES = re.compile(r'"(?:[^"]|"")+"|[^\s,"]+')
 
@@ -111,7 +112,7 @@ def _split(piece: str, file: str, line: int) -> Iterator[Statement]:
         place += len(text)
         if not bare or _LEFT_OUT.match(bare):
             continue
-        yield from (Statement(one, file, begin) for one in _one_schema_each(bare))
+        yield from (Statement(one, file, begin) for one in _one_object_each(bare))
 
 
 def _without_comments(text: str) -> str:
@@ -122,8 +123,8 @@ def _without_comments(text: str) -> str:
     return text
 
 
-def _one_schema_each(text: str) -> Iterator[str]:
-    """Yield a GRANT or REVOKE on several schemas as one for each: one that is refused should not take all along."""
+def _one_object_each(text: str) -> Iterator[str]:
+    """Yield a GRANT or REVOKE on several objects as one for each: one that is refused should not take all along."""
     several = _SEVERAL.fullmatch(text.strip())
     if several is None:
         yield text

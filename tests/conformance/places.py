@@ -25,8 +25,8 @@ class Place(Protocol):
     url: str
     loaded: Loaded
 
-    def state(self, before: Any = None) -> Any:
-        """Return all there is in it now; the state it had `before` makes that quicker."""
+    def state(self) -> Any:
+        """Return all there is in it now."""
 
     def restore(self, state: Any) -> None:
         """Put back a state, where anything has changed."""
@@ -74,7 +74,7 @@ class _SqlitePlace:
         self._connection.set_busy_timeout(5000)
         self._holds: tuple[object, int] = (None, 0)
 
-    def state(self, before: object = None) -> tuple[apsw.Connection, int]:
+    def state(self) -> tuple[apsw.Connection, int]:
         """Return a copy of the file."""
         copy = apsw.Connection(":memory:")
         with copy.backup("main", self._connection, "main") as backup:
@@ -218,16 +218,10 @@ class _PostgresPlace:
         self._tables = [name for name, kind in found if kind == "r"]
         self._sequences = [name for name, kind in found if kind == "S"]
 
-    def state(self, before: _Rows | None = None) -> _Rows:
-        """Return all rows; those of tables that are as they were `before` are not read again."""
-        now = self._versions()
-        rows = {
-            name: before.rows[name]
-            if before is not None and before.versions[name] == now[name]
-            else self._copied(name)
-            for name in self._tables
-        }
-        return _Rows(rows, now, self._sequences)
+    def state(self) -> _Rows:
+        """Return all rows."""
+        rows = {name: self._copied(name) for name in self._tables}
+        return _Rows(rows, self._versions(), self._sequences)
 
     def restore(self, state: _Rows) -> None:
         """Put back the tables and sequences that have changed."""

@@ -53,8 +53,9 @@ def _at_path(statement: Statement, value: Operand, field: Field) -> Operand:
     jsonb = database.stored("jsonb")
     if not last.as_text:
         return Operand(dialect.json_at(json, path), jsonb)
-    # A document of the type json keeps its text.
-    written = None if value.stored.type == "json" else jsonb.to_text
+    # A document of the type json keeps its text; only that of jsonb is counted from its end inside another.
+    from_end = any(isinstance(step.key, int) and step.key < 0 for step in field.path[1:])
+    written = None if value.stored.type == "json" and not from_end else jsonb.to_text
     return Operand(dialect.text_at(json, path, written), database.stored("text"))
 
 

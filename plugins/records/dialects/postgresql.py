@@ -33,7 +33,8 @@ class PostgreSQL(Dialect):
 
     def text_at(self, json: str, path: str, template: str | None) -> str:
         """Return the value at `path` (a parameter) inside `json`, as text."""
-        return f"(to_json({json}) #>> {path}::text[])"  # a json's text is as it was written
+        document = f"to_jsonb({json})" if template is not None else json
+        return f"({document} #>> {path}::text[])"
 
     def member_of(self, left: str, template: str, values: str) -> str:
         """Test whether `left` equals one of `values`; an array lets an index find them."""

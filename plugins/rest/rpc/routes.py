@@ -31,12 +31,12 @@ class Functions:
     def __init__(self, records: Records, parser: QueryParser, negotiator: Negotiator) -> None:
         self._records = records
         self._parser = parser
-        self._negotiator = negotiator
+        self.negotiator = negotiator
 
     @answering
     def read(self, request: Request, function: str) -> Response:
         """GET and HEAD: call it so that it cannot write, with arguments from the query string."""
-        terms = self._negotiator.terms(request, "accept-profile")
+        terms = self.negotiator.terms(request, "accept-profile")
         query = self._parser.parse_call(request.query).query
         call = Call(function, schema=terms.schema, texts=True, read_only=True)
         return self._answer(request, terms, query, call, from_pairs(query.arguments))
@@ -44,7 +44,7 @@ class Functions:
     @answering
     def call(self, request: Request, function: str, body: bytes) -> Response:
         """POST: call it with arguments from the body."""
-        terms = self._negotiator.terms(request, "content-profile")
+        terms = self.negotiator.terms(request, "content-profile")
         query = self._parser.parse(request.query).query
         if query.cursor is not None:
             raise RestError(400, "PGRST100", "A cursor does not go with functions")
@@ -55,8 +55,8 @@ class Functions:
     @answering
     def options(self, request: Request, function: str) -> Response:
         """OPTIONS: the methods that it answers to."""
-        watch = self._negotiator.watch(request)
-        schema, _ = self._negotiator.schema(request, "accept-profile")
+        watch = self.negotiator.watch(request)
+        schema, _ = self.negotiator.schema(request, "accept-profile")
         names = from_pairs(self._parser.parse_call(request.query).query.arguments).names or ()
         watch.lap("parse")
         found = self._records.function(Call(function, names, schema=schema), request.identity)
@@ -64,10 +64,10 @@ class Functions:
         methods = "OPTIONS,POST" if found.volatility == "volatile" else "OPTIONS,GET,HEAD,POST"
         return Response(status=200, headers=[("allow", methods), ("content-length", "0"), *watch.headers()])
 
+    @answering
     def refuse(self, request: Request, function: str) -> Response:
         """Refuse a method that no function has."""
-        message = f"Cannot use the {request.method} method on RPC"
-        return RestError(405, "PGRST101", message).response()
+        raise RestError(405, "PGRST101", f"Cannot use the {request.method} method on RPC")
 
     def _answer(
         self, request: Request, terms: Terms, query: Query, call: Call, arguments: Arguments

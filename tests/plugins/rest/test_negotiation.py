@@ -164,3 +164,10 @@ def test_how_many_rows_were_written_is_counted_and_not_planned(serve: Serve) -> 
     for count, said in (("exact", "*/1"), ("estimated", "*/0"), ("planned", "*/*")):
         reply = client.delete("/rest/v1/things?id=eq.1", headers={"prefer": f"count={count}"}).expect(204)
         assert reply.header("content-range") == said
+
+
+def test_errors_tell_less_where_they_are_to(serve: Serve) -> None:
+    client = serve(error_verbosity="minimal")
+    for method, path in (("GET", "thing"), ("GET", "things/1"), ("PUT", "rpc/x"), ("GET", "things?id=eq.x")):
+        error = client.request(method, f"/rest/v1/{path}").json()
+        assert error.keys() == {"code", "message"}
