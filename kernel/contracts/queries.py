@@ -164,14 +164,23 @@ ALL: tuple[Selected, ...] = (Item(),)
 """The selection of every column."""
 
 
+class Planned(msgspec.Struct, frozen=True):
+    """A total that may be what the engine's planner expects; an engine whose planner expects nothing counts.
+
+    Without `above` it is that; otherwise where there are more rows than so many, which are counted that far.
+    """
+
+    above: int | None = None
+
+
 class Select(msgspec.Struct, frozen=True):
     """Rows of a table that meet every condition of `where`, from `offset` on, at most `limit`.
 
     With `distinct`, what is selected of several rows is answered once where it is equal. With `counted`, the answer's
-    `total` says how many there are without limit and offset. `as_text`
-    has the values of columns as PostgreSQL's text in place of JSON (``"t"`` for true), as CSV wants them; related rows
-    and aggregates stay JSON. `locked` rows stay as they are for others until the transaction of the read ends; that
-    takes the right to update them.
+    `total` says how many there are without limit and offset; with `planned` too, it may be an estimate. `as_text` has
+    the values of columns as PostgreSQL's text in place of JSON (``"t"`` for true), as CSV wants them; related rows and
+    aggregates stay JSON. `locked` rows stay as they are for others until the transaction of the read ends; that takes
+    the right to update them.
     """
 
     table: str
@@ -185,6 +194,7 @@ class Select(msgspec.Struct, frozen=True):
     as_text: bool = False
     distinct: bool = False
     locked: bool = False
+    planned: Planned | None = None
 
 
 class Call(msgspec.Struct, frozen=True):

@@ -9,10 +9,17 @@ from typing import Any
 import msgspec
 
 from kernel.contracts.catalogue import Catalogue
-from kernel.contracts.database import Compiled
+from kernel.contracts.database import Compiled, Row
+from kernel.contracts.queries import Select
 from plugins.records.relationships import Relationships
 
 Prepare = Callable[[Any], str]
+
+
+_ALONE = 2
+"""How many values a statement returns that counts nothing but what it answers with."""
+
+_decode = msgspec.json.Decoder().decode
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -22,7 +29,8 @@ class Plan(msgspec.Struct, frozen=True):
     that the template itself decides. `check` reads the values as the types of their columns: an engine that does so
     only for the rows it looks at needs it to refuse a bad value where there are none. With `always`, it may not look
     at some value even where it finds rows: once one side of an ``or`` holds, the other is left alone. `first` is a
-    call to be made before, whose rows the statement reads from the parameter ``rows``.
+    call to be made before, whose rows the statement reads from the parameter ``rows``. `expected` asks the planner how
+    many rows there are in all, as JSON.
     """
 
     statement: Compiled
@@ -31,10 +39,21 @@ class Plan(msgspec.Struct, frozen=True):
     check: Compiled | None = None
     always: bool = False
     first: str | None = None
+    expected: Compiled | None = None
 
     def check_for(self, count: int) -> Compiled | None:
         """Return the check to run after a statement that found or changed `count` rows, if it needs one."""
         return self.check if self.always or not count else None
+
+    def total(self, query: Select, row: Row, run: Callable[[Compiled], list[Row]]) -> int | None:
+        """Return how many rows there are in all; `row` is what the statement returned, `run` asks the planner."""
+        if not query.counted:
+            return None
+        above = None if query.planned is None else query.planned.above
+        if self.expected is None or (above is not None and row[2] <= above):
+            return int(row[-1] if len(row) > _ALONE else row[0])
+        planned = int(_decode(run(self.expected)[0][0])[0]["Plan"]["Plan Rows"])
+        return max(planned, query.offset + int(row[0]), 0 if above is None else int(row[2]))
 
     def params(self, values: list[Any]) -> dict[str, Any]:
         """Return the parameters for one query's values."""

@@ -90,7 +90,6 @@ class TableRecords:
     def read(self, query: Select, identity: Identity | None, *, inline: bool = False) -> Page:
         """Answer `query` with one statement."""
         caller = _caller(identity)
-        ranged = query.limit is not None or query.offset > 0
         shape, values = template(query)
         plan = self._plan(shape, values, caller, lambda compiler: compiler.select(shape))
         params = plan.params(values)
@@ -100,8 +99,7 @@ class TableRecords:
         row = run(plan.statement, params)[0]
         if (check := plan.check_for(row[0])) is not None:
             run(check, params)
-        total = (row[2] if ranged else row[0]) if query.counted else None
-        return Page(row[1].encode(), row[0], total)
+        return Page(row[1].encode(), row[0], plan.total(query, row, lambda statement: run(statement, params)))
 
     def function(self, call: Call, identity: Identity | None) -> Function:
         """Return the function that a call means."""

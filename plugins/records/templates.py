@@ -54,6 +54,7 @@ def template(query: Query) -> tuple[Query, list[Any]]:
             query.as_text,
             query.distinct,
             query.locked,
+            query.planned,
         )
     elif isinstance(query, Call):
         where, items = _conditions(query.where, values, 0), _items(query.items, values, 0)

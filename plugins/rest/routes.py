@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec
 
 from kernel.contracts.database import DatabaseError
-from kernel.contracts.queries import Conflict, Delete, Insert, Select, Update
+from kernel.contracts.queries import Conflict, Delete, Insert, Planned, Select, Update
 from kernel.contracts.records import Records, RecordsError, WrongCount
 from kernel.http import HeaderList, Request, Response, TooLong
 from plugins.rest import cursors, ranges
@@ -86,6 +86,7 @@ class Tables:
             counted,
             media.csv,
             query.distinct,
+            planned=self._planned(prefer.count),
         )
         terms.watch.lap("plan")
         records = self._records.under(terms.settings)
@@ -247,6 +248,12 @@ class Tables:
         methods += ",PATCH" if "update" in takes else ""
         methods += ",DELETE" if "delete" in takes else ""
         return Response(status=200, headers=[("allow", methods), ("content-length", "0"), *watch.headers()])
+
+    def _planned(self, count: str | None) -> Planned | None:
+        """Return how far a total is to be reckoned; an estimate is exact as far as rows are answered with."""
+        if count == "planned":
+            return Planned()
+        return Planned(self._parser.max_rows or 0) if count == "estimated" else None
 
     def _write(self, request: Request, table: str) -> Write:
         terms = self.negotiator.terms(request, "content-profile")

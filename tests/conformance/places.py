@@ -150,9 +150,18 @@ def _fill(admin: Any, server: str, name: str, user: str, load: Load) -> Loaded:
     except BaseException:
         admin.execute(f'drop database "{name}" with (force)'.encode())
         raise
+    _analyze(_with_name(server, name))
     told = json.dumps(msgspec.to_builtins(loaded)).replace("'", "''")
     admin.execute(f"comment on database \"{name}\" is '{told}'".encode())
     return loaded
+
+
+def _analyze(url: str) -> None:
+    """Have the planner know what is there: some cases ask it."""
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("analyze")
 
 
 def _make_roles(admin: Any, statements: list[str]) -> list[str]:

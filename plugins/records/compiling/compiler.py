@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from kernel.contracts.catalogue import Table
-from kernel.contracts.database import DatabaseError
+from kernel.contracts.database import Compiled, DatabaseError
 from kernel.contracts.queries import ALL, Conflict, Delete, Insert, Select, Update
 from kernel.contracts.records import UnknownColumn
 from plugins.records.compiling.conditions import balanced
@@ -30,7 +32,15 @@ class Compiler:
         rows = self._selection.rows(self._scope, query)
         ranged = query.limit is not None or query.offset > 0
         counted = rows.counted if query.counted and ranged else None
-        return self._statement.plan(self._dialect.page(rows.members, rows.source, rows.ending, counted))
+        plans = query.counted and query.planned is not None and self._dialect.explain is not None
+        if plans and query.planned is not None:
+            above = query.planned.above
+            counted = None if above is None else self._dialect.at_most(above + 1, rows.counted)
+        plan = self._statement.plan(self._dialect.page(rows.members, rows.source, rows.ending, counted))
+        if not plans:
+            return plan
+        expected = Compiled(f"{self._dialect.explain} SELECT 1 {rows.counted}", self._statement.role)
+        return msgspec.structs.replace(plan, expected=expected)
 
     def insert(self, insert: Insert) -> Plan:
         """Compile an insert of `insert.columns`; of none, it inserts one row of defaults."""

@@ -53,6 +53,9 @@ class Dialect(Protocol):
     everything: str
     """The limit that is none."""
 
+    explain: str | None
+    """What has the planner tell, as JSON, what it expects of a statement; None where it tells nothing like that."""
+
     locks: str
     """What has a read lock its rows; nothing where a transaction that writes is alone."""
 
@@ -109,6 +112,10 @@ class Dialect(Protocol):
         """
         skipped = "" if offset is None else f" OFFSET {offset}"
         return f" LIMIT {self.everything if limit is None else limit}{skipped}"
+
+    def at_most(self, limit: int, source: str) -> str:
+        """Write a source of no more rows than a limit, to be counted."""
+        return f"FROM (SELECT 1 {source}{self.part(limit, None)}) _"
 
     def object(self, members: list[Member]) -> str:
         """Build a row's JSON object, as text."""

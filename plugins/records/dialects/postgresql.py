@@ -17,6 +17,7 @@ class PostgreSQL(Dialect):
     """The dialect of PostgreSQL; see `Dialect`."""
 
     everything = "ALL"
+    explain = "EXPLAIN (FORMAT JSON)"
     locks = " FOR UPDATE"
 
     def alias(self, table: Table) -> str:

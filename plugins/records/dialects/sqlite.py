@@ -22,6 +22,7 @@ class SQLite(Dialect):
     """The dialect of SQLite; see `Dialect`."""
 
     everything = "-1"
+    explain = None
     locks = ""
 
     def alias(self, table: Table) -> str:

@@ -171,3 +171,21 @@ def test_errors_tell_less_where_they_are_to(serve: Serve) -> None:
     for method, path in (("GET", "thing"), ("GET", "things/1"), ("PUT", "rpc/x"), ("GET", "things?id=eq.x")):
         error = client.request(method, f"/rest/v1/{path}").json()
         assert error.keys() == {"code", "message"}
+
+
+@pytest.mark.parametrize("serve", ["postgresql"], indirect=True)
+def test_a_total_is_what_the_planner_expects_where_that_is_enough(serve: Serve) -> None:
+    client = serve(max_rows=3)
+    with client.kernel.services[Database].schema_transaction() as transaction:
+        transaction.script(
+            "insert into things select n from generate_series(3, 1000) n; analyze things;"
+            "delete from things where id > 500"
+        )
+
+    def total(count: str, query: str = "") -> str:
+        reply = client.get(f"/rest/v1/things?{query}", headers={"prefer": f"count={count}"})
+        return (reply.header("content-range") or "").rpartition("/")[2]
+
+    assert (total("exact"), total("planned"), total("estimated")) == ("500", "1000", "1000")
+    assert (total("estimated", "id=lt.4"), total("planned", "id=eq.5")) == ("3", "1")
+    assert total("planned", "id=gt.400&limit=1") == "600"
