@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
+def _schemes(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return how a database's URL begins."""
+    return [
+        scheme for scheme in ("postgresql://", "sqlite:///", "sqlite:////") if scheme.startswith(incomplete)
+    ]
+
+
 def backup_command(plugin: DatabasePlugin) -> click.Command:
     """Return ``kernel backup``, bound to a registered plugin."""
 
@@ -98,9 +105,15 @@ def db_group(plugin: DatabasePlugin) -> click.Group:
         ),
     )
     @click.option(
-        "--from", "source", metavar="URL", help="Where the rows are; the project's database if not given."
+        "--from",
+        "source",
+        metavar="URL",
+        shell_complete=_schemes,
+        help="Where the rows are; the project's database if not given.",
     )
-    @click.option("--to", "target", metavar="URL", required=True, help="Where they go.")
+    @click.option(
+        "--to", "target", metavar="URL", required=True, shell_complete=_schemes, help="Where they go."
+    )
     @click.option("--yes", is_flag=True, help="Replace the rows that are in the target.")
     @json_option
     def copy(source: str | None, target: str, yes: bool, as_json: bool) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from kernel.cli import output
 from kernel.cli.base import Group, json_option
 from kernel.errors import nearest
+from plugins.migrations.completion import namespaces, versions
 from plugins.migrations.errors import MigrationError
 from plugins.migrations.files import Migration, read_names
 from plugins.migrations.progress import opened, progress, told
@@ -21,6 +22,8 @@ from plugins.migrations.runner import Loss
 
 if TYPE_CHECKING:
     from plugins.migrations.plugin import MigrationsPlugin
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _SKELETON = "-- up\n\n\n-- down\n\n"
 _PROBLEM, _PENDING = 1, 4
@@ -81,13 +84,15 @@ def write_new(plugin: MigrationsPlugin, name: str) -> str:
     return str(path)
 
 
-def namespace_option(function: Callable[..., Any]) -> Callable[..., Any]:
+def namespace_option(plugin: MigrationsPlugin) -> Callable[[F], F]:
     """Add ``--namespace``; None is the project's own."""
     return click.option(
         "--namespace",
         metavar="PLUGIN",
+        is_eager=True,  # a shell that completes --to must know it
+        shell_complete=namespaces(plugin),
         help="The plugin whose migrations are meant; the project's if not given.",
-    )(function)
+    )
 
 
 def _add_up(group: Group, plugin: MigrationsPlugin) -> None:
@@ -99,10 +104,17 @@ def _add_up(group: Group, plugin: MigrationsPlugin) -> None:
             "kernel migrate up --dry-run",
         ),
     )
-    @click.option("--to", "version", metavar="VERSION", help="Apply none after this timestamp.")
-    @namespace_option
+    @click.option(
+        "--to",
+        "version",
+        metavar="VERSION",
+        shell_complete=versions(plugin),
+        help="Apply none after this timestamp.",
+    )
+    @namespace_option(plugin)
     @click.option("--dry-run", is_flag=True, help="Only say which would be applied.")
-    def up(version: str | None, namespace: str | None, dry_run: bool) -> None:
+    @json_option
+    def up(version: str | None, namespace: str | None, dry_run: bool, as_json: bool) -> None:
         """Apply what has not been applied, as the server does when it starts.
 
         Each file happens as a whole or not at all, together with its record. The first that fails ends the command
@@ -114,15 +126,27 @@ def _add_up(group: Group, plugin: MigrationsPlugin) -> None:
                 entry = _find(plugin, namespace, version)
                 plugin.last = (entry.namespace, entry.order)
             if dry_run:
-                for migration in plugin.pending():
-                    output.say(f"would apply {told(migration)}")
+                _tell("would apply", list(plugin.pending()), as_json, "Nothing to apply.")
                 return
             plugin.around = progress
             plugin.kernel.prepare()
-            for migration in plugin.applied:
-                output.say(f"applied {told(migration)}")
-            if not plugin.applied:
-                output.say("Nothing to apply.")
+            _tell("applied", plugin.applied, as_json, "Nothing to apply.")
+
+
+def _tell(done: str, migrations: Sequence[Migration], as_json: bool, nothing: str) -> None:
+    """Say what was done with migrations."""
+    if output.wants_json(as_json):
+        output.json(
+            [
+                {"done": done, "namespace": one.namespace, "migration": one.label, "path": str(one.path)}
+                for one in migrations
+            ]
+        )
+        return
+    for migration in migrations:
+        output.say(f"{done} {told(migration)}")
+    if not migrations:
+        output.say(nothing)
 
 
 def _find(plugin: MigrationsPlugin, namespace: str | None, version: str) -> Entry:
@@ -141,7 +165,9 @@ def _entries(plugin: MigrationsPlugin, namespace: str | None) -> list[Entry]:
     files = plugin.files()
     wanted = namespace or plugin.project_namespace
     if wanted not in files:
-        raise MigrationError(f"no plugin with migrations is called {wanted!r}{nearest(wanted, files)}")
+        raise MigrationError(
+            f"no plugin with migrations is called {wanted!r}{nearest(wanted, files)}; see: kernel migrate status"
+        )
     return [entry for entry in entries(files, plugin.runner().recorded()) if entry.namespace == wanted]
 
 
@@ -155,10 +181,17 @@ def _add_down(group: Group, plugin: MigrationsPlugin) -> None:
         ),
     )
     @click.option("--steps", type=click.IntRange(min=1), metavar="N", help="Undo the last N; 1 if not given.")
-    @click.option("--to", "version", metavar="VERSION", help="Undo all after this timestamp; 0 for all.")
-    @namespace_option
+    @click.option(
+        "--to",
+        "version",
+        metavar="VERSION",
+        shell_complete=versions(plugin),
+        help="Undo all after this timestamp; 0 for all.",
+    )
+    @namespace_option(plugin)
     @click.option("--yes", is_flag=True, help="Lose the rows that dropped tables and columns hold.")
-    def down(steps: int | None, version: str | None, namespace: str | None, yes: bool) -> None:
+    @json_option
+    def down(steps: int | None, version: str | None, namespace: str | None, yes: bool, as_json: bool) -> None:
         """Undo the last migration, or several, the last one first, by their sections '-- down'.
 
         Where that drops tables or columns that hold rows, it says how many, and asks; without a terminal it refuses
@@ -173,12 +206,15 @@ def _add_down(group: Group, plugin: MigrationsPlugin) -> None:
             losses = runner.losses(undone)
             if losses and not yes:
                 _confirm(losses)
-            for migration in undone:
-                with progress(migration):
-                    runner.undo(migration, losing=bool(losses))
-                output.say(f"undone {told(migration)}")
-            if not undone:
-                output.say("Nothing to undo.")
+            done: list[Migration] = []
+            try:
+                for migration in undone:
+                    with progress(migration):
+                        runner.undo(migration, losing=bool(losses))
+                    done.append(migration)
+            finally:
+                if done or not undone:
+                    _tell("undone", done, as_json, "Nothing to undo.")
 
 
 def _undoable(

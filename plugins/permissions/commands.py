@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,12 +15,14 @@ from kernel.contracts.catalogue import Catalogue, Policy, Table
 from kernel.contracts.database import Database, DatabaseError
 from kernel.contracts.policies import Decision, Policies
 from kernel.contracts.schema import SchemaWork
-from kernel.errors import nearest
+from kernel.errors import KernelError, nearest
 from kernel.identity import Identity
 from plugins.permissions.errors import PermissionsError
 
 if TYPE_CHECKING:
     from plugins.permissions.plugin import PermissionsPlugin
+
+Complete = Callable[[click.Context, click.Parameter, str], list[str]]
 
 _LISTED = {
     "table": "Table",
@@ -74,8 +76,14 @@ def _add_explain(group: Group, plugin: PermissionsPlugin) -> None:
         ),
     )
     @click.argument("command", type=click.Choice(["select", "insert", "update", "delete"]))
-    @click.argument("table")
-    @click.option("--role", default="authenticated", show_default=True, help="The caller's role.")
+    @click.argument("table", shell_complete=_completing(plugin, _tables))
+    @click.option(
+        "--role",
+        default="authenticated",
+        show_default=True,
+        shell_complete=_completing(plugin, lambda catalogue: catalogue.roles),
+        help="The caller's role.",
+    )
     @click.option("--user", help="The caller's id, as in auth.uid().")
     @click.option(
         "--claim", "claims", multiple=True, metavar="NAME=VALUE", help="A claim of the token; repeatable."
@@ -228,9 +236,29 @@ def _find(catalogue: Catalogue, name: str) -> Table:
     schema, _, plain = name.rpartition(".")
     found = catalogue.table(plain, schema or "public")
     if found is None:
-        known = [f"{schema}.{name}".removeprefix("public.") for schema, name in catalogue.tables]
+        known = _tables(catalogue)
         raise PermissionsError(f"there is no table {name!r}{nearest(name, known)}; see: kernel policies list")
     return found
+
+
+def _tables(catalogue: Catalogue) -> list[str]:
+    """Return the tables and views as SQL names them, without the kernel's own."""
+    return [
+        f"{schema}.{name}".removeprefix("public.") for schema, name in catalogue.tables if schema != "kernel"
+    ]
+
+
+def _completing(plugin: PermissionsPlugin, offered: Callable[[Catalogue], Iterable[str]]) -> Complete:
+    """Return what offers a shell words out of the catalogue."""
+
+    def complete(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+        found: list[str] = []
+        # A shell that asks has no place to show an error; the command will say it.
+        with suppress(KernelError), _opened(plugin) as database:
+            found += sorted(word for word in offered(database.catalogue) if word.startswith(incomplete))
+        return found
+
+    return complete
 
 
 @contextmanager

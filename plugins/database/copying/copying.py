@@ -238,8 +238,14 @@ def between(
 ) -> list[TableSum]:
     """Copy from one URL (the project's own if it is None) to another, where the project's plugins make the tables."""
     with _elsewhere(kernel, source) as reading, _elsewhere(kernel, target) as writing:
-        if reading.config.tables["database"]["url"] == target:
+        url = reading.config.tables["database"]["url"]
+        if url == target:
             raise CopyError("the source and the target are the same database")
+        from plugins.database.sqlite.database import path_of
+
+        path = path_of(url, lambda: reading.data) if url.startswith("sqlite:") else None
+        if path is not None and not path.exists():  # looking into it would make it
+            raise CopyError(f"there are no tables in the source: there is no file {path}")
         if not in_order(reading.services[Database].catalogue):
             raise CopyError("there are no tables in the source")
         begin(writing.services[Database], confirmed=confirmed)

@@ -230,6 +230,12 @@ def test_a_source_without_tables_leaves_the_target_alone(copies: Copies) -> None
     assert not copies.database(target).catalogue.tables
 
 
+def test_a_source_that_is_not_there_is_not_made(copies: Copies, tmp_path: Path) -> None:
+    with pytest.raises(CopyError, match=r"there is no file .*nowhere\.db"):
+        copies.copy(f"sqlite:///{tmp_path}/nowhere.db", copies.url("sqlite", "target"))
+    assert not (tmp_path / "nowhere.db").exists()
+
+
 def test_a_database_is_not_copied_onto_itself(copies: Copies) -> None:
     source = copies.url("sqlite", "source")
     copies.fill(source)

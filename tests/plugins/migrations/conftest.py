@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -51,6 +52,11 @@ class Project:
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result
+
+    def does(self, *arguments: str, extra: Sequence[type[Plugin]] = ()) -> list[str]:
+        """Run ``kernel migrate up`` or ``down`` and return what it says to have done."""
+        rows = json.loads(self.migrate(*arguments, extra=extra).stdout)
+        return [f"{row['done']} {row['migration']} of {row['namespace']}" for row in rows]
 
     def kernel_tables(self) -> set[tuple[str, str]]:
         """Return the tables that are there, without a boot."""

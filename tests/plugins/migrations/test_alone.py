@@ -42,9 +42,9 @@ def test_an_index_is_made_concurrently_and_undone_so_too(project: Any) -> None:
     project.migrate("up")
     assert indexes(project) == {"notes_pkey", "notes_n"}
 
-    assert project.migrate("down").output == "undone 2_index of (project)\n"
+    assert project.does("down") == ["undone 2_index of (project)"]
     assert indexes(project) == {"notes_pkey"}
-    assert project.migrate("up").output == "applied 2_index of (project)\n"
+    assert project.does("up") == ["applied 2_index of (project)"]
 
 
 def test_it_is_rehearsed_as_it_is_run(project: Any) -> None:

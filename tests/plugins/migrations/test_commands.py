@@ -41,8 +41,8 @@ def test_new_refuses_a_name_of_nothing_but_signs(project: Any) -> None:
 def test_up_applies_and_says_how_many(project: Any) -> None:
     project.write("1_notes.sql", NOTES)
 
-    assert project.migrate("up").output == "applied 1_notes of (project)\n"
-    assert project.migrate("up").output == "Nothing to apply.\n"
+    assert project.does("up") == ["applied 1_notes of (project)"]
+    assert project.does("up") == []
     assert project.boot().query("select * from notes") == []
 
 
@@ -61,7 +61,7 @@ def test_status_lists_applied_and_pending_and_applies_nothing(project: Any) -> N
     assert rows[0]["applied_at"]
     assert rows[0]["checksum"] == rows[0]["applied_checksum"] != rows[1]["checksum"]
     assert result.exit_code == 4
-    assert project.migrate("up").output == "applied 2_more of (project)\n"
+    assert project.does("up") == ["applied 2_more of (project)"]
     assert project.migrate("status").exit_code == 0
 
 
@@ -109,12 +109,12 @@ def test_up_stops_after_the_timestamp_that_it_is_given(project: Any) -> None:
     for number in (1, 2, 3):
         project.write(f"{number}_t.sql", f"create table t{number} (id int primary key);")
 
-    assert project.migrate("up", "--to", "0002").output.splitlines() == [
+    assert project.does("up", "--to", "0002") == [
         "applied 1_t of (project)",
         "applied 2_t of (project)",
     ]
-    assert project.migrate("up", "--to", "2").output == "Nothing to apply.\n"
-    assert project.migrate("up").output == "applied 3_t of (project)\n"
+    assert project.does("up", "--to", "2") == []
+    assert project.does("up") == ["applied 3_t of (project)"]
 
 
 def test_up_to_a_timestamp_that_nothing_has_is_refused(project: Any) -> None:
@@ -134,7 +134,7 @@ def test_up_for_a_plugin_that_is_not_there_is_refused(project: Any) -> None:
 def test_a_dry_run_names_what_would_be_applied_and_applies_nothing(project: Any) -> None:
     project.write("1_notes.sql", NOTES)
 
-    assert project.migrate("up", "--dry-run").output == "would apply 1_notes of (project)\n"
+    assert project.does("up", "--dry-run") == ["would apply 1_notes of (project)"]
     assert json.loads(project.migrate("status").output)[0]["state"] == "pending"
 
 
@@ -160,3 +160,45 @@ def test_a_server_that_is_not_there_is_told_in_one_line(project: Any, arguments:
 
     with pytest.raises(MigrationError, match=r"the database: the database cannot be reached.*port 1 failed"):
         project.migrate(*arguments)
+
+
+def completed(project: Any, *words: str) -> list[str]:
+    """Return what a shell would offer for the last word."""
+    from click.shell_completion import ShellComplete
+
+    kernel = project.kernel()
+    kernel.register()
+    (command,) = [command for _, command in kernel.commands() if command.name == "migrate"]
+    shell = ShellComplete(command, {}, "kernel", "_KERNEL_COMPLETE")
+    return [item.value for item in shell.get_completions(list(words[:-1]), words[-1])]
+
+
+def test_a_shell_completes_timestamps_and_plugins(project: Any) -> None:
+    project.write("20260101000000_notes.sql", NOTES)
+    project.write("20260201000000_more.sql", "create table more (id int)")
+
+    assert completed(project, "up", "--to", "") == ["20260101000000", "20260201000000"]
+    assert completed(project, "down", "--to", "202602") == ["20260201000000"]
+    assert completed(project, "up", "--namespace", "(pr") == ["(project)"]
+    assert completed(project, "up", "--namespace", "(project)", "--to", "202601") == ["20260101000000"]
+    assert completed(project, "up", "--namespace", "nope", "--to", "") == []
+
+
+def test_a_shell_that_completes_is_offered_nothing_where_a_file_is_wrong(project: Any) -> None:
+    project.write("notes.sql", NOTES)
+
+    assert completed(project, "up", "--to", "") == []
+
+
+def test_a_person_reads_what_was_done_and_a_program_gets_json(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write("1_notes.sql", "-- up\n" + NOTES + "-- down\ndrop table notes;\n")
+    (row,) = json.loads(project.migrate("up", "--dry-run").stdout)
+    assert (row["done"], row["namespace"], row["migration"]) == ("would apply", "(project)", "1_notes")
+
+    monkeypatch.setattr("kernel.cli.output.on_terminal", lambda stream=None: stream is None)
+    assert project.migrate("up").stdout == "applied 1_notes of (project)\n"
+    assert project.migrate("up").stdout == "Nothing to apply.\n"
+    assert json.loads(project.migrate("down", "--json").stdout)[0]["done"] == "undone"
+    assert project.migrate("down").stdout == "Nothing to undo.\n"

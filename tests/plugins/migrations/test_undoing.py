@@ -34,10 +34,10 @@ def test_down_undoes_the_last_one_which_can_then_be_applied_again(project: Any) 
     project.write("2_colour.sql", COLOUR)
     project.migrate("up")
 
-    assert project.migrate("down").output == "undone 2_colour of (project)\n"
+    assert project.does("down") == ["undone 2_colour of (project)"]
 
     assert states(project) == {"1_notes": "applied", "2_colour": "pending"}
-    assert project.migrate("up").output == "applied 2_colour of (project)\n"
+    assert project.does("up") == ["applied 2_colour of (project)"]
 
 
 def test_down_undoes_several_the_last_one_first(project: Any) -> None:
@@ -46,12 +46,12 @@ def test_down_undoes_several_the_last_one_first(project: Any) -> None:
     project.write("3_more.sql", "-- up\ncreate table more (id int);\n-- down\ndrop table more;")
     project.migrate("up")
 
-    assert project.migrate("down", "--steps", "2").output.splitlines() == [
+    assert project.does("down", "--steps", "2") == [
         "undone 3_more of (project)",
         "undone 2_colour of (project)",
     ]
-    assert project.migrate("down", "--to", "0").output == "undone 1_notes of (project)\n"
-    assert project.migrate("down").output == "Nothing to undo.\n"
+    assert project.does("down", "--to", "0") == ["undone 1_notes of (project)"]
+    assert project.does("down") == []
 
 
 def test_down_to_a_timestamp_leaves_that_one_applied(project: Any) -> None:
@@ -59,8 +59,8 @@ def test_down_to_a_timestamp_leaves_that_one_applied(project: Any) -> None:
     project.write("2_colour.sql", COLOUR)
     project.migrate("up")
 
-    assert project.migrate("down", "--to", "1").output == "undone 2_colour of (project)\n"
-    assert project.migrate("down", "--to", "1").output == "Nothing to undo.\n"
+    assert project.does("down", "--to", "1") == ["undone 2_colour of (project)"]
+    assert project.does("down", "--to", "1") == []
 
 
 def test_a_table_with_rows_is_not_dropped_unless_told_to(project: Any) -> None:
@@ -74,7 +74,7 @@ def test_a_table_with_rows_is_not_dropped_unless_told_to(project: Any) -> None:
         project.migrate("down")
     assert states(project) == {"1_notes": "applied"}
 
-    assert project.migrate("down", "--yes").output == "undone 1_notes of (project)\n"
+    assert project.does("down", "--yes") == ["undone 1_notes of (project)"]
     assert ("public", "notes") not in project.kernel_tables()
 
 
@@ -102,7 +102,7 @@ def test_a_column_without_values_and_a_table_without_rows_are_dropped_unasked(pr
     project.migrate("up")
     write(project, "insert into notes (id) values (1)")
 
-    assert project.migrate("down").output == "undone 2_colour of (project)\n"
+    assert project.does("down") == ["undone 2_colour of (project)"]
 
 
 def test_a_table_that_is_dropped_under_the_name_it_had_before_is_counted(project: Any) -> None:
@@ -116,7 +116,7 @@ def test_a_table_that_is_dropped_under_the_name_it_had_before_is_counted(project
 
     with pytest.raises(MigrationError, match="rows would be lost"):
         project.migrate("down", "--to", "0")
-    assert project.migrate("down").output == "undone 2_rename of (project)\n"  # a new name loses nothing
+    assert project.does("down") == ["undone 2_rename of (project)"]  # a new name loses nothing
 
 
 @pytest.mark.parametrize("down", ["", "-- down\n", "-- down\n-- to be written\n"])
@@ -174,11 +174,11 @@ def test_a_plugins_migrations_are_undone_by_its_name(
     project.write("9_own.sql", "-- up\ncreate table own (id int);\n-- down\ndrop table own;")
     project.migrate("up", extra=(shop,))
 
-    assert project.migrate("down", "--namespace", "shop", extra=(shop,)).output == "undone 2_colour of shop\n"
-    assert project.migrate("down", extra=(shop,)).output == "undone 9_own of (project)\n"
-    assert project.migrate("up", "--to", "1", "--namespace", "shop", extra=(shop,)).output == (
-        "applied 9_own of (project)\n"
-    )
+    assert project.does("down", "--namespace", "shop", extra=(shop,)) == ["undone 2_colour of shop"]
+    assert project.does("down", extra=(shop,)) == ["undone 9_own of (project)"]
+    assert project.does("up", "--to", "1", "--namespace", "shop", extra=(shop,)) == [
+        "applied 9_own of (project)"
+    ]
 
 
 def test_steps_and_to_exclude_each_other(project: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import click.shell_completion
 import click.testing
 import pytest
 
@@ -108,6 +109,20 @@ def run(kernel: Any, *arguments: str) -> tuple[int, Any]:
         return result.exit_code, json.loads(result.output)
     except ValueError:
         return result.exit_code, f"{result.output}{result.exception!r}"
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["explain", "select", "po"], ["posts"]),
+        (["explain", "select", "posts", "--role", "au"], ["authenticated"]),
+        (["explain", "select", "nothing_of_that_name"], []),
+    ],
+)
+def test_a_shell_completes_tables_and_roles(kernel: Any, words: list[str], offered: list[str]) -> None:
+    command = policies_group(kernel.plugins["permissions"])
+    shell = click.shell_completion.ShellComplete(command, {}, "kernel", "_KERNEL_COMPLETE")
+    assert [item.value for item in shell.get_completions(words[:-1], words[-1])] == offered
 
 
 def test_the_command_lists_grants_and_policies(kernel: Any) -> None:
