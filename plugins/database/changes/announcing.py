@@ -9,23 +9,20 @@ has not told is found by followers when they look without being told.
 
 from __future__ import annotations
 
-import logging
 import threading
 from typing import TYPE_CHECKING
 
 from kernel.contracts.changes import CHANGES_TOPIC
 from kernel.contracts.database import DatabaseError
-from kernel.errors import describe
 from plugins.database.postgresql.session import Session
+from plugins.database.retrying import Retrying
 
 if TYPE_CHECKING:
     from plugins.database.postgresql.database import PostgresDatabase
 
-_log = logging.getLogger("kernel.database")
-
 NOTIFICATION = f"""'{{"topic":"{CHANGES_TOPIC}","payload":""}}'"""
 _NOTIFY = f"NOTIFY kernel_signals, {NOTIFICATION}".encode()
-_PAUSE, _AFTER_FAILURE = 0.005, 1.0
+_PAUSE, _AFTER_FAILURE, _LONGEST_WAIT = 0.005, 1.0, 5.0
 
 
 class Announcer:
@@ -58,19 +55,20 @@ class Announcer:
 
     def _run(self) -> None:
         session: Session | None = None
+        retrying = Retrying("announcing changes", _AFTER_FAILURE, _LONGEST_WAIT)
         while self._news.is_set() or not self._stopping.is_set():
             self._news.wait()
             self._news.clear()
             try:
                 session = session or self._database.connections.separate()
                 session.command(_NOTIFY)
+                retrying.succeeded()
                 self._stopping.wait(_PAUSE)
             except DatabaseError as error:
-                _log.warning("changes cannot be announced; trying again", extra={"reason": describe(error)})
                 if session is not None:
                     session.close()
                     session = None
-                if not self._stopping.wait(_AFTER_FAILURE):
+                if not self._stopping.wait(retrying.failed(error)):
                     self._news.set()
         if session is not None:
             session.close()

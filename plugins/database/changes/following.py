@@ -10,6 +10,7 @@ from kernel.contracts.changes import CHANGES_TOPIC, ChangeBatch, ChangeLog
 from kernel.contracts.database import CLOSED, DatabaseError, DatabaseUnavailable
 from kernel.contracts.signals import Signals
 from kernel.errors import describe
+from plugins.database.retrying import Retrying
 
 _log = logging.getLogger("kernel.database")
 
@@ -33,6 +34,7 @@ class LogFollowing:
 
     def __iter__(self) -> Iterator[ChangeBatch]:
         """Wait for changes and yield them; a database that cannot be reached is asked again until it can."""
+        retrying = Retrying("reading changes", _AFTER_FAILURE, _LONGEST_WAIT)
         while not self._closed:
             self._news.clear()
             try:
@@ -40,9 +42,9 @@ class LogFollowing:
             except DatabaseUnavailable as error:
                 if error.sqlstate == CLOSED:
                     raise
-                _log.warning("changes cannot be read; trying again", extra={"reason": describe(error)})
-                self._news.wait(_AFTER_FAILURE)
+                self._news.wait(retrying.failed(error))
                 continue
+            retrying.succeeded()
             self._cursor = batch.cursor
             if batch.changes:
                 yield batch

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import select
 import threading
@@ -12,14 +11,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kernel.contracts.database import Compiled, DatabaseError
-from kernel.errors import describe
 from plugins.database.postgresql.session import Session
+from plugins.database.retrying import Retrying
 from plugins.database.signals.listeners import Listeners, check_payload
 
 if TYPE_CHECKING:
     from plugins.database.postgresql.database import PostgresDatabase
-
-_log = logging.getLogger("kernel.database")
 
 _CHANNEL = "kernel_signals"
 _LISTEN = b"LISTEN kernel_signals; LISTEN pgrst"
@@ -99,23 +96,20 @@ class PostgresSignals:
         return session
 
     def _hear(self, session: Session | None, waking: int) -> None:
-        wait = _FIRST_WAIT
+        retrying = Retrying("reading signals", _FIRST_WAIT, _LONGEST_WAIT)
         while not self._stopping:
             try:
                 if session is None:
                     session = self._connect()
                     # What was announced meanwhile has been missed.
                     self._database.forget_catalogue()
+                    retrying.succeeded()
                 self._deliver_from(session, waking)
-                wait = _FIRST_WAIT
             except DatabaseError as error:
                 if session is not None:
                     session.close()
                     session = None
-                reason = {"reason": describe(error)}
-                _log.warning("signals cannot be heard; trying again in %g s", wait, extra=reason)
-                select.select([waking], [], [], wait)
-                wait = min(wait * 2, _LONGEST_WAIT)
+                select.select([waking], [], [], retrying.failed(error))
         if session is not None:
             session.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +11,13 @@ import apsw
 from kernel.contracts.changes import CHANGES_TOPIC
 from kernel.contracts.database import Compiled
 from plugins.database.changes.sqlite import LAST
+from plugins.database.retrying import Retrying
 from plugins.database.signals.listeners import Listeners, check_payload
+from plugins.database.sqlite.catalogue.catalogue import EMPTY
 from plugins.database.sqlite.database import SqliteDatabase
 
-_log = logging.getLogger("kernel.database")
-
 _KEPT_SECONDS = 60.0
+_LONGEST_WAIT = 5.0
 
 _SEND = Compiled(
     'INSERT INTO "kernel.signals" ("topic", "payload", "sent") VALUES (:topic, :payload, unixepoch(\'subsec\'))'
@@ -71,16 +71,20 @@ class SqliteSignals:
             self._thread.join()
 
     def _watch(self, connection: apsw.Connection) -> None:
-        version = None
-        while not self._stopping.wait(self._interval):
+        retrying = Retrying("reading signals", self._interval, _LONGEST_WAIT)
+        version, wait = None, self._interval
+        while not self._stopping.wait(wait):
             try:
                 changed = connection.pragma("data_version")
                 if changed != version:
                     self._fetch(connection)
                     version = changed
-            except apsw.Error:
-                # A file that is locked or gone for a moment: the next look finds what this one missed.
-                _log.warning("signals could not be read", exc_info=True)
+            except apsw.Error as error:
+                # The next look finds what this one missed.
+                wait = retrying.failed(self._database.connections.refusal(error, EMPTY, connection))
+            else:
+                wait = self._interval
+                retrying.succeeded()
 
     def _fetch(self, connection: apsw.Connection) -> None:
         rows: list[Any] = connection.execute(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
+import apsw
 import pytest
 
 from kernel.contracts.database import Compiled
@@ -82,3 +86,46 @@ def test_old_signals_are_pruned(make_database: Any, tmp_path: Path) -> None:
 def test_a_long_payload_is_refused(make_database: Any) -> None:
     with pytest.raises(ValueError, match="1000 characters"):
         SqliteSignals(make_database()).send("keys", "x" * 1001)
+
+
+def test_a_file_that_cannot_be_read_for_a_while_is_told_of_once_and_what_was_missed_is_heard(
+    make_database: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "kernel.db"
+    sender, receiver = (SqliteSignals(make_database(path), interval=0.01) for _ in range(2))
+    heard: queue.Queue[str] = queue.Queue()
+    receiver.listen("keys", heard.put)
+    sender.send("keys", "before")
+    # From here on the log holds what is written, and the file's first page is read from the file.
+    apsw.Connection(str(path)).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    sender.send("keys", "well")
+    assert [heard.get(timeout=10), heard.get(timeout=10)] == ["before", "well"]
+    whole = path.read_bytes()
+
+    with caplog.at_level(logging.INFO, "kernel.database"):
+        write_over(path, b"\xff" * 4096)
+        sender.send("keys", "meanwhile")  # who has read the file before needs it no more
+        wait_until(lambda: "reading signals fails" in caplog.text)
+        threading.Event().wait(0.3)  # for more tries than one
+        assert [record.message for record in caplog.records] == [
+            "reading signals fails; trying again until it works"
+        ]
+        assert str(path) in str(vars(caplog.records[0])["reason"])
+        write_over(path, whole)
+        sender.send("keys", "after")
+        assert [heard.get(timeout=10), heard.get(timeout=10)] == ["meanwhile", "after"]
+        wait_until(lambda: "reading signals works again" in caplog.text)
+    sender.close()
+    receiver.close()
+
+
+def write_over(path: Path, content: bytes) -> None:
+    with path.open("r+b") as file:
+        file.write(content)
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = monotonic() + 20
+    while not holds():
+        assert monotonic() < deadline
+        threading.Event().wait(0.01)
