@@ -162,6 +162,7 @@ class Connections:
         self._opening = threading.Lock()
         self._closed = False
         self._image: bytes | None = None
+        self._opened: files.Identity | None = None
         self._remove: weakref.finalize[[str, bool], Connections] | None = None
 
     @property
@@ -180,9 +181,19 @@ class Connections:
             raise RuntimeError("an image can only be loaded into a database in memory, before its first use")
         self._image = image
 
-    def refusal(self, error: BaseException, catalogue: Catalogue) -> DatabaseError:
-        """Return the `DatabaseError` for what apsw raised, with a note where something is wrong with the file."""
-        return files.explained(errors.translate(error, catalogue), self._path)
+    def check_file(self) -> None:
+        """Raise `DatabaseUnavailable` unless the file that was opened is still where it was."""
+        if self._path is not None and self._opened is not None:
+            files.check(self._path, self._opened)
+
+    def refusal(
+        self, error: BaseException, catalogue: Catalogue, connection: apsw.Connection | None = None
+    ) -> DatabaseError:
+        """Return the `DatabaseError` for what apsw raised, with a note where something is wrong with the file.
+
+        `connection` is as in `errors.translate`.
+        """
+        return files.explained(errors.translate(error, catalogue, connection), self._path)
 
     def reader(self) -> Guarded:
         """Lend a reading connection; give it back with `returned`."""
@@ -239,17 +250,27 @@ class Connections:
         with self._opening:
             if self._closed:
                 raise DatabaseUnavailable("the database is closed", sqlstate=CLOSED)
+            self.check_file()
+            connection = self._connect()
             try:
-                connection = apsw.Connection(str(self._file()), statementcachesize=_STATEMENTS_KEPT)
-                try:
-                    self._prepare(connection, inline=inline, writing=writing)
-                except BaseException:
-                    connection.close()
-                    raise
+                self._prepare(connection, inline=inline, writing=writing)
+                if self._opened is None:
+                    self._opened = files.identity(self._file())
             except apsw.Error as error:
-                raise self.refusal(error, EMPTY) from error
+                refusal = self.refusal(error, EMPTY, connection)
+                connection.close()
+                raise refusal from error
+            except BaseException:
+                connection.close()
+                raise
             self._all.append(connection)
         return Guarded(connection, self.limits, self._now, self._uuid, inline=inline, writing=writing)
+
+    def _connect(self) -> apsw.Connection:
+        try:
+            return apsw.Connection(str(self._file()), statementcachesize=_STATEMENTS_KEPT)
+        except apsw.Error as error:
+            raise self.refusal(error, EMPTY) from error
 
     def _file(self) -> Path:
         if self._path is None:

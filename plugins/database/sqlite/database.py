@@ -79,9 +79,10 @@ class SqliteDatabase:
             return fresh
         reader = self.connections.reader()
         try:
+            self.connections.check_file()
             return self._catalogue.refresh(reader.connection)
         except apsw.Error as error:
-            raise self.connections.refusal(error, catalogues.EMPTY) from error
+            raise self.connections.refusal(error, catalogues.EMPTY, reader.connection) from error
         finally:
             self.connections.returned(reader)
 
@@ -195,7 +196,7 @@ class SqliteDatabase:
         try:
             return run(reader, sql, params, identity, settings)
         except Exception as error:
-            raise self._refusal(error, sql) from error
+            raise self._refusal(error, sql, reader.connection) from error
         finally:
             connections.returned(reader)
 
@@ -211,14 +212,14 @@ class SqliteDatabase:
         except (apsw.BusyError, apsw.LockedError) as error:
             raise NotInline("the statement would have to wait") from error
         except Exception as error:
-            raise self._refusal(error, sql) from error
+            raise self._refusal(error, sql, reader.connection) from error
         finally:
             connections.inline_returned(reader)
 
-    def _refusal(self, error: Exception, sql: str) -> DatabaseError:
+    def _refusal(self, error: Exception, sql: str, connection: apsw.Connection) -> DatabaseError:
         if isinstance(error, apsw.ReadOnlyError) and errors.extended(error) == apsw.SQLITE_READONLY:
             return _read_only(sql.split(None, 1)[0].upper())
-        return self.connections.refusal(error, self.catalogue)
+        return self.connections.refusal(error, self.catalogue, connection)
 
 
 def _read_only(tag: str) -> DatabaseError:

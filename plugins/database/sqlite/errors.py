@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 
 import apsw
@@ -32,14 +33,23 @@ def is_reference(error: BaseException) -> bool:
     )
 
 
-def translate(error: BaseException, catalogue: Catalogue) -> DatabaseError:
-    """Return the `DatabaseError` for what apsw raised."""
+_OUT_OF_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What the system says where a file may not grow; SQLite knows some of it as any other failure."""
+
+
+def translate(
+    error: BaseException, catalogue: Catalogue, connection: apsw.Connection | None = None
+) -> DatabaseError:
+    """Return the `DatabaseError` for what apsw raised.
+
+    `connection` is the one that it was raised for, where that is open: it knows what the system said.
+    """
     if isinstance(error, DatabaseError):
         return error
     if isinstance(error, apsw.ConstraintError):
         return _constraint(error, catalogue)
     if isinstance(error, apsw.Error):
-        return engine_error(error)
+        return engine_error(error, connection)
     if isinstance(error, OverflowError):
         return DatabaseError("bigint out of range", sqlstate="22003")
     if isinstance(error, UnicodeEncodeError):
@@ -66,14 +76,14 @@ def refused_value(domain: str, constraint: str | None) -> DatabaseError:
     )
 
 
-def engine_error(error: apsw.Error) -> DatabaseError:
+def engine_error(error: apsw.Error, connection: apsw.Connection | None = None) -> DatabaseError:
     """Return the error for a failure that no table or constraint has a part in."""
     text = str(error)
     if isinstance(error, apsw.InterruptError):
         return DatabaseUnavailable("canceling statement due to statement timeout", sqlstate="57014")
     if isinstance(error, apsw.ReadOnlyError):
         return DatabaseUnavailable("the database file is read-only", sqlstate="25006")
-    if isinstance(error, apsw.FullError):
+    if isinstance(error, apsw.FullError) or _is_out_of_space(error, connection):
         return DatabaseUnavailable("could not write: the disk is full", sqlstate="53100")
     if isinstance(error, (apsw.BusyError, apsw.LockedError)):
         return DatabaseUnavailable(
@@ -90,6 +100,12 @@ def engine_error(error: apsw.Error) -> DatabaseError:
     if isinstance(error, apsw.BindingsError):
         return DatabaseError("a parameter of the statement has no value", sqlstate="42P02")
     return _statement(text)
+
+
+def _is_out_of_space(error: apsw.Error, connection: apsw.Connection | None) -> bool:
+    if connection is None or not isinstance(error, (apsw.IOError, apsw.CantOpenError)):
+        return False
+    return connection.system_errno in _OUT_OF_SPACE
 
 
 def _statement(text: str) -> DatabaseError:

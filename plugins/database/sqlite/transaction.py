@@ -58,15 +58,16 @@ class SqliteTransaction(EngineTransaction):
                 hint="Try again.",
             )
         try:
-            self._database.prepare_file()
             self._writer = connections.writer()
+            self._database.prepare_file()
             self._begin_on(self._writer)
         except BaseException as error:
+            connection = self._writer.connection if self._writer is not None else None
             if self._writer is not None:
                 self._rollback()
             self._release()
             if isinstance(error, apsw.Error):
-                raise connections.refusal(error, catalogues.EMPTY) from error
+                raise connections.refusal(error, catalogues.EMPTY, connection) from error
             raise
 
     def _begin_on(self, writer: Guarded) -> None:
@@ -74,10 +75,11 @@ class SqliteTransaction(EngineTransaction):
         writer.connection.execute("BEGIN IMMEDIATE")
 
     def _command(self, sql: str) -> None:
+        connection = self._open().connection
         try:
-            self._open().connection.execute(sql)
+            connection.execute(sql)
         except apsw.Error as error:
-            raise self._database.connections.refusal(error, self._known()) from error
+            raise self._database.connections.refusal(error, self._known(), connection) from error
 
     def _before_commit(self, connection: apsw.Connection) -> None:
         """Do what belongs into the transaction's end."""
@@ -89,12 +91,13 @@ class SqliteTransaction(EngineTransaction):
             if self._undone:
                 self._undo(connection)
                 return
+            self._database.connections.check_file()
             connection.execute("COMMIT")
             self._logged = self._open().logged
         except BaseException as error:
             self._rollback()
             if isinstance(error, apsw.Error):
-                raise self._database.connections.refusal(error, self._known()) from error
+                raise self._database.connections.refusal(error, self._known(), connection) from error
             raise
 
     def _undo(self, connection: apsw.Connection) -> None:
@@ -183,7 +186,7 @@ class SqliteTransaction(EngineTransaction):
         try:
             if errors.is_reference(error):
                 return violations.broken_reference(error, writer.connection, catalogue, sql, params)
-            refusal = self._database.connections.refusal(error, catalogue)
+            refusal = self._database.connections.refusal(error, catalogue, writer.connection)
             if refusal.sqlstate == "23505":
                 violations.name_the_key(refusal, writer.connection, catalogue, sql, params)
             return refusal
@@ -238,16 +241,18 @@ class SqliteSchemaTransaction(SqliteTransaction):
             for table in plan.checked:
                 self._check_references(f"foreign_key_check({table})")
         except Exception as error:
-            refusal = self._database.connections.refusal(error, violations.naming(plan, self._catalogue))
+            known = violations.naming(plan, self._catalogue)
+            refusal = self._database.connections.refusal(error, known, connection)
             raise violations.of_existing_rows(refusal, error, plan) from error
         finally:
             writer.stop()
 
     def _command(self, sql: str) -> None:
+        connection = self._open().connection
         try:
-            self._open().connection.execute(sql)
+            connection.execute(sql)
         except apsw.Error as error:
-            raise self._database.connections.refusal(error, self._known()) from error
+            raise self._database.connections.refusal(error, self._known(), connection) from error
 
     def _before_commit(self, connection: apsw.Connection) -> None:
         self._check_references()

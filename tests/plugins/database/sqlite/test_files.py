@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +14,10 @@ from typing import Any
 
 import pytest
 
-from kernel.contracts.database import DatabaseError
+from kernel.contracts.database import DatabaseError, DatabaseUnavailable
 from kernel.errors import describe
+
+ROOT = Path(__file__).parents[4]
 
 
 def foreign(path: Path, _: bytes) -> None:
@@ -76,6 +82,177 @@ def test_a_folder_that_is_missing_is_named(make_database: Any, tmp_path: Path) -
     with pytest.raises(DatabaseError) as raised:
         _ = make_database(tmp_path / "gone" / "kernel.db").catalogue
     assert f"there is no folder {tmp_path / 'gone'}; make it" in describe(raised.value)
+
+
+def removed(path: Path) -> None:
+    path.rename(path.with_name("away"))
+
+
+def replaced(path: Path) -> None:
+    removed(path)
+    shutil.copyfile(path.with_name("away"), path)
+
+
+def emptied(path: Path) -> None:
+    shutil.copyfile(path, path.with_name("away"))
+    os.truncate(path, 0)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (removed, "cannot be reached: No such file or directory; put that one back"),
+        (replaced, "is another file than the one that was opened; put that one back"),
+        (emptied, "has lost all that was in it; put a backup in its place: kernel restore"),
+    ],
+)
+def test_a_file_that_goes_while_it_is_in_use_takes_no_writes_with_it(
+    make_database: Any, tmp_path: Path, spoil: Callable[[Path], None], told: str
+) -> None:
+    """SQLite itself would go on with a file that nobody finds again, and make a new one for the next connection."""
+    path = tmp_path / "kernel.db"
+    published: list[Any] = []
+    database = make_database(path, publish=published.append)
+
+    def write() -> None:
+        with database.transaction() as transaction:
+            transaction.execute("insert into t values (1)")
+            transaction.publish("written")
+
+    with database.schema_transaction() as transaction:
+        transaction.script("create table t (n int)")
+    write()
+    database.connections.separate().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    spoil(path)
+    there = path.exists() and path.stat().st_size
+    database.forget_catalogue()  # which is looked at ten times a second
+
+    for use in (write, lambda: database.query("select * from t"), database.connections.separate):
+        with pytest.raises(DatabaseUnavailable) as raised:
+            use()
+        assert told in describe(raised.value)
+        assert str(path) in describe(raised.value)
+        assert str(tmp_path) not in raised.value.message
+    assert (path.exists() and path.stat().st_size) == there  # none was made in its place
+    assert published == ["written"]
+
+    if spoil is emptied:
+        return  # SQLite does not take the same file with other bytes
+    path.with_name("away").rename(path)
+    write()
+    assert database.query("select count(*) from t") == [(2,)]
+    assert published == ["written"] * 2
+
+
+PROGRAM = """
+import os, sys
+from pathlib import Path
+from kernel.contracts.database import DatabaseUnavailable
+from kernel.errors import describe
+from kernel.sources import SystemClock, SystemIds
+from plugins.database.sqlite.connections import Limits
+from plugins.database.sqlite.database import SqliteDatabase
+
+path = Path(sys.argv[1])
+database = SqliteDatabase(path, Limits(10.0, 2.0, 20_000), SystemClock(), SystemIds(), print)
+
+def refused(use, sqlstate, told):
+    for _ in range(2):
+        try:
+            use()
+        except DatabaseUnavailable as error:
+            assert error.sqlstate == sqlstate, describe(error)
+            assert told in describe(error), describe(error)
+            assert str(path.parent) not in error.message
+        else:
+            raise AssertionError("it was done")
+
+def read():
+    assert database.query("select n from t") == [(1,)]
+
+def write():
+    with database.transaction() as transaction:
+        transaction.execute("insert into t values (2)")
+
+def change():
+    with database.schema_transaction() as transaction:
+        transaction.script("create table u (n int)")
+"""
+
+
+@pytest.fixture
+def unprivileged(requires_tool: Callable[[str], str]) -> list[str]:
+    """What to start a process with for which permissions hold, as they do not for the superuser's."""
+    if os.geteuid() != 0:
+        return []
+    lost = "-dac_override,-dac_read_search"
+    return [requires_tool("setpriv"), f"--inh-caps={lost}", f"--bounding-set={lost}"]
+
+
+@pytest.mark.parametrize(
+    ("file", "folder", "program"),
+    [
+        (0o400, 0o700, "read(); refused(write, '25006', told); refused(change, '25006', told); read()"),
+        (0o600, 0o500, "refused(read, *there); refused(write, *there); refused(change, *there)"),
+        (0o000, 0o700, "refused(read, *away); refused(write, *away)"),
+        (0o600, 0o000, "refused(read, *gone); refused(write, *gone)"),
+    ],
+)
+def test_a_file_that_may_not_be_written_or_read_says_who_must_be_let_in(
+    make_database: Any, tmp_path: Path, unprivileged: list[str], file: int, folder: int, program: str
+) -> None:
+    place = tmp_path / "data"
+    place.mkdir()
+    database = make_database(place / "kernel.db")
+    with database.schema_transaction() as transaction:
+        transaction.script("create table t (n int); insert into t values (1)")
+    database.close()
+    told = """
+told = f"let this user write {path} and the folder it is in"
+there = ("25006", told)
+away = ("58030", f"let this user read and write {path} and the folder it is in")
+gone = ("58030", f"{path} cannot be reached: Permission denied; let this user")
+"""
+    (place / "kernel.db").chmod(file)
+    place.chmod(folder)
+    try:
+        done = subprocess.run(
+            [*unprivileged, sys.executable, "-c", PROGRAM + told + program, str(place / "kernel.db")],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+    finally:
+        place.chmod(0o700)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_file_that_may_not_grow_is_a_full_disk(make_database: Any, tmp_path: Path) -> None:
+    """A quota and a limit (`ulimit -f`) too, which SQLite reports as any failure of the disk."""
+    database = make_database(tmp_path / "kernel.db")
+    with database.schema_transaction() as transaction:
+        transaction.script("create table t (n int)")
+    database.close()
+    program = """
+import resource
+limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limit[1]))
+def fill():
+    with database.transaction() as transaction:
+        transaction.execute("insert into t select i from generate_series(1, 100000) i")
+refused(fill, "53100", "raise what this user may take (quota, ulimit -f)")
+resource.setrlimit(resource.RLIMIT_FSIZE, (20, limit[1]))
+refused(write, "53100", "ulimit -f")
+refused(change, "53100", "ulimit -f")
+resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+fill()
+assert database.query("select count(*) from t") == [(100000,)]
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM + program, str(tmp_path / "kernel.db")],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def test_who_opens_a_new_file_waits_for_others_that_do(make_database: Any, tmp_path: Path) -> None:
