@@ -14,11 +14,14 @@ from typing import IO
 import msgspec
 
 from kernel.errors import KernelError
+from plugins.database.backup.scratch import remedy, scratch
 
 MANIFEST = "manifest.json"
 DATABASE = "database"
 DATA = "data/"
-_FORMAT = 1
+_FORMAT = 2
+CHECKSUM = "KERNEL.sha256"
+"""What the manifest's own checksum is called in its entry's header."""
 _PIECE = 1 << 20
 
 Progress = Callable[[int, int | None], None]
@@ -55,32 +58,33 @@ def writing(path: Path) -> Iterator[Writer]:
     """
     if path.exists():
         raise BackupError(f"{path} is there already; name another file, or remove it")
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
-                yield Writer(tar, scratch)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(scratch, path)  # unlike a rename it never replaces what somebody else has put there meanwhile
+        with scratch(".backing-up-", path.parent) as folder:
+            written = folder / "archive"
+            with os.fdopen(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
+                    yield Writer(tar, folder)
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(
+                written, path
+            )  # unlike a rename it never replaces what somebody else has put there meanwhile
     except FileExistsError as error:
-        raise BackupError(
-            f"{error.filename2 or error.filename} is there already; name another file"
-        ) from error
+        raise BackupError(f"{path} is there already; name another file") from error
     except OSError as error:
-        raise BackupError(f"{path} cannot be written: {error.strerror}; nothing was kept of it") from error
-    finally:
-        scratch.unlink(missing_ok=True)
+        raise BackupError(
+            f"{path} cannot be written: {error.strerror}; nothing was kept of it{remedy(error.strerror)}"
+        ) from error
 
 
 class Writer:
     """Adds files to an archive, and at last its manifest."""
 
-    def __init__(self, tar: tarfile.TarFile, scratch: Path) -> None:
+    def __init__(self, tar: tarfile.TarFile, folder: Path) -> None:
         self._tar = tar
         self._members: dict[str, Member] = {}
-        self.scratch = scratch.with_suffix(".part")
-        """Where a file may be made that is to be added, and is removed afterwards."""
+        self.folder = folder
+        """Where files may be made that are to be added."""
 
     def add(self, name: str, path: Path) -> None:
         """Add a file."""
@@ -97,6 +101,7 @@ class Writer:
         text = msgspec.json.format(msgspec.json.encode(manifest))
         info = tarfile.TarInfo(MANIFEST)
         info.size, info.mode = len(text), 0o600
+        info.pax_headers = {CHECKSUM: hashlib.sha256(text).hexdigest()}
         self._tar.addfile(info, io.BytesIO(text))
         return manifest
 
@@ -139,7 +144,7 @@ class Archive:
     def _check(self, progress: Progress) -> Manifest:
         total, done = self._path.stat().st_size, 0
         found: dict[str, Member] = {}
-        manifest = b""
+        manifest, whole = b"", False
         with tarfile.open(self._path, "r:") as tar:
             for info in tar:
                 source = tar.extractfile(info)
@@ -147,6 +152,7 @@ class Archive:
                     raise _damaged(self._path, f"{info.name!r} in it is not a file")
                 if info.name == MANIFEST:
                     manifest = source.read()
+                    whole = hashlib.sha256(manifest).hexdigest() == info.pax_headers.get(CHECKSUM)
                     continue
                 digest = hashlib.sha256()
                 while piece := source.read(_PIECE):
@@ -156,6 +162,8 @@ class Archive:
                 found[info.name] = Member(info.size, digest.hexdigest())
         if not manifest:
             raise _damaged(self._path, "it is cut off, or no backup at all")
+        if not whole:
+            raise _damaged(self._path, "its list of files is not the one that was written")
         known = msgspec.json.decode(manifest, type=Manifest)
         if known.format != _FORMAT:
             raise BackupError(f"{self._path} was written by a release that this one does not know")

@@ -11,6 +11,7 @@ from typing import IO
 
 from kernel.contracts.database import Compiled, Database
 from plugins.database.backup.archive import BackupError, Progress
+from plugins.database.backup.scratch import remedy
 from plugins.database.postgresql import programs
 
 _ROLES = Compiled("""
@@ -65,7 +66,8 @@ class PostgresPlace:
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(0.1)
             if process.returncode != 0:
-                raise BackupError(f"pg_dump failed: {programs.reason(said)}")
+                reason = programs.reason(said)
+                raise BackupError(f"pg_dump failed to write {target}: {reason}{remedy(reason)}")
         target.chmod(0o600)
 
     def roles(self) -> tuple[str, ...]:

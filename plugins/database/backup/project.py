@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
 from kernel.kernel import Kernel
 from plugins.database.backup.archive import DATA, DATABASE, Archive, BackupError, Manifest, Progress, writing
+from plugins.database.backup.scratch import remedy, scratch
 
 
 class Place(Protocol):
@@ -41,11 +42,8 @@ def back_up(kernel: Kernel, place: Place, path: Path, progress: Progress) -> Man
     """Write an archive; raises `BackupError`. Whoever serves the project meanwhile goes on."""
     data = kernel.data
     with writing(path) as writer:
-        try:
-            place.copy(writer.scratch, progress)
-            writer.add(DATABASE, writer.scratch)
-        finally:
-            writer.scratch.unlink(missing_ok=True)
+        place.copy(writer.folder / DATABASE, progress)
+        writer.add(DATABASE, writer.folder / DATABASE)
         for file in _files(kernel):
             writer.add(DATA + file.relative_to(data).as_posix(), file)
         return writer.finish(
@@ -106,12 +104,16 @@ def _fitting(place: Place, path: Path, progress: Progress) -> Archive:
 @contextmanager
 def _extracted(archive: Archive, names: Iterable[str], folder: Path | None) -> Iterator[Path]:
     """Give a folder, gone afterwards, with some members of an archive."""
-    with tempfile.TemporaryDirectory(prefix=".restoring-", dir=folder, ignore_cleanup_errors=True) as name:
+    with ExitStack() as stack:
         try:
+            extracted = stack.enter_context(scratch(".restoring-", folder))
             for member in names:
-                target = Path(name, member)
+                target = extracted / member
                 target.parent.mkdir(parents=True, exist_ok=True)
                 archive.extract(member, target)
         except OSError as error:
-            raise BackupError(f"{name} cannot be written: {error.strerror}; nothing was changed") from error
-        yield Path(name)
+            where = folder or tempfile.gettempdir()
+            raise BackupError(
+                f"{where} cannot be written: {error.strerror}; nothing was changed{remedy(error.strerror)}"
+            ) from error
+        yield extracted
