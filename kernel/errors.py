@@ -48,12 +48,18 @@ class PhaseError(KernelError):
         self.cause = cause
 
 
+def explain(error: BaseException) -> str:
+    """Return what an exception says to an operator (never to a client): its text and its notes, in one line."""
+    text = "; ".join([str(error), *getattr(error, "__notes__", ())]).strip("; ")
+    return " ".join(text.split())
+
+
 def describe(error: BaseException) -> str:
     """Name an exception for an operator (never for a client): its type, its text and its notes, in one line."""
     if isinstance(error, KernelError):
         return str(error)
-    text = "; ".join([str(error), *getattr(error, "__notes__", ())]).strip("; ")
-    return f"{type(error).__name__}: {' '.join(text.split())}" if text else type(error).__name__
+    text = explain(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -12,7 +12,8 @@ import click
 
 from kernel.cli import output
 from kernel.cli.base import Project, project_option, write_commands, write_examples
-from kernel.errors import KernelError, describe, nearest
+from kernel.errors import KernelError, describe, explain, nearest
+from kernel.http import Unavailable
 
 
 class BuiltIn(NamedTuple):
@@ -54,12 +55,14 @@ class Root(click.Group):
     """The ``kernel`` command. Built-in commands work whatever state the project and its plugins are in."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run; a `KernelError` becomes one line on stderr and exit code 1."""
+        """Run; a `KernelError`, or a database that is away, becomes one line on stderr and exit code 1."""
         try:
             return super().main(*args, **kwargs)
         except KernelError as error:
-            output.fail(" ".join(str(error).split()))
-            sys.exit(1)
+            output.fail(explain(error))
+        except Unavailable as error:
+            output.fail(describe(error))
+        sys.exit(1)
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any

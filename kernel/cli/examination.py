@@ -17,15 +17,17 @@ import msgspec
 from kernel.cli.base import Project
 from kernel.cli.survey import problems
 from kernel.config import FILE_NAME, Config, KernelSettings
-from kernel.contracts.database import Database
+from kernel.contracts.database import Database, DatabaseError
 from kernel.dispatch import RequestHooks
-from kernel.errors import KernelError, describe
+from kernel.errors import KernelError
 from kernel.kernel import Kernel
 
 State = Literal["ok", "warning", "problem"]
 
 _LOW_DISK, _NO_DISK = 1 << 30, 50 << 20
 _FEW_FILES = 1024
+_LOCKED = "55P03"
+"""Where somebody else is writing, it can be written."""
 _REMOTE = ("nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph", "glusterfs")
 
 
@@ -125,7 +127,7 @@ def _disk(data: Path) -> Iterator[Finding]:
     finding = partial(Finding, "disk")
     place = _existing(data)
     free = shutil.disk_usage(place).free
-    text = f"{free / (1 << 30):.1f} GB free"
+    text = f"{free / (1 << 30):.1f} GB free" if free >= 1 << 30 else f"{free >> 20} MB free"
     if free >= _LOW_DISK:
         yield finding("ok", text)
     else:
@@ -186,9 +188,23 @@ def _database(kernel: Kernel, data: Path) -> Finding:
         return finding("ok", "nothing there yet; kernel serve makes it")
     try:
         database.query("select 1")
-        return finding("ok", f"{database.engine} answers, {len(database.catalogue.tables)} tables")
+        tables = len(database.catalogue.tables)
+        if tables:
+            _begin_to_write(database)
+        return finding("ok", f"{database.engine} answers, {tables} tables")
     except Exception as error:
         # Whatever it is, it is a finding.
-        return finding("problem", describe(error), "see the log of kernel serve")
+        remedy = "; ".join(getattr(error, "__notes__", ())) or "see the log of kernel serve"
+        return finding("problem", f"{type(error).__name__}: {error}", remedy)
     finally:
         kernel.stop()
+
+
+def _begin_to_write(database: Database) -> None:
+    """Begin a transaction, and end it at once: a database may answer and take nothing."""
+    try:
+        with database.transaction():
+            pass
+    except DatabaseError as error:
+        if error.sqlstate != _LOCKED:
+            raise

@@ -14,6 +14,7 @@ import msgspec
 from kernel.cli import output
 from kernel.cli.base import Command, Group, json_option
 from kernel.contracts.database import DatabaseError
+from kernel.errors import explain
 from plugins.database.backup.archive import BackupError, Manifest, Progress
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def bar(what: str, *, in_bytes: bool = True) -> Iterator[Progress]:
         with _shown(what, in_bytes=in_bytes) as progress:
             yield progress
     except DatabaseError as error:
-        raise BackupError(str(error)) from error
+        raise BackupError(f"the database: {explain(error)}") from error
 
 
 @contextmanager

@@ -202,7 +202,8 @@ def failure(migration: Migration, sql: str, error: DatabaseError, done: str = "a
         where += f", line {line}, in {_shortened(statement)!r}"
     # An engine that names the statement itself need not be heard twice.
     detail = None if statement and statement in (error.detail or "") else error.detail
-    more = "".join(f"; {text.rstrip('.')}" for text in (detail, error.hint) if text)
+    reasons = (detail, error.hint, *getattr(error, "__notes__", ()))
+    more = "".join(f"; {text.rstrip('.')}" for text in reasons if text)
     stays = (
         "it runs outside a transaction, so the statements before this one stay, and an index that could not be "
         "finished has to be dropped"

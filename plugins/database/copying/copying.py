@@ -16,7 +16,7 @@ import msgspec
 from kernel.config import Config
 from kernel.contracts.catalogue import Catalogue, Table
 from kernel.contracts.database import Database, DatabaseError
-from kernel.errors import KernelError
+from kernel.errors import KernelError, explain
 from kernel.kernel import Kernel
 
 Cells = tuple[str | None, ...]
@@ -136,7 +136,7 @@ def copy(source: Side, target: Side, progress: Progress) -> list[TableSum]:
             transaction.script(_UNMARK)
     except DatabaseError as error:
         where = f" in {error.table}" if error.table else ""
-        raise CopyError(f"the rows cannot be copied{where}: {error}") from error
+        raise CopyError(f"the rows cannot be copied{where}: {explain(error)}") from error
     return sums
 
 
