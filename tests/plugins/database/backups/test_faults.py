@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings, strategies
 from kernel.contracts import Database
 from plugins.database.backup import archive as archives
 from plugins.database.backup.archive import Archive, BackupError
+from plugins.database.backup.project import back_up
 
 PROGRAM = """
 import os, sys
@@ -172,8 +173,9 @@ def test_of_two_backups_at_once_into_one_file_one_is_kept_whole(
     monkeypatch.setattr(archives.Writer, "finish", finishing)
 
     def backup(_: int) -> str:
+        kernel = source.kernel()
         try:
-            source.command("backup", str(tmp_path / "a.backup"))
+            back_up(kernel, kernel.plugins["database"].place(), tmp_path / "a.backup", lambda *_: None)
         except BackupError as error:
             return str(error)
         return "written"
