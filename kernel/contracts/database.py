@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
@@ -180,6 +180,20 @@ class Database(Protocol):
         refused (25006). With `inline` it runs under a small budget on the event loop's own connection and
         raises `NotInline` past it; the gateway then runs the handler again in a thread. Otherwise it is
         interrupted after the engine's statement time-out (57014).
+        """
+
+    def stream(
+        self,
+        statement: str | Compiled,
+        params: Params = NO_PARAMS,
+        *,
+        identity: Identity | None = None,
+        settings: RequestSettings | None = None,
+    ) -> Iterator[list[Row]]:
+        """Run one reading statement as `query` does, and yield its rows, some at a time, while it runs.
+
+        So many rows take little memory. The statement time-out counts until the last is taken: take them without
+        waiting for anyone. Close the iterator to end the statement early.
         """
 
     def transaction(

@@ -6,6 +6,7 @@ plans it against the catalogue and runs it as one statement.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -197,6 +198,12 @@ class Records(Protocol):
 
     def read(self, query: Select, identity: Identity | None, *, inline: bool = False) -> Page:
         """Answer `query` with one statement; `inline` is as in `Database.query`."""
+
+    def stream(self, query: Select, identity: Identity | None) -> Iterator[list[str]]:
+        """Answer `query` with rows as JSON objects, some at a time, so that many take little memory.
+
+        Nothing is counted. Take them all without waiting for anyone, or close the iterator.
+        """
 
     def function(self, call: Call, identity: Identity | None) -> Function:
         """Return the function that a call means, by the names of its arguments.

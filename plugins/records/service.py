@@ -30,6 +30,7 @@ from kernel.contracts.records import (
     Written,
 )
 from kernel.identity import Identity
+from plugins.records.batches import batches
 from plugins.records.compiling.calls import as_json, compile_call, given
 from plugins.records.compiling.compiler import Compiler
 from plugins.records.compiling.statement import Statement
@@ -42,6 +43,7 @@ from plugins.records.plans import Plan, PlanCache, Plans
 from plugins.records.procedures import Procedures, Reading
 from plugins.records.refusals import Query, hinting
 from plugins.records.similarity import SURE, nearest
+from plugins.records.streams import begun
 from plugins.records.tally import Tally, check_count
 from plugins.records.templates import template
 
@@ -100,6 +102,20 @@ class TableRecords:
         if (check := plan.check_for(row[0])) is not None:
             run(check, params)
         return Page(row[1].encode(), row[0], plan.total(query, row, lambda statement: run(statement, params)))
+
+    @hinting
+    def stream(self, query: Select, identity: Identity | None) -> Iterator[list[str]]:
+        """Answer `query` with one statement that tells its rows while it runs."""
+        caller = _caller(identity)
+        shape, values = template(query)
+        key = ("stream", caller.role, shape)
+        plan = self._plan_by(key, values, lambda: self._compiler(shape, caller).stream(shape))
+        params = plan.params(values)
+        if query.offset > 0:
+            params["offset"] = query.offset
+        if plan.check is not None:
+            self.reading(caller)(plan.check, params)
+        return begun([row[0] for row in rows] for rows in self.streaming(plan.statement, params, caller))
 
     def function(self, call: Call, identity: Identity | None) -> Function:
         """Return the function that a call means."""
@@ -164,7 +180,7 @@ class TableRecords:
         inserted = True
         with self.transaction(insert, caller) as transaction:
             insert = self.hooks.before(insert, caller, transaction)
-            for batch in _batches(insert):
+            for batch in batches(insert):
                 self._refuse_null_numbers(batch, batch.rows)
                 inserted = self._has_new(batch, caller, transaction) or written.count > 0
                 given = {"rows": batch.rows} if batch.columns else {}
@@ -239,6 +255,10 @@ class TableRecords:
     def reading(self, caller: Identity, *, inline: bool = False) -> Run:
         """Return what runs a statement that reads."""
         return functools.partial(self.database.query, identity=caller, inline=inline, settings=self.settings)
+
+    def streaming(self, statement: Compiled, params: Params, caller: Identity) -> Iterator[list[Row]]:
+        """Run a statement that reads, and yield its rows."""
+        return self.database.stream(statement, params, identity=caller, settings=self.settings)
 
     def reader(self, caller: Identity) -> Transaction:
         """Return what a function in Python reads by."""
@@ -374,21 +394,3 @@ def _check_any_right(table: Table, role: str, catalogue: Catalogue) -> None:
 
 def _is_numbered(column: Column | None) -> bool:
     return column is not None and (column.identity or (column.default or "").startswith("nextval("))
-
-
-def _batches(insert: Insert) -> list[Insert]:
-    """Split an insert into those whose rows all have the same columns, in order; usually it is one."""
-    if not insert.size:
-        return []
-    if not insert.defaults or not insert.columns:
-        return [insert]
-    batches: list[tuple[tuple[str, ...], list[dict[str, msgspec.Raw]]]] = []
-    for row in _decode_rows(insert.rows):
-        columns = tuple(name for name in insert.columns if name in row)
-        if not batches or batches[-1][0] != columns:
-            batches.append((columns, []))
-        batches[-1][1].append(row)
-    return [
-        msgspec.structs.replace(insert, columns=columns, rows=_encode(rows).decode(), size=len(rows))
-        for columns, rows in batches
-    ]

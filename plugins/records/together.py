@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kernel.contracts.database import RequestSettings, Transaction
+from kernel.contracts.database import Compiled, Params, RequestSettings, Row, Transaction
 from kernel.contracts.queries import Call, Delete, Insert, Update
 from kernel.contracts.records import Records, Unsupported
 from kernel.identity import Identity
@@ -24,6 +24,11 @@ class RecordsTogether(TableRecords):
         """Return what runs a statement within the transaction; it sees what was written there."""
         self._check(caller)
         return self._shared.query
+
+    def streaming(self, statement: Compiled, params: Params, caller: Identity) -> Iterator[list[Row]]:
+        """Run a statement within the transaction, which has to have its rows before others run in it."""
+        self._check(caller)
+        yield self._shared.query(statement, params)
 
     def reader(self, caller: Identity) -> Transaction:
         """Give the transaction."""

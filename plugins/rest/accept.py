@@ -16,13 +16,14 @@ T = TypeVar("T")
 class MediaType(msgspec.Struct, frozen=True):
     """How rows are written: as an array or the `single` object there should be, without the members that are null.
 
-    Or as lines of `csv`.
+    Or as lines of `csv`, or each as a line of JSON (`lines`).
     """
 
     content_type: str
     single: bool = False
     stripped: bool = False
     csv: bool = False
+    lines: bool = False
 
 
 JSON = MediaType("application/json; charset=utf-8")
@@ -41,6 +42,7 @@ _PLAIN: dict[str, MediaType] = {
     "application/vnd.pgrst.object": _SINGLE,
     _OBJECT: _SINGLE,
     "text/csv": MediaType("text/csv; charset=utf-8", csv=True),
+    "application/x-ndjson": MediaType("application/x-ndjson; charset=utf-8", lines=True),
 }
 _WITHOUT_NULLS: dict[str, MediaType] = {
     "application/vnd.pgrst.array": _STRIPPED,

@@ -16,6 +16,7 @@ _VALUES: dict[str, tuple[str, ...]] = {
     "count": ("exact", "planned", "estimated"),
     "tx": ("commit", "rollback"),
     "handling": ("strict", "lenient"),
+    "stream": ("",),
 }
 
 
@@ -30,6 +31,7 @@ class Preferences(msgspec.Struct, frozen=True):
     handling: str | None = None
     timezone: str | None = None
     max_affected: int | None = None
+    stream: str | None = None
 
     def applied(self, *names: str) -> HeaderList:
         """Return the header that says what was asked for and done: what counts everywhere, and `names`.
@@ -45,12 +47,19 @@ class Preferences(msgspec.Struct, frozen=True):
             "handling": self.handling,
             "timezone": self.timezone,
             "max-affected": self.max_affected,
+            "stream": self.stream,
         }
         done = (*names, *_EVERYWHERE)
         said = ", ".join(
-            f"{name}={value}" for name, value in values.items() if value is not None and name in done
+            f"{name}={value}" if value != "" else name
+            for name, value in values.items()
+            if value is not None and name in done
         )
         return [("preference-applied", said)] if said else []
+
+    def without_count(self) -> Preferences:
+        """Return the others."""
+        return msgspec.structs.replace(self, count=None)
 
 
 _EVERYWHERE = ("count", "tx", "handling", "timezone")

@@ -10,7 +10,7 @@ from kernel.contracts.database import DatabaseError
 from kernel.contracts.queries import Conflict, Delete, Insert, Planned, Select, Update
 from kernel.contracts.records import Records, RecordsError, WrongCount
 from kernel.http import HeaderList, Request, Response, TooLong
-from plugins.rest import cursors, ranges
+from plugins.rest import cursors, ranges, streams
 from plugins.rest.accept import JSON
 from plugins.rest.conditional import etag, guarded
 from plugins.rest.errors import RestError
@@ -90,6 +90,9 @@ class Tables:
         )
         terms.watch.lap("plan")
         records = self._records.under(terms.settings)
+        address = location(table, parsed.canonical)
+        if streams.is_wanted(terms):
+            return streams.answer(records, request, terms, query, select, address)
         if query.cursor is None:
             page = records.read(select, request.identity, inline=request.inline)
             leading: HeaderList = []
@@ -104,7 +107,7 @@ class Tables:
             *terms.profile,
             ("content-type", media.content_type),
             ("content-range", ranges.content_range(offset, page.count, page.total)),
-            ("content-location", location(table, parsed.canonical)),
+            ("content-location", address),
             VARY,
             *leading,
         ]

@@ -22,7 +22,9 @@ _QUOTED = re.compile(r'[",()\\\s]')
 def body_of(rows: bytes, media: MediaType) -> bytes:
     """Return the body for a JSON array of rows, which for a `single` one holds one object."""
     if media.csv:
-        return _csv(rows)
+        return csv_of(rows)
+    if media.lines:
+        return b"".join(bytes(row) + b"\n" for row in _decode_array(rows))
     body = rows[1:-1] if media.single else rows
     if not media.stripped:
         return body
@@ -49,12 +51,15 @@ def _without_nulls(value: msgspec.Raw) -> msgspec.Raw:
     return value
 
 
-def _csv(rows: bytes) -> bytes:
-    """Write rows whose values are texts as CSV, a line of names first; no rows have no names."""
+def csv_of(rows: bytes, *, named: bool = True) -> bytes:
+    """Write rows whose values are texts as CSV, if `named` with a line of names first; no rows have no names."""
     found = _decode_rows(rows)
-    names = ",".join(_cell(name) for name in found[0]) if found else ""
-    lines = (",".join(_value(bytes(value)) for value in row.values()) for row in found)
-    return "\n".join([names, *lines] if found else ["", ""]).encode()
+    if not found:
+        return b"\n" if named else b""
+    lines = [",".join(_value(bytes(value)) for value in row.values()) for row in found]
+    if named:
+        lines.insert(0, ",".join(_cell(name) for name in found[0]))
+    return "\n".join(lines).encode()
 
 
 def _value(json: bytes) -> str:

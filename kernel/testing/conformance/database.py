@@ -175,6 +175,33 @@ class DatabaseContract(StoredTypes):
         assert {name: getattr(raised.value, name) for name in named} == named
         assert database.query("select count(*) from authors") == [(2,)]
 
+    def test_a_stream_gives_all_rows_in_their_order(self, database: Database) -> None:
+        """However many there are, with the identity's rights, and none is held back."""
+        numbers = "select n from generate_series(1, :last) as s(n) order by n"
+        for last in (0, 1, 500, 2_500):
+            rows = [row for part in database.stream(numbers, {"last": last}) for row in part]
+            assert rows == [(number,) for number in range(1, last + 1)]
+        anyone = Identity("anon")
+        with pytest.raises(DatabaseError) as refused:
+            list(database.stream("select id from authors", identity=anyone))
+        assert refused.value.sqlstate == "42501"
+
+    def test_a_stream_that_is_left_or_fails_leaves_nothing_behind(self, database: Database) -> None:
+        """The statement ends, and the connection serves others."""
+        many = "select n * m from generate_series(1, 3000) as s(n), generate_series(1, 3000) as t(m)"
+        for _ in range(30):
+            stream = iter(database.stream(many))
+            assert 0 < len(next(stream)) < 9_000_000
+            stream.close()  # type: ignore[attr-defined]
+        failing = database.stream("select 1 / (700 - n) from generate_series(1, 1000) as s(n)")
+        with pytest.raises(DatabaseError) as caught:
+            list(failing)
+        assert caught.value.sqlstate == "22012"
+        with pytest.raises(DatabaseError) as written:
+            list(database.stream("insert into authors (id, name) values (9, 'x') returning id"))
+        assert written.value.sqlstate == "25006"
+        assert database.query("select count(*) from authors") == [(2,)]
+
     def test_a_transaction_commits_at_its_end(self, database: Database) -> None:
         """Statements tell how many rows they changed, or return what they were asked for."""
         with database.transaction() as transaction:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal, TypeVar
 
 from kernel.contracts.catalogue import Catalogue, Function, Table
@@ -24,9 +24,10 @@ from kernel.events import Event
 from kernel.identity import Identity
 from plugins.database import rights
 from plugins.database.postgresql import preparing, statements, stored
-from plugins.database.postgresql.callers import NativeRights, caller_of
+from plugins.database.postgresql.callers import Caller, NativeRights, caller_of
 from plugins.database.postgresql.catalogue import CatalogueCache
 from plugins.database.postgresql.connections import Connections, Limits
+from plugins.database.postgresql.results import is_stale
 from plugins.database.postgresql.roles import quoted
 from plugins.database.postgresql.session import Session
 from plugins.database.postgresql.statements import Statement
@@ -35,6 +36,7 @@ from plugins.database.postgresql.transaction import TAKE_TURN, PostgresSchemaTra
 T = TypeVar("T")
 
 _STATEMENTS_KEPT = 2000
+_BEGIN = b"BEGIN READ ONLY"
 
 
 class PostgresDatabase:
@@ -85,18 +87,54 @@ class PostgresDatabase:
         """Run one reading statement and return its rows."""
         if inline:
             raise NotInline("a statement waits for the server")
+        prepared, caller = self._to_read(statement, identity), caller_of(identity, settings)
+        if caller is None:
+            return self._reading(lambda session: session.run(prepared, params))[0]
+        return self._reading(lambda session: session.run_for(caller, prepared, params))[0]
+
+    def stream(
+        self,
+        statement: str | Compiled,
+        params: Params = NO_PARAMS,
+        *,
+        identity: Identity | None = None,
+        settings: RequestSettings | None = None,
+    ) -> Iterator[list[Row]]:
+        """Run one reading statement and yield its rows, some at a time."""
+        return self._streamed(self._to_read(statement, identity), params, caller_of(identity, settings))
+
+    def _streamed(self, statement: Statement, params: Params, caller: Caller | None) -> Iterator[list[Row]]:
+        for attempt in (1, 2):
+            session = self.lend()
+            begun = False
+            try:
+                if caller is None:
+                    session.command(_BEGIN)
+                else:
+                    session.begin_for(caller, _BEGIN)
+                for rows in session.stream(statement, params, None if caller is None else caller.role):
+                    begun = True
+                    yield rows
+                return
+            except DatabaseError as error:
+                if attempt == 2 or begun or not (session.broken or is_stale(error)):
+                    raise
+            finally:
+                if not (session.broken or session.idle):
+                    session.command(b"ROLLBACK")
+                self.connections.returned(session)
+
+    def _to_read(self, statement: str | Compiled, identity: Identity | None) -> Statement:
         if isinstance(statement, Compiled):
             rights.check(statement, identity)
-        prepared, caller = self.statement(statement, identity), caller_of(identity, settings)
+        prepared = self.statement(statement, identity)
         if prepared.kind != "data":
             raise DatabaseError(
                 "a statement that does more than read, in a read-only transaction",
                 sqlstate="25006",
                 hint="Write in a transaction(), change the schema in a schema_transaction().",
             )
-        if caller is None:
-            return self._reading(lambda session: session.run(prepared, params))[0]
-        return self._reading(lambda session: session.run_for(caller, prepared, params))[0]
+        return prepared
 
     def transaction(
         self, identity: Identity | None = None, settings: RequestSettings | None = None

@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 import select
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -24,8 +24,9 @@ from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 from kernel.contracts.database import DatabaseError, Params, Row
 from plugins.database.postgresql import arrays, errors
 from plugins.database.postgresql.callers import Caller
+from plugins.database.postgresql.results import arrays_among, bound, is_stale, readers_of, rows_of
 from plugins.database.postgresql.statements import Statement
-from plugins.database.postgresql.values import Reader, reader, written
+from plugins.database.postgresql.values import Reader, written
 
 _PREPARED = 500
 """How many statements a connection keeps prepared; the server holds each one's plan."""
@@ -45,7 +46,11 @@ _LEFT = (
 )
 """The settings of a request; and what it has left in some of them."""
 
-_GOOD = frozenset({ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK, ExecStatus.EMPTY_QUERY})
+_GOOD = frozenset({
+    ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK, ExecStatus.EMPTY_QUERY,
+    ExecStatus.SINGLE_TUPLE, ExecStatus.TUPLES_CHUNK,
+})  # fmt: skip
+_ROWS_AT_ONCE = 500
 
 Result = tuple[list[Row], int]
 
@@ -102,7 +107,7 @@ class Session:
 
         `role` is the one that the transaction has taken on: the server plans a statement for one role.
         """
-        values = [written(value) for value in _bound(statement, params)]
+        values = [written(value) for value in bound(statement, params)]
         return self._fresh(statement, role, lambda: self._run(statement, list(values), role))
 
     def _fresh(self, statement: Statement, role: bytes | None, run: Callable[[], Result]) -> Result:
@@ -110,7 +115,7 @@ class Session:
         try:
             return run()
         except DatabaseError as error:
-            if not _is_stale(error):
+            if not is_stale(error):
                 raise
             del self._prepared[statement.text, role]
             if not self.idle:  # the transaction has failed with it
@@ -122,14 +127,14 @@ class Session:
         for place, oid in prepared.arrays:
             values[place] = arrays.from_json(values[place], oid)
         result = self._ask(lambda: self._libpq.send_query_prepared(prepared.name, values))
-        return _rows(result, prepared.readers), result.command_tuples or 0
+        return rows_of(result, prepared.readers), result.command_tuples or 0
 
     def run_for(self, caller: Caller, statement: Statement, params: Params) -> Result:
         """Run one statement that is a transaction of its own for a caller, in one round trip.
 
         The first time it takes three: what the server says of the parameters has to be known before they are sent.
         """
-        values = [written(value) for value in _bound(statement, params)]
+        values = [written(value) for value in bound(statement, params)]
         self._prepare_assume()
         run = self._run_for if caller.first is None else self._run_after_first
         return self._fresh(statement, caller.role, lambda: run(caller, statement, list(values)))
@@ -146,7 +151,7 @@ class Session:
 
         results = self._pipelined(send)
         result = self._without_left(caller, results)[-1]
-        return _rows(result, prepared.readers), result.command_tuples or 0
+        return rows_of(result, prepared.readers), result.command_tuples or 0
 
     def _run_after_first(self, caller: Caller, statement: Statement, values: list[bytes | None]) -> Result:
         """Run a statement behind the call that comes first, which may decide whom it runs as."""
@@ -169,6 +174,47 @@ class Session:
             self._libpq.send_describe_prepared(name)
 
         return self._keep((statement.text, caller.role), name, self._pipelined(send)[-1])
+
+    def stream(self, statement: Statement, params: Params, role: bytes | None) -> Iterator[list[Row]]:
+        """Run one statement, prepared, within a transaction that has taken on `role`; yield its rows, some at a time.
+
+        Where not all of them are taken, the server is told to stop.
+        """
+        values = [written(value) for value in bound(statement, params)]
+        key = (statement.text, role)
+        prepared = self._prepared.get(key) or self._prepare(statement, role)
+        for place, oid in prepared.arrays:
+            values[place] = arrays.from_json(values[place], oid)
+        ended = False
+        try:
+            self._send(lambda: self._libpq.send_query_prepared(prepared.name, values))
+            self._send(self._in_parts)
+            self._flush()
+            while (result := self._next_result()) is not None:
+                self._check(result)
+                if result.ntuples:
+                    yield rows_of(result, prepared.readers)
+            ended = True
+        except DatabaseError as error:
+            if is_stale(error):
+                del self._prepared[key]
+            raise
+        finally:
+            if not (ended or self.broken):
+                self._interrupt()
+
+    def _in_parts(self) -> None:
+        """Have the statement that was just sent give its rows a few at a time."""
+        if psycopg.capabilities.has_stream_chunked():
+            self._libpq.set_chunked_rows_mode(_ROWS_AT_ONCE)
+        else:
+            self._libpq.set_single_row_mode()
+
+    def _interrupt(self) -> None:
+        """Have the server stop the statement at hand, and take what it still says."""
+        self._connection.cancel()
+        while self._next_result() is not None:
+            pass
 
     def begin_for(self, caller: Caller, begin: bytes) -> None:
         """Begin a transaction for a caller, in one round trip."""
@@ -221,7 +267,7 @@ class Session:
         if caller.settings is None or caller.wanted is None:
             return results
         *others, last = results
-        found = _rows(last, _readers(last))
+        found = rows_of(last, readers_of(last))
         caller.settings.left = {name: value for name, value in found if value is not None}
         return others
 
@@ -255,9 +301,9 @@ class Session:
 
     def once(self, statement: Statement, params: Params) -> Result:
         """Do the same without keeping it prepared."""
-        values = [written(value) for value in _bound(statement, params)]
+        values = [written(value) for value in bound(statement, params)]
         result = self._ask(lambda: self._libpq.send_query_params(statement.text, values))
-        return _rows(result, _readers(result)), result.command_tuples or 0
+        return rows_of(result, readers_of(result)), result.command_tuples or 0
 
     def command(self, sql: bytes) -> None:
         """Run commands of our own that return nothing."""
@@ -304,7 +350,7 @@ class Session:
         if len(self._prepared) >= _PREPARED:
             _, oldest = self._prepared.popitem(last=False)
             self.command(b"DEALLOCATE " + oldest.name)
-        prepared = self._prepared[key] = _Prepared(name, _readers(described), _arrays(described))
+        prepared = self._prepared[key] = _Prepared(name, readers_of(described), arrays_among(described))
         return prepared
 
     def _ask(self, send: Callable[[], None]) -> Any:
@@ -367,38 +413,3 @@ class Session:
         if self.broken:
             raise errors.lost()
         raise errors.refusal(result)
-
-
-def _is_stale(error: DatabaseError) -> bool:
-    """Tell whether a prepared statement has outlived a change of the schema, or whoever kept it for us."""
-    return error.sqlstate == "26000" or (
-        error.sqlstate == "0A000" and error.message.startswith("cached plan must not change")
-    )
-
-
-def _bound(statement: Statement, params: Params) -> Sequence[Any]:
-    try:
-        return [params[name] for name in statement.parameters]
-    except KeyError as error:
-        raise DatabaseError(
-            f"there is no value for the parameter :{error.args[0]}", sqlstate="42P02"
-        ) from None
-
-
-def _readers(described: Any) -> tuple[Reader, ...]:
-    return tuple(reader(described.ftype(column)) for column in range(described.nfields))
-
-
-def _arrays(described: Any) -> tuple[tuple[int, int], ...]:
-    types = ((place, described.param_type(place)) for place in range(described.nparams))
-    return tuple((place, oid) for place, oid in types if oid in arrays.ELEMENTS)
-
-
-def _rows(result: Any, readers: tuple[Callable[[bytes], Any], ...]) -> list[Row]:
-    value = result.get_value
-    columns = tuple(enumerate(readers))
-    rows = []
-    for row in range(result.ntuples):
-        cells = [(read, value(row, column)) for column, read in columns]
-        rows.append(tuple(None if cell is None else read(cell) for read, cell in cells))
-    return rows

@@ -10,7 +10,8 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ _STATEMENTS_KEPT = 512
 _STEPS_BETWEEN_CLOCKS = 10_000
 _TICKS_IN_BUDGET = 8
 _BETWEEN_TRIES = 0.01
+_ROWS_AT_ONCE = 500
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -326,15 +328,39 @@ def run(
 
     Raises `DatabaseError` (22021) for a NUL character in a parameter, which PostgreSQL's text cannot hold.
     """
+    cursor = _cursor(guarded, params, identity, settings)
+    try:
+        return cursor.execute(sql, params or None).fetchall()
+    finally:
+        guarded.stop()
+        cursor.close(True)
+
+
+def stream(
+    guarded: Guarded,
+    sql: str,
+    params: Params,
+    identity: Identity | None = None,
+    settings: RequestSettings | None = None,
+) -> Iterator[list[Row]]:
+    """Run one statement for `identity` and yield its rows, some at a time; raises as `run` does."""
+    cursor = _cursor(guarded, params, identity, settings)
+    try:
+        found = cursor.execute(sql, params or None)
+        while rows := list(islice(found, _ROWS_AT_ONCE)):
+            yield rows
+    finally:
+        guarded.stop()
+        cursor.close(True)
+
+
+def _cursor(
+    guarded: Guarded, params: Params, identity: Identity | None, settings: RequestSettings | None
+) -> apsw.Cursor:
     for value in params.values():
         if type(value) is str and "\x00" in value:
             raise DatabaseError('invalid byte sequence for encoding "UTF8": 0x00', sqlstate="22021")
     guarded.start()
     guarded.identity = identity
     guarded.settings = settings
-    cursor = guarded.connection.cursor()
-    try:
-        return cursor.execute(sql, params or None).fetchall()
-    finally:
-        guarded.stop()
-        cursor.close(True)
+    return guarded.connection.cursor()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,7 +30,7 @@ from plugins.database import rights
 from plugins.database.sqlite import errors, stored
 from plugins.database.sqlite.catalogue import catalogue as catalogues
 from plugins.database.sqlite.catalogue.kinds import TypedCatalogues, resolve
-from plugins.database.sqlite.connections import Connections, Limits, run
+from plugins.database.sqlite.connections import Connections, Limits, run, stream
 from plugins.database.sqlite.statements import Plan, Plans
 from plugins.database.sqlite.transaction import SqliteSchemaTransaction, SqliteTransaction
 from plugins.database.sqlite.values.temporal.moments import write_timestamptz
@@ -96,16 +96,28 @@ class SqliteDatabase:
         settings: RequestSettings | None = None,
     ) -> list[Row]:
         """Run one reading statement and return its rows."""
+        run_ = self._inline if inline else self._read
+        return run_(self._reading(statement, identity), params, identity, settings)
+
+    def stream(
+        self,
+        statement: str | Compiled,
+        params: Params = NO_PARAMS,
+        *,
+        identity: Identity | None = None,
+        settings: RequestSettings | None = None,
+    ) -> Iterator[list[Row]]:
+        """Run one reading statement and yield its rows, some at a time."""
+        return self._streamed(self._reading(statement, identity), params, identity, settings)
+
+    def _reading(self, statement: str | Compiled, identity: Identity | None) -> str:
         if isinstance(statement, Compiled):
             rights.check(statement, identity)
-            sql = statement.sql
-        else:
-            plan = self.plans.plan(statement, self.catalogue, rights.role_of(identity))
-            sql = plan.sql
-            if plan.kind != "read":
-                raise _read_only(plan.tag)
-        run_ = self._inline if inline else self._read
-        return run_(sql, params, identity, settings)
+            return statement.sql
+        plan = self.plans.plan(statement, self.catalogue, rights.role_of(identity))
+        if plan.kind != "read":
+            raise _read_only(plan.tag)
+        return plan.sql
 
     def transaction(
         self, identity: Identity | None = None, settings: RequestSettings | None = None
@@ -197,6 +209,18 @@ class SqliteDatabase:
             return run(reader, sql, params, identity, settings)
         except Exception as error:
             raise self._refusal(error, sql, reader.connection) from error
+        finally:
+            connections.returned(reader)
+
+    def _streamed(
+        self, sql: str, params: Params, identity: Identity | None, settings: RequestSettings | None
+    ) -> Iterator[list[Row]]:
+        connections = self.connections
+        reader = connections.reader()
+        try:
+            yield from stream(reader, sql, params, identity, settings)
+        except Exception as error:
+            raise self._refusal(error, sql) from error
         finally:
             connections.returned(reader)
 

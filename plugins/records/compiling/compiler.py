@@ -42,6 +42,11 @@ class Compiler:
         expected = Compiled(f"{self._dialect.explain} SELECT 1 {rows.counted}", self._statement.role)
         return msgspec.structs.replace(plan, expected=expected)
 
+    def stream(self, query: Select) -> Plan:
+        """Compile a read whose rows come one by one, each as its JSON."""
+        rows = self._selection.rows(self._scope, query)
+        return self._statement.plan(self._dialect.single(rows.members, rows.source, rows.ending))
+
     def insert(self, insert: Insert) -> Plan:
         """Compile an insert of `insert.columns`; of none, it inserts one row of defaults."""
         row, statement, table = self._returning(insert), self._statement, self._scope.table

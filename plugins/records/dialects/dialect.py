@@ -127,7 +127,7 @@ class Dialect(Protocol):
         """Select the JSON array of all rows, as a member's raw value."""
 
     def single(self, members: list[Member], source: str, ending: str) -> str:
-        """Select the JSON object of the one row there may be, as a member's raw value."""
+        """Select the JSON object of the one row there may be, as a member's raw value; or of all, one by one."""
 
     def values(self, member: Member, source: str, ending: str) -> str:
         """Select the JSON array of one member of all rows, as a member's raw value."""

@@ -131,6 +131,8 @@ class Functions:
 
 def _body(called: Called, media: MediaType) -> bytes:
     """Return what was returned as it is wanted; in JSON, what is one value is neither wrapped nor unwrapped."""
+    if media.lines and called.single:
+        return called.body + b"\n"
     if not media.csv:
         return body_of(called.body, msgspec.structs.replace(media, single=media.single and not called.single))
     values = _decode(b"[" + called.body + b"]" if called.single else called.body)
