@@ -220,7 +220,7 @@ class SqliteDatabase:
         try:
             yield from stream(reader, sql, params, identity, settings)
         except Exception as error:
-            raise self._refusal(error, sql) from error
+            raise self._refusal(error, sql, reader.connection) from error
         finally:
             connections.returned(reader)
 
