@@ -12,6 +12,7 @@ from kernel.contracts.records import AmbiguousFunction, UnknownFunction
 from plugins.records.similarity import SURE, nearest
 
 _DOCUMENTS = ("json", "jsonb")
+_BODIES = (*_DOCUMENTS, "text", "bytea", "xml")
 _NAME = r'"(?:[^"]|"")+"|[^".]+'
 _ROWS = re.compile(rf"(?:(?P<schema>{_NAME})\.)?(?P<name>{_NAME})")
 
@@ -22,28 +23,49 @@ Functions = Mapping[tuple[str, str], tuple[Function, ...]]
 def resolve(catalogue: Catalogue, call: Call, others: Functions = MappingProxyType({})) -> Function:
     """Return the function, of the catalogue or of `others`, that takes arguments of the names that a call gives.
 
-    Arguments without a default must be given, others may be. Raises `UnknownFunction` or `AmbiguousFunction`.
+    Arguments without a default must be given, others may be; the name of one without a name is empty. Raises
+    `UnknownFunction` or `AmbiguousFunction`.
     """
-    named = (call.schema, call.function)
-    candidates = catalogue.functions.get(named, ()) + others.get(named, ())
+    candidates = _callable(catalogue, others, call.schema, call.function)
     if call.whole is not None:
         wanted = _DOCUMENTS if call.whole == "json" else (call.whole,)
         found = tuple(one for one in candidates if takes_whole(one, wanted))
     else:
         found = tuple(one for one in candidates if _takes(one, set(call.names)))
     if len(found) > 1:
-        raise AmbiguousFunction(found)
+        raise AmbiguousFunction(tuple(sorted(found, key=_signature)))
     if not found:
-        others_too = (*catalogue.functions, *others)
-        suggestion = _suggested(others_too, candidates, call) if call.whole in (None, "json") else None
+        suggestion = None
+        if candidates and call.whole in (None, "json"):
+            suggestion = _arguments_meant(candidates, call)
+        elif call.whole in (None, "json"):
+            names = {name for schema, name in (*catalogue.functions, *others) if schema == call.schema}
+            known = (name for name in names if _callable(catalogue, others, call.schema, name))
+            suggestion = nearest(call.function, known, least=SURE)
         raise UnknownFunction(call.schema, call.function, call.names, suggestion, call.whole)
     return found[0]
 
 
-def _suggested(known: Iterable[tuple[str, str]], candidates: tuple[Function, ...], call: Call) -> str | None:
-    if not candidates:
-        names = (name for schema, name in known if schema == call.schema)
-        return nearest(call.function, names, least=SURE)
+def _callable(catalogue: Catalogue, others: Functions, schema: str, name: str) -> tuple[Function, ...]:
+    """Return the functions of a name that a client can call: of their arguments at most one has no name.
+
+    That one is of a type that a whole body may be.
+    """
+    found = catalogue.functions.get((schema, name), ()) + others.get((schema, name), ())
+    unnamed = [[one for one in function.arguments if one.name is None] for function in found]
+    return tuple(
+        function
+        for function, arguments in zip(found, unnamed, strict=True)
+        if not arguments or (len(arguments) == 1 and arguments[0].type in _BODIES)
+    )
+
+
+def _signature(function: Function) -> tuple[int, list[tuple[str, str]]]:
+    arguments = [(argument.name or "", argument.type) for argument in function.arguments]
+    return len(arguments), arguments
+
+
+def _arguments_meant(candidates: tuple[Function, ...], call: Call) -> str | None:
     lists = [_listed(argument.name or "" for argument in one.arguments) for one in candidates]
     found = nearest(_listed(call.names), lists)
     return None if found is None else f"{call.function}{found}"
@@ -51,6 +73,11 @@ def _suggested(known: Iterable[tuple[str, str]], candidates: tuple[Function, ...
 
 def _listed(names: Iterable[str]) -> str:
     return f"({', '.join(sorted(names))})"
+
+
+def arguments_given(function: Function, call: Call) -> list[Argument]:
+    """Return those of a function's arguments that a call gives by their names."""
+    return [argument for argument in function.arguments if (argument.name or "") in call.names]
 
 
 def takes_whole(function: Function, types: tuple[str, ...]) -> bool:
@@ -105,8 +132,8 @@ def _unquoted(name: str) -> str:
 
 
 def _takes(function: Function, given: set[str]) -> bool:
-    names = {argument.name for argument in function.arguments}
-    wanted = {argument.name for argument in function.arguments if _is_required(argument)}
+    names = {argument.name or "" for argument in function.arguments}
+    wanted = {argument.name or "" for argument in function.arguments if _is_required(argument)}
     return wanted <= given <= names
 
 

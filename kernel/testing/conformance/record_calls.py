@@ -30,6 +30,11 @@ create function rename(who bigint, new text) returns setof people language sql
 create function forget(who bigint) returns void language sql as 'delete from people where id = who';
 create function twice(a integer) returns integer language sql as 'select a * 2';
 create function twice(a text) returns text language sql as 'select a || a';
+create function kind(boolean) returns text language sql immutable as 'select ''boolean''';
+create function kind(text) returns text language sql immutable as 'select ''text:'' || $1';
+create function keyed(jsonb, key text) returns text language sql immutable as 'select $1 ->> key';
+create function summed(integer) returns integer language sql immutable as 'select $1 + 1';
+create function summed(integer, integer) returns integer language sql immutable as 'select $1 + $2';
 """
 
 
@@ -58,6 +63,9 @@ class RecordCalls(RecordEmbeds):
             ("exactly", {"n": "12345678901234567890.10"}, b"12345678901234567890.10"),
             ("said", {"words": ["a", "b"]}, b'"b"'),
             ("kept", {"doc": "text"}, b'"text"'),
+            ("kind", {"": "a"}, b'"text:a"'),
+            ("kind", {"": True}, b'"text:true"'),
+            ("keyed", {"": {"a": "b"}, "key": "a"}, b'"b"'),
             ("kept", {"doc": {"a": [1]}}, b'{"a":[1]}'),
         ],
     )
@@ -133,4 +141,13 @@ class RecordCalls(RecordEmbeds):
                 functions.function(call, SERVICE)
         with pytest.raises(AmbiguousFunction) as raised:
             functions.function(Call("twice", ("a",)), SERVICE)
-        assert len(raised.value.candidates) == 2
+        assert [one.arguments[0].type for one in raised.value.candidates] == ["integer", "text"]
+
+    def test_a_function_with_an_argument_that_has_no_name(self, functions: Records) -> None:
+        """Is called by an empty one, where its type is that of a whole body; no other is known to clients."""
+        found = functions.function(Call("kind", ("",)), SERVICE)
+        assert [argument.type for argument in found.arguments] == ["text"]
+        for call in (Call("summed", ("",)), Call("summed", whole="json")):
+            with pytest.raises(UnknownFunction) as raised:
+                functions.function(call, SERVICE)
+            assert raised.value.suggestion is None

@@ -13,7 +13,7 @@ from kernel.contracts.queries import Call, Field, Item
 from plugins.records.compiling.selection import Selection
 from plugins.records.compiling.statement import Scope, Statement
 from plugins.records.dialects.dialect import Assignment, Called
-from plugins.records.functions import returned
+from plugins.records.functions import arguments_given, returned
 from plugins.records.plans import Plan
 
 _CALL = '".call"'
@@ -55,7 +55,7 @@ def given(function: Function, call: Call) -> dict[str, Any]:
     if call.whole is not None:
         return {"a0": call.arguments}
     members = _decode(call.arguments)
-    taken = [argument for argument in function.arguments if argument.name in call.names]
+    taken = arguments_given(function, call)
     return {
         f"a{place}": _value(bytes(members[argument.name or ""]), argument.type, texts=call.texts)
         for place, argument in enumerate(taken)

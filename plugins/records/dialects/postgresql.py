@@ -6,6 +6,7 @@ from kernel.contracts.catalogue import Argument, Function, Table
 from kernel.contracts.queries import Call, Step
 from kernel.contracts.rights import Rights
 from plugins.records.dialects.dialect import Assignment, Called, Dialect, Member, Upsert, fill
+from plugins.records.functions import arguments_given
 
 # What a body is read into; a table with this name could still be told from it by its schema.
 _GIVEN = '".given"'
@@ -98,12 +99,13 @@ class PostgreSQL(Dialect):
     def called(self, function: Function, call: Call, columns: list[Assignment], *, is_row: bool) -> Called:
         """Write a call whose arguments are read from JSON as a record of their types."""
         name = f"{self.name(function.schema)}.{self.name(function.name)}"
-        named = [argument for argument in function.arguments if argument.name in call.names]
+        taken = arguments_given(function, call)
+        named = [argument for argument in taken if argument.name is not None]
         given = ""
         if call.whole is not None:
             arguments = f":arguments::{function.arguments[0].type}"
         else:
-            arguments = ", ".join(self._argument(argument, call) for argument in named)
+            arguments = ", ".join(self._argument(argument, call) for argument in taken)
         if named and call.whole is None:
             # A query string's values are read as any text is, those in JSON as JSON.
             typed = ", ".join(
@@ -128,7 +130,10 @@ class PostgreSQL(Dialect):
         return f"SELECT count(*), coalesce(json_agg(v), '[]')::text{total} FROM {rows} _"
 
     def _argument(self, argument: Argument, call: Call) -> str:
-        name = self.name(argument.name or "")
+        if argument.name is None:
+            arrow = "->" if argument.type in ("json", "jsonb") and not call.texts else "->>"
+            return f"(:arguments::json {arrow} '')::{argument.type}"
+        name = self.name(argument.name)
         value = f"{_ARGUMENTS}.{name}"
         if call.texts and not argument.variadic:
             value = f"{value}::{_of_any_length(argument.type)}"

@@ -9,6 +9,7 @@ from kernel.contracts.catalogue import Function, Table
 from kernel.contracts.queries import Call, Step
 from kernel.contracts.rights import Rights
 from plugins.records.dialects.dialect import Assignment, Called, Dialect, Member, Upsert, fill
+from plugins.records.functions import arguments_given
 
 # The elements of a JSON array; no table has a name that begins with a dot. (RETURNING knows a table only by its
 # own name, so that every statement uses that and not an alias.)
@@ -117,12 +118,14 @@ class SQLite(Dialect):
 
     def called(self, function: Function, call: Call, columns: list[Assignment], *, is_row: bool) -> Called:
         """Write a call that stands alone, and what reads its rows from JSON."""
-        named = [argument for argument in function.arguments if argument.name in call.names]
         if call.whole is not None:
             arguments = ":a0"
         else:
             arguments = ", ".join(
-                f"{self.name(argument.name or '')} => :a{place}" for place, argument in enumerate(named)
+                f":a{place}::{argument.type}"
+                if argument.name is None
+                else f"{self.name(argument.name)} => :a{place}"
+                for place, argument in enumerate(arguments_given(function, call))
             )
         called = f"{self.name(function.schema)}.{self.name(function.name)}({arguments})"
         first = f"select * from {called}" if is_row or function.returns_set else f"select {called}"
