@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from kernel.contracts.catalogue import Catalogue, Table
+from kernel.contracts.catalogue import Catalogue, Function, Table
 from kernel.contracts.database import Transaction
 
 Blocks = Literal["nothing", "schema changes", "writes", "reads and writes"]
@@ -62,7 +62,8 @@ class Expression(msgspec.Struct, frozen=True):
 
     `value` is what it always is, None where that depends. With `of_row` it looks at the row; without, it is the same
     for all of them. `compared` are the columns it compares, those of its subqueries' tables too, `reads` the tables
-    and views in those by schema and name; `asks` tells whether there are any. `lifted` is its text with each call
+    and views in those by schema and name; `asks` tells whether there are any, and `calls` are the functions that it
+    calls, by schema (``public`` where it names none) and name. `lifted` is its text with each call
     that tells who asks within a query of its own, which is run once and not once a row; None where no call is to be
     lifted.
     """
@@ -73,6 +74,17 @@ class Expression(msgspec.Struct, frozen=True):
     reads: frozenset[tuple[str, str]] = frozenset()
     asks: bool = False
     lifted: str | None = None
+    calls: frozenset[tuple[str, str]] = frozenset()
+
+
+class Body(msgspec.Struct, frozen=True):
+    """What a function's statements do, as far as their text tells.
+
+    `reads` are the tables and views that they read, by schema and name, `calls` the functions, as in `Expression`.
+    """
+
+    reads: frozenset[tuple[str, str]] = frozenset()
+    calls: frozenset[tuple[str, str]] = frozenset()
 
 
 class SchemaTransaction(Transaction, Protocol):
@@ -142,6 +154,9 @@ class SchemaWork(Protocol):
 
     def reads(self, view: Table) -> frozenset[tuple[str, str]]:
         """Return the tables and views that a view reads with its caller's rights, by schema and name."""
+
+    def body(self, function: Function) -> Body | None:
+        """Return what a function of the catalogue does; None for one that is written in another language than SQL."""
 
     def scratch(self) -> AbstractContextManager[Scratch]:
         """Make an empty place to rehearse in; raises `DatabaseError` where the login may not."""

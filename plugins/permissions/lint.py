@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from kernel.contracts.catalogue import PUBLIC, Catalogue, Policy, Table
+from kernel.contracts.catalogue import PUBLIC, Catalogue, Function, Policy, Table
 from kernel.contracts.database import Database
-from kernel.contracts.schema import Compared, Expression, SchemaWork
+from kernel.contracts.schema import Body, Compared, Expression, SchemaWork
 
 _CLIENTS = frozenset({"anon", "authenticated", "public"})
 _READING = ("select", "all")
@@ -22,6 +23,10 @@ def findings(database: Database, work: SchemaWork) -> Iterator[Finding]:
     for _, table in sorted(database.catalogue.tables.items()):
         if table.schema != "kernel":
             yield from lint.of_table(table)
+    for _, overloads in sorted(database.catalogue.functions.items()):
+        for function in overloads:
+            if function.schema != "kernel":
+                yield from lint.of_function(function)
 
 
 class _Lint:
@@ -70,6 +75,91 @@ class _Lint:
             )
         for policy in table.policies:
             yield from self._of_policy(policy, table)
+
+    def of_function(self, function: Function) -> Iterator[Finding]:
+        """Yield what is wrong with a function: one that shows clients what policies would hide from them.
+
+        One that asks who is there has a test of its own, and one that policies call shows what they mean it to.
+        """
+        if not function.security_definer or (function.schema, function.name) in self._called_by_policies:
+            return
+        callers = sorted(
+            role
+            for role in function.executors & _CLIENTS
+            if not self._catalogue.usage.get(function.schema, frozenset()).isdisjoint({role, PUBLIC})
+        )
+        body = self._reached(function)
+        if not callers or any(schema == "auth" or name == "current_setting" for schema, name in body.calls):
+            return
+        hidden = sorted(
+            _named(table)
+            for table in map(self._catalogue.tables.get, body.reads)
+            if table is not None and table.row_security and table.schema != "kernel"
+        )
+        if hidden:
+            yield {
+                "table": f"{function.schema}.{function.signature}",
+                "policy": None,
+                "problem": f"may be called by {', '.join(callers)}, and reads {', '.join(hidden)} with its owner's"
+                " rights: no policy concerns them",
+                "statement": f"revoke execute on function {_quoted(function.schema)}.{_signed(function)}"
+                f" from {', '.join(callers)};",
+            }
+
+    @functools.cached_property
+    def _called_by_policies(self) -> frozenset[Key]:
+        return frozenset(
+            key
+            for table in self._catalogue.tables.values()
+            for policy in table.policies
+            for text in _texts(policy)
+            for key in self._expression(text, table).calls
+        )
+
+    def _reached(self, function: Function) -> Body:
+        """Return what a function reads and calls, also by the functions and views that it reads and calls."""
+        reads: set[Key] = set()
+        calls: set[Key] = set()
+        pending, seen = [function], {(function.schema, function.signature)}
+        while pending:
+            body = self._work.body(pending.pop())
+            if body is None:
+                continue
+            calls |= body.calls
+            reads |= self._through_views(body.reads)
+            for key in body.calls:
+                for called in self._catalogue.functions.get(key, ()):
+                    if (called.schema, called.signature) not in seen:
+                        seen.add((called.schema, called.signature))
+                        pending.append(called)
+        return Body(frozenset(reads), frozenset(calls))
+
+    def _through_views(self, reads: Iterable[Key]) -> set[Key]:
+        """Return tables and views with those that views of callers' rights read."""
+        found: set[Key] = set()
+        pending = list(reads)
+        while pending:
+            key = pending.pop()
+            if key not in found:
+                found.add(key)
+                table = self._catalogue.tables.get(key)
+                pending += self._work.reads(table) if table is not None and table.kind == "view" else ()
+        return found
+
+    def _read_with_callers_rights(self, expression: Expression) -> set[Key]:
+        """Return what a policy's expression reads, in functions that it calls too.
+
+        What those read with their owner's rights leads to no policy.
+        """
+        found, pending, seen = set(expression.reads), list(expression.calls), set(expression.calls)
+        while pending:
+            for function in self._catalogue.functions.get(pending.pop(), ()):
+                body = None if function.security_definer else self._work.body(function)
+                if body is not None:
+                    found |= body.reads
+                    pending += body.calls - seen
+                    seen |= body.calls
+        return found
 
     def _of_policy(self, policy: Policy, table: Table) -> Iterator[Finding]:
         clauses = {
@@ -136,13 +226,17 @@ class _Lint:
         It ends there if no policy for reading the table holds a query, be it in its check.
         """
         if not table.row_security or not any(
-            self._expression(text, table).asks
+            self._asks(self._expression(text, table))
             for other in table.policies
             if other.command in _READING and _meet(policy, other)
             for text in _texts(other)
         ):
             return False
-        pending = [key for text in _texts(policy) for key in self._expression(text, table).reads]
+        pending = [
+            key
+            for text in _texts(policy)
+            for key in self._read_with_callers_rights(self._expression(text, table))
+        ]
         seen: set[Key] = set()
         while pending:
             key = pending.pop()
@@ -158,7 +252,11 @@ class _Lint:
         """Yield what reading a table reads, for whom a policy concerns."""
         for other in table.policies if table.row_security else ():
             if other.command in _READING and other.using is not None and _meet(policy, other):
-                yield from self._expression(other.using, table).reads
+                yield from self._read_with_callers_rights(self._expression(other.using, table))
+
+    def _asks(self, expression: Expression) -> bool:
+        """Tell whether an expression holds a query, itself or in a function that it calls."""
+        return expression.asks or bool(self._read_with_callers_rights(expression))
 
     def _expression(self, text: str, table: Table) -> Expression:
         return self._work.expression(text, table, self._catalogue)
@@ -202,6 +300,10 @@ def _finding(table: Table, problem: str, statement: str, policy: Policy | None =
         "problem": f"{of}{problem}",
         "statement": statement,
     }
+
+
+def _signed(function: Function) -> str:
+    return f"{_quoted(function.name)}({', '.join(argument.type for argument in function.arguments)})"
 
 
 def _named(table: Table) -> str:

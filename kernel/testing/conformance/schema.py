@@ -69,6 +69,88 @@ class SchemaWorkContract:
     @pytest.mark.parametrize(
         ("sql", "expected"),
         [
+            ("true", {"value": True, "of_row": False}),
+            ("1 = 2 or not true", {"value": False, "of_row": False}),
+            ("null is null and id > 0", {"value": None, "of_row": True, "compared": [("notes", {"id"})]}),
+            ("id = 1 or body = 'x'", {"of_row": True, "compared": [("notes", {"id"}), ("notes", {"body"})]}),
+            ("lower(body) = 'x'", {"of_row": True, "calls": {("public", "lower")}}),
+            (
+                "exists (select 1 from s.papers p where p.note = notes.id)",
+                {
+                    "of_row": True, "asks": True, "reads": {("s", "papers")},
+                    "compared": [("papers", {"note"})],
+                },
+            ),
+            (
+                "exists (with papers as (select 1) select 1 from papers)",
+                {"of_row": False, "asks": True, "reads": set()},
+            ),
+            (
+                "auth.uid() is not null",
+                {"of_row": False, "calls": {("auth", "uid")}, "lifted": "(select auth.uid()) is not null"},
+            ),
+            ("(select auth.uid()) is not null", {"calls": {("auth", "uid")}, "lifted": None, "asks": True}),
+        ],
+    )  # fmt: skip
+    def test_what_a_condition_does_is_told(
+        self, work: SchemaWork, database: Database, sql: str, expected: dict[str, Any]
+    ) -> None:
+        """As far as its text tells."""
+        with work.transaction() as transaction:
+            transaction.script(f"{_NOTES} create schema s; create table s.papers (id integer, note integer);")
+        found = work.expression(sql, database.catalogue.tables["public", "notes"], database.catalogue)
+        told: dict[str, Any] = {
+            "value": found.value, "of_row": found.of_row, "reads": set(found.reads), "asks": found.asks,
+            "lifted": found.lifted, "calls": set(found.calls),
+            "compared": [(one.table, set(one.columns)) for one in found.compared],
+        }  # fmt: skip
+        assert {name: told[name] for name in expected} == expected
+
+    def test_a_condition_that_is_none_is_refused(self, work: SchemaWork, database: Database) -> None:
+        """By the grammar."""
+        with work.transaction() as transaction:
+            transaction.script(_NOTES)
+        with pytest.raises(DatabaseError, match="42601"):
+            work.expression("id = = 1", database.catalogue.tables["public", "notes"], database.catalogue)
+
+    def test_what_views_read_with_their_callers_rights_is_told(
+        self, work: SchemaWork, database: Database
+    ) -> None:
+        """And nothing of those that read with their owner's."""
+        with work.transaction() as transaction:
+            transaction.script(
+                f"{_NOTES} create schema s; create table s.papers (id integer);"
+                "create view both_of_them with (security_invoker = true) as"
+                " with p as (select id from s.papers) select n.id from notes n join p on p.id = n.id;"
+                "create view of_owner as select id from notes;"
+            )
+        tables = database.catalogue.tables
+        assert work.reads(tables["public", "both_of_them"]) == {("public", "notes"), ("s", "papers")}
+        assert work.reads(tables["public", "of_owner"]) == frozenset()
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            "as 'select count(*) + length(current_setting(''x.y'', true)) from notes'",
+            "begin atomic; select count(*) + length(current_setting('x.y', true)) from notes; end",
+            "return (select count(*) + length(current_setting('x.y', true)) from notes)",
+        ],
+    )
+    def test_what_a_function_does_is_told(self, work: SchemaWork, database: Database, body: str) -> None:
+        """However its body is written."""
+        with work.transaction() as transaction:
+            transaction.script(
+                f"{_NOTES} create function counted(one integer, two text[]) returns bigint language sql stable {body}"
+            )
+        (function,) = database.catalogue.functions["public", "counted"]
+        found = work.body(function)
+        assert found is not None
+        assert found.reads == {("public", "notes")}
+        assert {name for _, name in found.calls} == {"count", "length", "current_setting"}
+
+    @pytest.mark.parametrize(
+        ("sql", "expected"),
+        [
             ("drop table notes, s.papers", [Dropped("public", "notes"), Dropped("s", "papers")]),
             ("drop table if exists nowhere, notes cascade", [Dropped("public", "notes")]),
             ("drop schema s cascade", [Dropped("s", "papers")]),

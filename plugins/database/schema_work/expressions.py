@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kernel.contracts.catalogue import Catalogue, Table
-from kernel.contracts.schema import Compared, Expression
+from kernel.contracts.schema import Body, Compared, Expression
 from plugins.database import parser
 from plugins.database.parser import Node, Parsed
 
@@ -30,6 +30,7 @@ def expression(sql: str, table: Table, catalogue: Catalogue) -> Expression:
         reads=relations(tree),
         asks=any("SubLink" in node for node in _nodes(tree)),
         lifted=_lifted(parsed, tree),
+        calls=_calls(tree),
     )
 
 
@@ -38,6 +39,20 @@ def reads(view: Table) -> frozenset[Relation]:
     if not view.security_invoker or view.definition is None:
         return frozenset()
     return relations(list(parser.parse(view.definition).statements))
+
+
+def body(statements: list[Node]) -> Body:
+    """Return what a function does whose statements' trees these are."""
+    return Body(relations(statements), _calls(statements))
+
+
+def _calls(tree: Any) -> frozenset[Relation]:
+    found = set()
+    for node in _nodes(tree):
+        if "FuncCall" in node:
+            *schema, name = (item["String"].get("sval", "") for item in node["FuncCall"]["funcname"])
+            found.add((schema[-1] if schema else "public", name))
+    return frozenset(found)
 
 
 def relations(tree: Any, hidden: frozenset[str] = frozenset()) -> frozenset[Relation]:

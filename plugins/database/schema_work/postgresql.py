@@ -6,9 +6,9 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from kernel.contracts.catalogue import Catalogue, Table
+from kernel.contracts.catalogue import Catalogue, Function, Table
 from kernel.contracts.database import Compiled, DatabaseError
-from kernel.contracts.schema import Dropped, Expression, NoCopy
+from kernel.contracts.schema import Body, Dropped, Expression, NoCopy
 from plugins.database import parser
 from plugins.database.postgresql import catalogue as catalogues
 from plugins.database.postgresql import roles
@@ -32,6 +32,16 @@ _CREATE = "create schema if not exists kernel; create table if not exists kernel
 _BEGIN = b"BEGIN READ WRITE; SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
 _TRY = b"LOCK TABLE kernel.schema_turn IN SHARE UPDATE EXCLUSIVE MODE NOWAIT"
 _WAIT = b"LOCK TABLE kernel.schema_turn IN SHARE UPDATE EXCLUSIVE MODE"
+
+# The parser takes what stands for a body of BEGIN ATOMIC or RETURN only where a function is made.
+_BODY = """
+select case
+    when l.lanname <> 'sql' then null
+    when p.prosqlbody is null then p.prosrc
+    else 'create function f() returns void language sql ' || pg_get_function_sqlbody(p.oid)
+end
+from pg_proc p join pg_language l on l.oid = p.prolang where p.oid = to_regprocedure(:name)
+"""
 
 Open = Callable[[str], PostgresDatabase]
 
@@ -118,6 +128,13 @@ class PostgresSchemaWork:
     def reads(self, view: Table) -> frozenset[tuple[str, str]]:
         """Return what a view reads with its caller's rights."""
         return expressions.reads(view)
+
+    def body(self, function: Function) -> Body | None:
+        """Return what a function does."""
+        name = ".".join(map(roles.quoted, (function.schema, function.name)))
+        types = ", ".join(argument.type for argument in function.arguments)
+        ((text,),) = self._database.query(_BODY, {"name": f"{name}({types})"})
+        return None if text is None else expressions.body(list(parser.parse(str(text)).statements))
 
     @contextmanager
     def scratch(self) -> Iterator[PostgresScratch]:

@@ -13,12 +13,13 @@ from typing import Any
 import apsw
 import msgspec
 
-from kernel.contracts.catalogue import Catalogue, Table
+from kernel.contracts.catalogue import Catalogue, Function, Table
 from kernel.contracts.database import DatabaseError, Transaction
-from kernel.contracts.schema import Dropped, Expression, Lock, Step
+from kernel.contracts.schema import Body, Dropped, Expression, Lock, Step
 from plugins.database import parser
 from plugins.database.schema_work import expressions
 from plugins.database.schema_work.drops import drops
+from plugins.database.sqlite.catalogue.definitions import Routine
 from plugins.database.sqlite.connections import Guarded
 from plugins.database.sqlite.database import SqliteDatabase
 from plugins.database.sqlite.names import quote, split_name
@@ -66,6 +67,12 @@ class SqliteSchemaWork:
     def reads(self, view: Table) -> frozenset[tuple[str, str]]:
         """Return what a view reads with its caller's rights."""
         return expressions.reads(view)
+
+    def body(self, function: Function) -> Body | None:
+        """Return what a function does."""
+        if not isinstance(function, Routine):
+            raise TypeError(f"the function {function.name} does not come from SQLite's catalogue")
+        return expressions.body(list(function.statements))
 
     @contextmanager
     def scratch(self) -> Iterator[SqliteScratch]:

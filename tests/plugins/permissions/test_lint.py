@@ -210,3 +210,104 @@ def test_tables_and_views_that_are_open_are_found_and_what_is_said_mends_it(kern
     assert found(kernel, "row security is on") == [
         row for row in found(kernel) if row["table"] == "public.open"
     ]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        (
+            "create function seen(t integer) returns boolean language sql stable"
+            " as 'select exists (select 1 from posts where team = t)';"
+            " create policy p on posts for select using (seen(team))"
+        ),
+        (
+            "create function inner_one() returns bigint language sql stable as 'select count(*) from posts';"
+            " create function outer_one() returns bigint language sql stable as 'select inner_one()';"
+            " create policy p on posts for select using (outer_one() > 0)"
+        ),
+    ],
+)
+def test_recursion_through_a_function_is_found(kernel: Any, sql: str) -> None:
+    script(kernel, f"insert into posts (id, team) values (1, 1); {sql}")
+    assert "p" in {row["policy"] for row in found(kernel, "would never end")}
+    with (
+        pytest.raises(DatabaseError, match=r"42P17|54001"),
+        kernel.services[Database].transaction(ANN) as transaction,
+    ):
+        transaction.query("select id from posts")
+
+
+def test_a_function_with_its_owners_rights_ends_recursion(kernel: Any) -> None:
+    script(
+        kernel,
+        "create function teams_of(person uuid) returns setof integer language sql stable security definer"
+        " as 'select team from members where who = person';"
+        "create policy p on members for select using (team in (select teams_of((select auth.uid()))))"
+        if kernel.services[Database].engine == "postgresql"
+        else "create function is_of(t integer) returns boolean language sql stable security definer"
+        " as 'select exists (select 1 from members where team = t and who = auth.uid())';"
+        "create policy p on members for select using (is_of(team))",
+    )
+    assert found(kernel, "would never end") == []
+    assert found(kernel, "with its owner's rights") == []
+    with kernel.services[Database].transaction(ANN) as transaction:
+        assert transaction.query("select id from members") == []
+
+
+OPEN = "create function {} returns bigint language sql stable {} as 'select count(*) from {}';"
+
+
+@pytest.mark.parametrize(
+    ("sql", "is_found"),
+    [
+        (OPEN.format("counted()", "security definer", "posts"), True),
+        (OPEN.format("counted()", "", "posts"), False),
+        (
+            OPEN.format("below()", "", "posts")
+            + "create function counted() returns bigint language sql stable security definer"
+            " as 'select below()'",
+            True,
+        ),
+        (
+            "create view brief with (security_invoker = true) as select id from posts;"
+            + OPEN.format("counted()", "security definer", "brief"),
+            True,
+        ),
+        (OPEN.format("counted()", "security definer", "posts where author = auth.uid()"), False),
+        (
+            OPEN.format("counted()", "security definer", "posts")
+            + "create policy p on members using (counted() > team)",
+            False,
+        ),
+        (
+            OPEN.format("counted()", "security definer", "posts")
+            + "revoke execute on function counted() from public",
+            False,
+        ),
+        ("create table plain (id int);" + OPEN.format("counted()", "security definer", "plain"), False),
+        (
+            ("create function counted() returns bigint language sql stable security definer"
+            " begin atomic; select count(*) from posts; end"),
+            True,
+        ),
+        (("create function counted() returns bigint language sql stable security definer"
+         " return (select count(*) from posts)"), True),
+    ],
+)  # fmt: skip
+def test_a_function_that_shows_what_policies_hide_is_found_and_what_is_said_mends_it(
+    kernel: Any, sql: str, is_found: bool
+) -> None:
+    script(kernel, sql)
+    rows = found(kernel, "with its owner's rights: no policy concerns them")
+    assert [row["table"] for row in rows] == (["public.counted()"] if is_found else [])
+    for row in rows:
+        assert "public.posts" in row["problem"]
+        with kernel.services[Database].transaction(ANN) as transaction:
+            assert transaction.query("select counted()") == [(0,)]
+        script(kernel, row["statement"])
+        with (
+            pytest.raises(DatabaseError, match="42501"),
+            kernel.services[Database].transaction(ANN) as transaction,
+        ):
+            transaction.query("select counted()")
+    assert found(kernel, "with its owner's rights: no policy concerns them") == []
