@@ -18,6 +18,7 @@ from kernel.contracts.database import DatabaseError, DatabaseUnavailable
 from plugins.database.sqlite.errors import translate
 from plugins.database.sqlite.names import engine_name, quote, rowid_of, split_name
 from plugins.database.sqlite.statements import REBUILT, Plan
+from plugins.database.sqlite.stored import FORMS, base_type, element_of
 
 _CHANGED = re.compile(r'(?:DELETE FROM|UPDATE) "((?:[^"]|"")+)"')
 
@@ -46,7 +47,7 @@ def name_the_key(
     if table is None:
         return
     removed, new = _conflicting_rows(connection, sql, params, table)
-    index, row = _violated(table, removed, new)
+    index, row = _violated(connection, table, removed, new)
     if index is None:
         index = next((index for index in table.indexes if index.name == error.constraint), None)
         row = removed[0] if removed else None
@@ -63,17 +64,31 @@ _Values = dict[str, Any]
 
 
 def _violated(
-    table: Table, removed: list[_Values], new: _Values | None
+    connection: apsw.Connection, table: Table, removed: list[_Values], new: _Values | None
 ) -> tuple[Index | None, _Values | None]:
     """Return the first key, in the order of their making, that a new row shares with one in its way."""
     for index in table.indexes if new is not None else ():
         if index.unique and None not in index.columns:
             for row in removed:
                 if all(
-                    name is not None and new is not None and row[name] == new[name] for name in index.columns
+                    name is not None
+                    and new is not None
+                    and _equal(connection, table.columns[name].type, row[name], new[name])
+                    for name in index.columns
                 ):
                     return index, row
     return None, None
+
+
+def _equal(connection: apsw.Connection, kind: str, one: Any, other: Any) -> bool:
+    """Tell whether two values are equal as their type has it: ``24:00:00`` is ``1 day``."""
+    base = base_type(kind)
+    form = FORMS.get(base)
+    collation = form.collation if form is not None else "pg_array" if element_of(base) else None
+    if one == other or collation is None or one is None or other is None:
+        return one is not None and one == other
+    row = connection.execute(f"SELECT ? = ? COLLATE {collation}", (one, other)).fetchone()
+    return row is not None and bool(row[0])
 
 
 def _conflicting_rows(

@@ -45,6 +45,29 @@ def test_a_unique_violation_names_constraint_and_values(shop: Any) -> None:
     assert error.detail == "Key (id)=(2) already exists."
 
 
+@pytest.mark.parametrize(
+    ("kind", "there", "new"),
+    [
+        ("interval", "1 day", "24 hours"),
+        ("numeric", "1.5", "1.50"),
+        ("jsonb", '{"a": 1}', '{"a": 1.0}'),
+        ("char(3)", "a", "a "),
+        ("text", "a", "a"),
+        ("text[]", "{a,b}", '{"a", "b"}'),
+    ],
+)
+def test_the_first_key_whose_values_are_equal_as_their_type_has_it_is_named(
+    database: Any, kind: str, there: str, new: str
+) -> None:
+    with database.schema_transaction() as transaction:
+        transaction.script(
+            f"create table t (id int primary key, first {kind} unique, last int unique);"
+            f"insert into t values (1, '{there}', 5)"
+        )
+    assert refused(database, f"insert into t values (2, '{new}', 5)").constraint == "t_first_key"
+    assert refused(database, "insert into t values (2, null, 5)").constraint == "t_last_key"
+
+
 def test_a_missing_parent_is_named(shop: Any) -> None:
     error = refused(shop, "insert into shop.orders values (2, 99, 1)")
     assert (error.sqlstate, error.schema, error.table) == ("23503", "shop", "orders")
