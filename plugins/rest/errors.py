@@ -22,7 +22,7 @@ class RestError(Exception):
         status: int,
         code: str,
         message: str,
-        details: str | list[dict[str, str]] | None = None,
+        details: str | list[dict[str, Any]] | None = None,
         hint: str | None = None,
         *,
         headers: HeaderList | None = None,

@@ -78,7 +78,11 @@ def refuse_encoding(request: Request) -> None:
 
 
 def _rows(text: str, columns: tuple[str, ...] | None) -> Payload:
-    rows = _objects(text)
+    return checked(_objects(text), columns)
+
+
+def checked(rows: list[Row], columns: tuple[str, ...] | None) -> Payload:
+    """Return rows as a payload that a database can read; raises `RestError`."""
     # Of a repeated member the last counts, as in PostgreSQL: the database is to see what was read here.
     text = _encode(rows).decode()
     if "\\u0000" in text and _NUL.search(text):

@@ -33,6 +33,7 @@ class RestPlugin(Plugin):
         """Return a route for each method on a table, and the refusal of every other path."""
         from plugins.rest.batch import Batch
         from plugins.rest.idempotency import Idempotency
+        from plugins.rest.imports.routes import Imports
         from plugins.rest.language.query import QueryParser
         from plugins.rest.language.selection import Selection
         from plugins.rest.negotiation import Negotiator
@@ -68,6 +69,14 @@ class RestPlugin(Plugin):
         yield Route("OPTIONS", _TABLE, tables.options, inline=True, summary="Methods of a table")
         batch = once(lambda records: Batch(records, parser, negotiator), Batch.run)
         yield Route("POST", "/batch/v1", batch, summary="Several requests in one transaction")
+        imports, limit = Imports(database, records, parser, negotiator), settings.import_bytes
+        yield Route(
+            "POST",
+            "/import/v1/{table}",
+            imports.run,
+            max_body_bytes=limit,
+            summary="Insert the rows of a large body",
+        )
         root = Root(database, records, settings, negotiator)
         yield Route("GET", "/rest/v1/", root.describe, summary="Description of the tables, as OpenAPI")
         yield Route("OPTIONS", "/rest/v1/", root.options, inline=True, summary="Methods of the root")

@@ -38,6 +38,9 @@ class RestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             description="How writes end, and whether a client may have it otherwise (`Prefer: tx=rollback`)."
         ),
     ] = "commit"
+    import_bytes: Annotated[
+        int, msgspec.Meta(ge=1, description="The largest body of an import, in bytes.")
+    ] = 1 << 30
     idempotency_seconds: Annotated[
         float,
         msgspec.Meta(

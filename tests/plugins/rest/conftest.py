@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,6 +67,39 @@ class RoleByHeader(Plugin):
 def role_by_header() -> type[Plugin]:
     """Return a plugin that believes whoever says which role it has."""
     return RoleByHeader
+
+
+class Memory:
+    """The largest resident set of a process, in MB above what it was at first."""
+
+    def __init__(self, pid: int) -> None:
+        self._status = Path(f"/proc/{pid}/status")
+        self._first = self._now()
+        self.most = 0.0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def _now(self) -> float:
+        line = next(line for line in self._status.read_text().splitlines() if line.startswith("VmRSS"))
+        return int(line.split()[1]) / 1024
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.01):
+            self.most = max(self.most, self._now() - self._first)
+
+    def __enter__(self) -> Memory:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+
+@pytest.fixture(scope="session")
+def memory_of() -> type[Memory]:
+    """Return what watches a process's memory: ``with memory_of(pid) as memory: ...``, then ``memory.most``."""
+    return Memory
 
 
 class Api:

@@ -6,7 +6,6 @@ import http.client
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -129,33 +128,6 @@ grant insert on few to anon;
 MEGABYTE = 1 << 20
 
 
-class Memory:
-    """The largest resident set of a process, in MB above what it was at first."""
-
-    def __init__(self, pid: int) -> None:
-        self._status = Path(f"/proc/{pid}/status")
-        self._first = self._now()
-        self.most = 0.0
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-
-    def _now(self) -> float:
-        line = next(line for line in self._status.read_text().splitlines() if line.startswith("VmRSS"))
-        return int(line.split()[1]) / 1024
-
-    def _watch(self) -> None:
-        while not self._ended.wait(0.01):
-            self.most = max(self.most, self._now() - self._first)
-
-    def __enter__(self) -> Memory:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def million(request: pytest.FixtureRequest, tmp_path: Path, serve: Any) -> Any:
     """A server with a table of a million rows, which another process has filled."""
@@ -185,12 +157,13 @@ def million(request: pytest.FixtureRequest, tmp_path: Path, serve: Any) -> Any:
     ids=["ndjson", "csv", "json"],
 )
 def test_a_million_rows_take_little_memory_and_a_slow_client_holds_up_nobody(
-    million: Any, headers: dict[str, str], lines: int, end: bytes
+    million: Any, memory_of: Any, headers: dict[str, str], lines: int, end: bytes
 ) -> None:
     with closing(http.client.HTTPConnection("127.0.0.1", million.port)) as other:
         other.request("GET", "/rest/v1/many?limit=1000", headers=headers)
         other.getresponse().read()
-        found, size, last, memory = streamed(million, headers, other)
+        with memory_of(million.process.pid) as memory:
+            found, size, last = streamed(million, headers, other)
     assert (found, last[-len(end) :]) == (lines, end)
     print(f"{size / MEGABYTE:.0f} MB in {memory.most:.1f} MB of memory")
     assert memory.most < 30
@@ -198,10 +171,10 @@ def test_a_million_rows_take_little_memory_and_a_slow_client_holds_up_nobody(
 
 def streamed(
     million: Any, headers: dict[str, str], other: http.client.HTTPConnection
-) -> tuple[int, int, bytes, Memory]:
-    """Return the lines, the size and the end of a stream, and the memory it took; write by `other` meanwhile."""
+) -> tuple[int, int, bytes]:
+    """Return the lines, the size and the end of a stream; write by `other` meanwhile."""
     connection = http.client.HTTPConnection("127.0.0.1", million.port)
-    with closing(connection), Memory(million.process.pid) as memory:
+    with closing(connection):
         connection.request("GET", "/rest/v1/many", headers=headers)
         reply = connection.getresponse()
         assert reply.status == 200
@@ -214,4 +187,4 @@ def streamed(
             found += piece.count(b"\n")
             size += len(piece)
             last = (last + piece)[-4:]
-    return found, size, last, memory
+    return found, size, last

@@ -1,0 +1,1 @@
+"""Imports: large bodies of rows, under ``/import/v1``."""
