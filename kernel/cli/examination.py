@@ -19,7 +19,7 @@ from kernel.cli.survey import problems
 from kernel.config import FILE_NAME, Config, KernelSettings
 from kernel.contracts.database import Database, DatabaseError
 from kernel.dispatch import RequestHooks
-from kernel.errors import KernelError
+from kernel.errors import KernelError, describe
 from kernel.kernel import Kernel
 
 State = Literal["ok", "warning", "problem"]
@@ -194,8 +194,8 @@ def _database(kernel: Kernel, data: Path) -> Finding:
         return finding("ok", f"{database.engine} answers, {tables} tables")
     except Exception as error:
         # Whatever it is, it is a finding.
-        remedy = "; ".join(getattr(error, "__notes__", ())) or "see the log of kernel serve"
-        return finding("problem", f"{type(error).__name__}: {error}", remedy)
+        why, apart, remedy = describe(error).rpartition("; ")
+        return finding("problem", why or remedy, remedy if apart else "see the log of kernel serve")
     finally:
         kernel.stop()
 

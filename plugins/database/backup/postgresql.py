@@ -67,7 +67,9 @@ class PostgresPlace:
                     process.wait(0.1)
             if process.returncode != 0:
                 reason = programs.reason(said)
-                raise BackupError(f"pg_dump failed to write {target}: {reason}{remedy(reason)}")
+                advice = remedy(reason)
+                where = f" in {target.parent}{advice}" if advice else ""
+                raise BackupError(f"pg_dump failed: {reason}{where}")
         target.chmod(0o600)
 
     def roles(self) -> tuple[str, ...]:
@@ -113,8 +115,9 @@ class PostgresPlace:
                     f"the dump cannot be read: {programs.reason(complained)}; nothing was changed"
                 )
             if running.wait() != 0 or not is_whole:
+                reason = programs.reason(said)
                 raise BackupError(
-                    f"the dump cannot be put back: {programs.reason(said)}; nothing was changed"
+                    f"the dump cannot be put back: {reason}; nothing was changed{remedy(reason)}"
                 )
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from plugins.database.postgresql.database import PostgresDatabase
 
 _BEGIN = b"BEGIN READ WRITE"
+_NO_WRITING = (errors.READ_ONLY, "0A000")
+"""How a server that stands by refuses that."""
 _UNKNOWN = object()
 _CHECK = b"SET CONSTRAINTS ALL IMMEDIATE"
 # Changes of the schema take turns across processes; the number is ours alone: "kernel" in ASCII. What others did
@@ -74,6 +76,8 @@ class PostgresTransaction(EngineTransaction):
                 self._connections.returned(session)
                 if attempt == 1 and died and isinstance(error, DatabaseUnavailable):
                     continue
+                if isinstance(error, DatabaseError) and error.sqlstate in _NO_WRITING:
+                    raise errors.read_only(error) from error
                 raise
             self._session = session
             return

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kernel.contracts.database import Compiled, DatabaseError
+from plugins.database.postgresql.errors import READ_ONLY
 from plugins.database.postgresql.session import Session
 from plugins.database.retrying import Retrying
 from plugins.database.signals.listeners import Listeners, check_payload
@@ -79,12 +80,21 @@ class PostgresSignals:
         with self._lock:
             if self._thread is not None or self._stopping:
                 return
-            session = self._connect()
+            session = self._first()
             self._waking = os.pipe()
             self._thread = threading.Thread(
                 target=self._hear, args=(session, self._waking[0]), name="database-signals", daemon=True
             )
             self._thread.start()
+
+    def _first(self) -> Session | None:
+        """Connect; None where the server stands by, which lets nobody listen: it may be promoted."""
+        try:
+            return self._connect()
+        except DatabaseError as error:
+            if error.sqlstate != READ_ONLY:
+                raise
+            return None
 
     def _connect(self) -> Session:
         session = self._database.connections.separate()
@@ -109,6 +119,9 @@ class PostgresSignals:
                 if session is not None:
                     session.close()
                     session = None
+                if error.sqlstate == READ_ONLY:
+                    # Where nothing is announced, what the primary does to the schema is looked for.
+                    self._database.forget_catalogue()
                 select.select([waking], [], [], retrying.failed(error))
         if session is not None:
             session.close()

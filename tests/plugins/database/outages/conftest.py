@@ -60,18 +60,33 @@ class OwnServer:
             cwd=self.folder, capture_output=True, text=True, timeout=120, **self._user,
         )  # fmt: skip
 
-    def start(self, *settings: str) -> None:
-        """Start it, unless it runs, and return once it lets us in; a setting is ``name=value``."""
+    def start(self, *settings: str, before: tuple[str, ...] = ()) -> None:
+        """Start it, unless it runs, and return once it lets us in; a setting is ``name=value``.
+
+        `before` are the superuser's words that start a command, where it is not to start as any.
+        """
         if self._process is not None:
             return
+        user = self._user
+        if before:
+            (identity, group), user = (user["user"], user["group"]), {}
+            before = (*before, "setpriv", f"--reuid={identity}", f"--regid={group}", "--clear-groups")
         given = [f"port={self.port}", f"unix_socket_directories={self.folder}", "listen_addresses=127.0.0.1"]
         given += ["fsync=off", "shared_buffers=16MB", "max_connections=40", *settings]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._programs / "postgres", "-D", self.data, *(part for one in given for part in ("-c", one))],
-                cwd=self.folder, stdout=log, stderr=log, **self._user,
+                [
+                    *before, self._programs / "postgres", "-D", self.data,
+                    *(part for one in given for part in ("-c", one)),
+                ],
+                cwd=self.folder, stdout=log, stderr=log, **user,
             )  # fmt: skip
         self.wait_for(self._answers)
+
+    def seen(self, path: Path) -> Path:
+        """Return where that is which the running server finds at `path`."""
+        assert self._process is not None
+        return Path(f"/proc/{self._process.pid}/root{path}")
 
     def stop(self, how: str = "immediate") -> None:
         """Stop it, ``fast`` or ``immediate``ly."""
@@ -96,11 +111,11 @@ class OwnServer:
         """Return the URL of a database on it, or on a `port` that leads to it."""
         return f"postgresql://{user}@127.0.0.1:{port or self.port}/{database}"
 
-    def make(self) -> str:
+    def make(self, tablespace: str = "pg_default") -> str:
         """Make an empty database and return its name."""
         name = f"kernel_{uuid.uuid4().hex}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f"create database {name} template template0".encode())
+            connection.execute(f"create database {name} template template0 tablespace {tablespace}".encode())
         return name
 
 
@@ -206,6 +221,50 @@ def server(own_server: OwnServer) -> Iterator[OwnServer]:
     """The server, running."""
     own_server.start()
     yield own_server
+    own_server.stop()
+
+
+class SmallDisk:
+    """A database on a disk of its own, of 24 MB, which can be filled up; `seen` is where that is, seen from here."""
+
+    def __init__(self, server: OwnServer, seen: Path) -> None:
+        self.name = server.make("small")
+        self.url = server.url(self.name)
+        self._ballast = seen / "ballast"
+
+    def run(self, statement: bytes) -> None:
+        """Run SQL on it."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(statement)
+
+    def fill(self) -> None:
+        """Fill it to the last byte."""
+        with self._ballast.open("wb", buffering=0) as ballast, suppress(OSError):
+            while True:
+                ballast.write(bytes(4096))
+
+    def free(self) -> None:
+        """Make room again."""
+        self._ballast.unlink()
+
+
+@pytest.fixture
+def small_disk(own_server: OwnServer, requires_tool: Callable[[str], str]) -> Iterator[SmallDisk]:
+    """A database on a small disk of the server's, which goes with the server's process."""
+    if os.geteuid() != 0:
+        pytest.skip("only the superuser gives another user's process a disk of its own")
+    own_server.stop()
+    user, disk = pwd.getpwnam("postgres"), own_server.folder / "small"
+    disk.mkdir(exist_ok=True)
+    mount = f"mount -t tmpfs -o size=24m,mode=700,uid={user.pw_uid},gid={user.pw_gid} tmpfs"
+    script = f'{mount} "{disk}" && exec "$@"'
+    own_server.start(before=(requires_tool("unshare"), "--mount", "sh", "-c", script, "sh"))
+    with psycopg.connect(own_server.url("postgres"), autocommit=True) as connection:
+        connection.execute(f"create tablespace small location '{disk}'".encode())
+        made = SmallDisk(own_server, own_server.seen(disk))
+        yield made
+        connection.execute(f"drop database {made.name} with (force)".encode())
+        connection.execute("drop tablespace small")
     own_server.stop()
 
 
