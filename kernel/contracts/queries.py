@@ -242,7 +242,7 @@ class Insert(msgspec.Struct, frozen=True):
     Only `columns` are written. A row that lacks one gets null there, or with `defaults` the column's default.
     `returning` names the members of the answer's objects, or is None where no body is wanted. With `single`,
     anything but exactly one row written is an error; nothing is then written at all. With `undo`, all is done, answered
-    and then undone. `as_text` is as in `Select`.
+    and then undone. `as_text`, and the `order` of what is returned, are as in `Select`.
     """
 
     table: str
@@ -256,6 +256,7 @@ class Insert(msgspec.Struct, frozen=True):
     single: bool = False
     undo: bool = False
     as_text: bool = False
+    order: tuple[Order, ...] = ()
 
 
 class Update(msgspec.Struct, frozen=True):
@@ -278,6 +279,7 @@ class Update(msgspec.Struct, frozen=True):
     max_affected: int | None = None
     undo: bool = False
     as_text: bool = False
+    order: tuple[Order, ...] = ()
 
 
 class Delete(msgspec.Struct, frozen=True):
@@ -291,3 +293,4 @@ class Delete(msgspec.Struct, frozen=True):
     max_affected: int | None = None
     undo: bool = False
     as_text: bool = False
+    order: tuple[Order, ...] = ()

@@ -30,7 +30,8 @@ class Plan(msgspec.Struct, frozen=True):
     only for the rows it looks at needs it to refuse a bad value where there are none. With `always`, it may not look
     at some value even where it finds rows: once one side of an ``or`` holds, the other is left alone. `first` is a
     call to be made before, whose rows the statement reads from the parameter ``rows``. `expected` asks the planner how
-    many rows there are in all, as JSON.
+    many rows there are in all, as JSON. `sorting` puts rows in order by their keys, which the statement returns behind
+    its first two values: given a JSON array of arrays of keys as the parameter ``rows``, it returns the rows' places.
     """
 
     statement: Compiled
@@ -40,6 +41,7 @@ class Plan(msgspec.Struct, frozen=True):
     always: bool = False
     first: str | None = None
     expected: Compiled | None = None
+    sorting: Compiled | None = None
 
     def check_for(self, count: int) -> Compiled | None:
         """Return the check to run after a statement that found or changed `count` rows, if it needs one."""

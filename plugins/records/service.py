@@ -186,7 +186,7 @@ class TableRecords:
                 given = {"rows": batch.rows} if batch.columns else {}
                 for _ in range(1 if batch.columns else batch.size):
                     self._write(batch, _inserting, given, caller, transaction, written)
-            written.check(insert.single, None)
+            written.finish(transaction, insert.single, None)
             self.hooks.after(insert, written.whole, written.count, caller, transaction)
         return written.result(inserted)
 
@@ -202,7 +202,7 @@ class TableRecords:
                 row = self._with_defaults(update, caller) if update.defaults else update.values
                 self._refuse_null_numbers(update, f"[{row}]")
                 self._write(update, _updating, {"row": row}, caller, transaction, written)
-                written.check(update.single, update.max_affected)
+                written.finish(transaction, update.single, update.max_affected)
                 self.hooks.after(update, written.whole, written.count, caller, transaction)
         else:
             written.check(update.single, update.max_affected)
@@ -217,7 +217,7 @@ class TableRecords:
         with self.transaction(delete, caller) as transaction:
             delete = self.hooks.before(delete, caller, transaction)
             self._write(delete, _deleting, {}, caller, transaction, written)
-            written.check(delete.single, delete.max_affected)
+            written.finish(transaction, delete.single, delete.max_affected)
             self.hooks.after(delete, written.whole, written.count, caller, transaction)
         return written.result()
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from kernel.contracts.database import Transaction
+import msgspec
+
+from kernel.contracts.database import Compiled, Transaction
 from kernel.contracts.records import TooManyAffected, Written, WrongCount
 from plugins.records.plans import Plan
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Tally:
@@ -19,6 +23,8 @@ class Tally:
         self.count = 0
         self.whole: list[str] | None = []
         self._rows: list[str] | None = [] if returning else None
+        self._keys: list[tuple[Any, ...]] = []
+        self._sorting: Compiled | None = None
 
     def run(self, transaction: Transaction, plan: Plan, params: Any, *, whole: bool = False) -> None:
         """Run one statement; with `whole`, it returns each row for the caller and for the hooks."""
@@ -34,9 +40,20 @@ class Tally:
                 self.whole.extend(row[1] for row in rows)
             if self._rows is not None:
                 # A row that lacks what is to be embedded in it is changed all the same, and left out of the answer.
-                self._rows.extend(row[0] for row in rows if row[0] is not None)
+                shown = [row for row in rows if row[0] is not None]
+                self._rows.extend(row[0] for row in shown)
+                self._keys.extend(row[2:] for row in shown)
+        self._sorting = plan.sorting
         if (check := plan.check_for(self.count)) is not None:
             transaction.query(check, params)
+
+    def finish(self, transaction: Transaction, single: bool, most: int | None) -> None:
+        """Raise where the count is not what was allowed; put the rows in order."""
+        self.check(single, most)
+        if self._sorting is None or self._rows is None or len(self._rows) < 2:
+            return
+        places = transaction.query(self._sorting, {"rows": _encode(self._keys).decode()})
+        self._rows = [self._rows[int(place)] for (place,) in places]
 
     def check(self, single: bool, most: int | None) -> None:
         """Raise where the count is not what was allowed."""

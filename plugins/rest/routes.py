@@ -140,6 +140,7 @@ class Tables:
                 write.terms.media.single,
                 write.terms.undo,
                 write.terms.media.csv,
+                query.order,
             ),
             request.identity,
         )
@@ -207,6 +208,7 @@ class Tables:
                     prefer.max_affected,
                     write.terms.undo,
                     write.terms.media.csv,
+                    write.query.order,
                 ),
                 request.identity,
             )
@@ -230,6 +232,7 @@ class Tables:
                     write.terms.prefer.max_affected,
                     write.terms.undo,
                     write.terms.media.csv,
+                    write.query.order,
                 ),
                 request.identity,
             )

@@ -10,9 +10,10 @@ from kernel.contracts.catalogue import Table
 from kernel.contracts.database import Compiled, DatabaseError
 from kernel.contracts.queries import ALL, Conflict, Delete, Insert, Select, Update
 from kernel.contracts.records import UnknownColumn
-from plugins.records.compiling.conditions import balanced
+from kernel.contracts.stored import StoredType
+from plugins.records.compiling.conditions import balanced, ordering
 from plugins.records.compiling.selection import Selection
-from plugins.records.compiling.statement import Scope, Statement
+from plugins.records.compiling.statement import Operand, Scope, Statement
 from plugins.records.dialects.dialect import Assignment, Upsert
 from plugins.records.plans import Plan
 
@@ -26,6 +27,7 @@ class Compiler:
         self._dialect = statement.dialect
         self._scope = Scope(table, statement.dialect.alias(table))
         self._selection = Selection(statement)
+        self._keys: list[StoredType] = []
 
     def select(self, query: Select) -> Plan:
         """Compile a read."""
@@ -52,11 +54,11 @@ class Compiler:
         row, statement, table = self._returning(insert), self._statement, self._scope.table
         if not insert.columns:
             rights = statement.rights(self._scope, "insert")
-            return statement.plan(self._dialect.insert_defaults(table, rights, row))
+            return self._sorted(insert, statement.plan(self._dialect.insert_defaults(table, rights, row)))
         upsert = self._upsert(insert.conflict, insert.columns) if insert.conflict else None
         columns = self._assignments(insert.columns)
         rights = statement.rights(self._scope, "insert", insert.columns, upsert.merged if upsert else ())
-        return statement.plan(self._dialect.insert(table, rights, columns, upsert, row))
+        return self._sorted(insert, statement.plan(self._dialect.insert(table, rights, columns, upsert, row)))
 
     def has_new(self, insert: Insert) -> Plan | None:
         """Compile the question whether an upsert has new rows; None where every row is sure to be new."""
@@ -76,13 +78,14 @@ class Compiler:
         where, row = self._found(update)
         statement.checks.extend(self._dialect.read_row(table, columns))
         rights = statement.rights(self._scope, "update", update.columns)
-        return statement.plan(self._dialect.update(table, rights, columns, where, row))
+        return self._sorted(update, statement.plan(self._dialect.update(table, rights, columns, where, row)))
 
     def delete(self, delete: Delete) -> Plan:
         """Compile a delete."""
         where, row = self._found(delete)
         rights = self._statement.rights(self._scope, "delete")
-        return self._statement.plan(self._dialect.delete(self._scope.table, rights, where, row))
+        plan = self._statement.plan(self._dialect.delete(self._scope.table, rights, where, row))
+        return self._sorted(delete, plan)
 
     def _found(self, write: Update | Delete) -> tuple[str | None, str | None]:
         """Return the condition of a write and what it returns of each row."""
@@ -92,9 +95,29 @@ class Compiler:
 
     def _returning(self, write: Insert | Update | Delete) -> str | None:
         row = self._wanted(write)
-        if not self._whole:
+        keys = [self._selection.key(self._scope, term) for term in write.order] if row is not None else []
+        self._keys = [value.stored for value in keys]
+        if not self._whole and not keys:
             return row
-        return f"{row or 'NULL'}, {self._dialect.object(self._selection.members(self._scope, ALL))}"
+        whole = self._dialect.object(self._selection.members(self._scope, ALL)) if self._whole else "NULL"
+        return ", ".join([row or "NULL", whole, *(self._dialect.key(value.sql) for value in keys)])
+
+    def _sorted(self, write: Insert | Update | Delete, plan: Plan) -> Plan:
+        """Return a plan whose rows are put in order, by what it returns of them behind the first two values."""
+        if not self._keys:
+            return plan
+        terms = [
+            ordering(
+                self._statement,
+                Operand(self._dialect.kept_key(place, stored.type), stored),
+                term,
+                nullable=True,
+            )
+            for place, (stored, term) in enumerate(zip(self._keys, write.order, strict=True))
+        ]
+        return msgspec.structs.replace(
+            plan, sorting=Compiled(self._dialect.sorting(terms), self._statement.role)
+        )
 
     def _wanted(self, write: Insert | Update | Delete) -> str | None:
         items = write.returning

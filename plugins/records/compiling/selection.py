@@ -173,13 +173,15 @@ class Selection:
         return ordered([self._term(scope, term) for term in terms])
 
     def _term(self, scope: Scope, term: Order) -> str:
-        if term.related is None:
-            value = operand(self._statement, scope, term.field)
-            column = scope.table.columns.get(term.field.column)
-            nullable = bool(term.field.path) or column is None or column.nullable
-            return ordering(self._statement, value, term, nullable=nullable)
-        value = self.related(scope, term)
-        return ordering(self._statement, value, term, nullable=True)
+        column = scope.table.columns.get(term.field.column)
+        nullable = bool(term.related or term.field.path) or column is None or column.nullable
+        return ordering(self._statement, self.key(scope, term), term, nullable=nullable)
+
+    def key(self, scope: Scope, term: Order) -> Operand:
+        """Return what a term orders by."""
+        if term.related is not None:
+            return self.related(scope, term)
+        return operand(self._statement, scope, term.field)
 
     def related(self, scope: Scope, term: Order) -> Operand:
         """Return a related row's value to order by."""

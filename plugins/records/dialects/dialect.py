@@ -117,6 +117,15 @@ class Dialect(Protocol):
         """Write a source of no more rows than a limit, to be counted."""
         return f"FROM (SELECT 1 {source}{self.part(limit, None)}) _"
 
+    def key(self, value: str) -> str:
+        """Write a value so that it can be given back to be sorted by."""
+
+    def kept_key(self, place: int, type_name: str) -> str:
+        """Write the key at a place of those that `sorting` is given, as a value of its type."""
+
+    def sorting(self, terms: list[str]) -> str:
+        """Sort what is in the parameter ``rows``; see `Plan`."""
+
     def object(self, members: list[Member]) -> str:
         """Build a row's JSON object, as text."""
 

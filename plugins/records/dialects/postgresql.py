@@ -56,6 +56,19 @@ class PostgreSQL(Dialect):
         found = "CASE WHEN NOT bool_and(t) THEN false WHEN bool_or(t IS NULL) THEN NULL ELSE true END"
         return self._quantified(found, test, values)
 
+    def key(self, value: str) -> str:
+        """Write a value as text."""
+        return f"({value})::text"
+
+    def kept_key(self, place: int, type_name: str) -> str:
+        """Read a key from text."""
+        return f"(k ->> {place})::{type_name}"
+
+    def sorting(self, terms: list[str]) -> str:
+        """Sort what is in the parameter ``rows``."""
+        rows = "json_array_elements(:rows::json) WITH ORDINALITY AS _(k, n)"
+        return f"SELECT n - 1 FROM {rows} ORDER BY {', '.join(terms)}, n"
+
     def object(self, members: list[Member]) -> str:
         """Build a row's JSON object, as text."""
         return f"(SELECT row_to_json(_)::text FROM (SELECT {self._columns(members)}) _)"

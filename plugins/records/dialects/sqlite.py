@@ -66,6 +66,18 @@ class SQLite(Dialect):
         """Test whether `test` holds for all elements of `values`."""
         return self._quantified("min", test, values, none=1)
 
+    def key(self, value: str) -> str:
+        """Write a value as JSON can hold it."""
+        return f"CASE typeof({value}) WHEN 'blob' THEN hex({value}) ELSE {value} END"
+
+    def kept_key(self, place: int, type_name: str) -> str:
+        """Read a key as it was kept."""
+        return f"({_EACH}.value ->> {place})"
+
+    def sorting(self, terms: list[str]) -> str:
+        """Sort what is in the parameter ``rows``."""
+        return f"SELECT {_EACH}.key FROM json_each(:rows) AS {_EACH} ORDER BY {', '.join(terms)}, {_EACH}.key"
+
     def object(self, members: list[Member]) -> str:
         """Build a row's JSON object; one that is wide or holds finished JSON is joined from texts."""
         if len(members) > _MEMBERS_AT_ONCE or any(member.raw for member in members):

@@ -401,3 +401,38 @@ def test_a_view_is_written_through_on_postgresql_and_refused_on_sqlite(api: Any)
     assert api.rows("items?select=id,price&id=eq.50") == [{"id": 50, "price": 2.00}]
     api.delete("cheap?id=eq.50").expect(204)
     assert api.ids("id=eq.50") == []
+
+
+def test_what_a_write_answers_with_comes_in_the_order_that_is_asked_for(api: Any) -> None:
+    representation = {"prefer": "return=representation"}
+
+    def ids(method: str, path: str, **options: Any) -> list[int]:
+        reply = api.client.request(
+            method, f"/rest/v1/items?{path}&select=id", headers=representation, **options
+        )
+        return [row["id"] for row in reply.json()]
+
+    for order, expected in (
+        ("id.desc", [4, 3, 2, 1]),
+        ("price.desc.nullslast", [2, 4, 1, 3]),
+        ("price", [1, 4, 2, 3]),
+        ("done.nullsfirst,created.desc", [3, 4, 2, 1]),
+        ("meta->>t,id", [2, 1, 3, 4]),
+    ):
+        assert ids("PATCH", f"order={order}", json={"score": 1}) == expected, order
+    rows = [{"name": name, "price": price} for name, price in (("a", 9), ("b", 100), ("c", 10.5))]
+    created = api.post("items?select=name&order=price.desc", json=rows, headers=representation).json()
+    assert [row["name"] for row in created] == ["b", "c", "a"]
+    path = "items?select=id,clients(name)&order=clients(name).desc,id.desc&client_id=not.is.null"
+    deleted = api.delete(path, headers=representation).expect(200).json()
+    assert [row["id"] for row in deleted] == [4, 2, 1]
+
+
+def test_bytes_are_sorted_as_bytes(api: Any) -> None:
+    with api.database.schema_transaction() as transaction:
+        transaction.script("create table blobs (b bytea primary key); grant all on blobs to service_role")
+    rows = [{"b": f"\\x{byte:02x}00"} for byte in (0x80, 0x01, 0xFF, 0x7F)]
+    created = api.post("blobs?order=b", json=rows, headers={"prefer": "return=representation"}).expect(201)
+    assert [row["b"] for row in created.json()] == ["\\x0100", "\\x7f00", "\\x8000", "\\xff00"]
+    with api.database.schema_transaction() as transaction:
+        transaction.script("drop table blobs")
