@@ -10,8 +10,8 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from kernel.contracts.catalogue import Catalogue, Function, Table
-from kernel.contracts.rights import Rights, Use
+from kernel.contracts.catalogue import Catalogue, Function, Table, Write
+from kernel.contracts.rights import Rights, Through, Use
 from kernel.contracts.stored import StoredType
 from kernel.events import Event
 from kernel.http import NotInline as NotInline
@@ -218,6 +218,12 @@ class Database(Protocol):
         None, and ``service_role``, are without bounds. The statement is then a `Compiled` of that role. Raises
         `DatabaseError` where the engine finds already that the role may not (42501), that it does not exist
         (22023), or that its policies never end (42P17); otherwise that shows when the statement runs.
+        """
+
+    def through(self, role: str | None, view: Table, command: Write) -> Through | None:
+        """Return how a compiler has a statement of `role` write to a view; None where the engine does it by itself.
+
+        Raises `DatabaseError` 55000 where the view cannot be written through, else as `rights` does.
         """
 
     def call_of_row(self, role: str | None, function: Function, table: Table, row: str) -> str:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from kernel.contracts.catalogue import Command
+from kernel.contracts.catalogue import Column, Command, Table
 
 
 class Use(msgspec.Struct, frozen=True):
@@ -33,6 +33,10 @@ class Rights(Protocol):
     def source(self) -> str:
         """What FROM reads in place of the table: the rows that are visible. It still needs the table's alias."""
 
+    @property
+    def target(self) -> str:
+        """What a write names after its verb: the table, or what its rows get to through a view (see `Through`)."""
+
     def where(self, test: str | None) -> str:
         """Return the WHERE of an update or a delete, so that it finds no rows but those it may."""
 
@@ -44,3 +48,20 @@ class Rights(Protocol):
 
     def merged(self, values: Mapping[str, str]) -> Mapping[str, str]:
         """Return the new values of an upsert, by column; refused where either row must not be touched."""
+
+
+class Through(Protocol):
+    """A statement that writes to a view, as one about the table below: for an engine that does not do that itself.
+
+    The statement calls the table `name`; `columns` has the view's columns as SQL over it.
+    """
+
+    name: str
+    table: Table
+    columns: Mapping[str, str]
+
+    def below(self, column: str) -> Column:
+        """Return the table's column that one of the view's is; raises `DatabaseError` 0A000 where it is none."""
+
+    def rights(self, use: Use) -> Rights:
+        """Return what the role may do with the view, columns by their names in it; raises as `Database.rights` does."""

@@ -175,7 +175,6 @@ class TableRecords:
     def insert(self, insert: Insert, identity: Identity | None) -> Written:
         """Write new rows, all or none."""
         caller = _caller(identity)
-        self._check_writable(insert.table, insert.schema)
         written = Tally(insert.returning is not None)
         inserted = True
         with self.transaction(insert, caller) as transaction:
@@ -194,7 +193,6 @@ class TableRecords:
     def update(self, update: Update, identity: Identity | None) -> Written:
         """Change rows, all or none."""
         caller = _caller(identity)
-        self._check_writable(update.table, update.schema)
         written = Tally(update.returning is not None)
         if update.columns:
             with self.transaction(update, caller) as transaction:
@@ -212,7 +210,6 @@ class TableRecords:
     def delete(self, delete: Delete, identity: Identity | None) -> Written:
         """Delete rows, all or none."""
         caller = _caller(identity)
-        self._check_writable(delete.table, delete.schema)
         written = Tally(delete.returning is not None)
         with self.transaction(delete, caller) as transaction:
             delete = self.hooks.before(delete, caller, transaction)
@@ -346,10 +343,6 @@ class TableRecords:
     def _statement(self, caller: Identity) -> Statement:
         dialect = _DIALECTS[self.database.engine]()
         return Statement(self.database, dialect, self.plans().relationships, caller.role)
-
-    def _check_writable(self, table: str, schema: str) -> None:
-        if self._table(table, schema).kind == "view" and self.database.engine == "sqlite":
-            raise Unsupported(f"The view '{table}' cannot be written to.")
 
 
 def _inserting(compiler: Compiler, insert: Insert) -> Plan:

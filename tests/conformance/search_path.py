@@ -62,7 +62,7 @@ class SearchPath:
         if parsed.source != source:
             return text  # has parameters, so it is none of a script's
         tree = parsed.statements[0]
-        for schema, name in _created(tree):
+        for schema, name in (*_created(tree), *_granted_sequences(tree)):
             self._made.add((schema or self.path[0], name))
         places = dict(self._places(tree))
         for place in sorted(places, reverse=True):
@@ -134,6 +134,14 @@ def _created(tree: Node) -> Iterator[tuple[str | None, str]]:
         made = made or fields.get("into", {}).get("rel") or fields.get("base", {}).get("relation") or {}
         if "relname" in made:
             yield made.get("schemaname"), made["relname"]
+
+
+def _granted_sequences(tree: Node) -> Iterator[tuple[str | None, str]]:
+    """Yield the sequences that rights are given on: columns have made them, of which nothing else tells."""
+    fields = tree.get("GrantStmt", {})
+    if fields.get("objtype") == "OBJECT_SEQUENCE" and fields.get("targtype") == "ACL_TARGET_OBJECT":
+        for item in fields["objects"]:
+            yield item["RangeVar"].get("schemaname"), item["RangeVar"]["relname"]
 
 
 def _is_sql_function(tree: Node) -> bool:

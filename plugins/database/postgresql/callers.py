@@ -60,7 +60,7 @@ class NativeRights:
     """The `Rights` contract where there is nothing to write."""
 
     def __init__(self, table: Table) -> None:
-        self.source = _qualified(table.schema, table.name)
+        self.source = self.target = _qualified(table.schema, table.name)
 
     def where(self, test: str | None) -> str:
         """Return the test as it is."""

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Literal, TypeVar
 
-from kernel.contracts.catalogue import Catalogue, Function, Table
+from kernel.contracts.catalogue import Catalogue, Function, Table, Write
 from kernel.contracts.database import (
     NO_PARAMS,
     Compiled,
@@ -149,6 +149,9 @@ class PostgresDatabase:
     def rights(self, role: str | None, table: Table, use: Use) -> Rights:
         """Leave it to the server: it runs the statement as the role."""
         return NativeRights(table)
+
+    def through(self, role: str | None, view: Table, command: Write) -> None:
+        """Leave it to the server, which writes through views by itself."""
 
     def call_of_row(self, role: str | None, function: Function, table: Table, row: str) -> str:
         """Leave the rights to the server; a row of a subquery is none of the table's before it is cast."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import apsw
 
-from kernel.contracts.catalogue import Catalogue, Function, Table
+from kernel.contracts.catalogue import Catalogue, Function, Table, Write
 from kernel.contracts.database import (
     NO_PARAMS,
     Compiled,
@@ -20,7 +20,7 @@ from kernel.contracts.database import (
     RequestSettings,
     Row,
 )
-from kernel.contracts.rights import Rights, Use
+from kernel.contracts.rights import Rights, Through, Use
 from kernel.contracts.stored import StoredType
 from kernel.events import Event
 from kernel.http import TooLong
@@ -160,6 +160,12 @@ class SqliteDatabase:
         from plugins.database.sqlite.rights.compiled import rights_for
 
         return rights_for(self.catalogue, role, table, use)
+
+    def through(self, role: str | None, view: Table, command: Write) -> Through:
+        """Return how a compiler has a statement write to a view."""
+        from plugins.database.sqlite.rights.through import ViewThrough
+
+        return ViewThrough(self._typed(self.catalogue), role, view, command)
 
     def call_of_row(self, role: str | None, function: Function, table: Table, row: str) -> str:
         """Return a call of a function with a row."""

@@ -30,7 +30,7 @@ def compile_call(statement: Statement, call: Call, function: Function, catalogue
     table = returned(catalogue, function)
     selection, shown = Selection(statement), table or _of_values(function)
     read = [
-        Assignment(one.name, statement.database.stored(one.type).assign_json)
+        Assignment(one.name, statement.database.stored(one.type).assign_json, one.name)
         for one in shown.columns.values()
     ]
     if function.language == "python":

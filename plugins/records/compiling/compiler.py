@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from kernel.contracts.catalogue import Table
+from kernel.contracts.catalogue import Table, Write
 from kernel.contracts.database import Compiled, DatabaseError
 from kernel.contracts.queries import ALL, Conflict, Delete, Insert, Select, Update
 from kernel.contracts.records import UnknownColumn
@@ -51,13 +51,16 @@ class Compiler:
 
     def insert(self, insert: Insert) -> Plan:
         """Compile an insert of `insert.columns`; of none, it inserts one row of defaults."""
+        self._enter("insert")
         row, statement, table = self._returning(insert), self._statement, self._scope.table
         if not insert.columns:
             rights = statement.rights(self._scope, "insert")
             return self._sorted(insert, statement.plan(self._dialect.insert_defaults(table, rights, row)))
         upsert = self._upsert(insert.conflict, insert.columns) if insert.conflict else None
         columns = self._assignments(insert.columns)
-        rights = statement.rights(self._scope, "insert", insert.columns, upsert.merged if upsert else ())
+        rights = statement.rights(
+            self._scope, "insert", insert.columns, insert.columns if upsert and upsert.merged else ()
+        )
         return self._sorted(insert, statement.plan(self._dialect.insert(table, rights, columns, upsert, row)))
 
     def has_new(self, insert: Insert) -> Plan | None:
@@ -73,6 +76,7 @@ class Compiler:
 
     def update(self, update: Update) -> Plan:
         """Compile an update."""
+        self._enter("update")
         table, statement = self._scope.table, self._statement
         columns = self._assignments(update.columns)
         where, row = self._found(update)
@@ -82,10 +86,19 @@ class Compiler:
 
     def delete(self, delete: Delete) -> Plan:
         """Compile a delete."""
+        self._enter("delete")
         where, row = self._found(delete)
         rights = self._statement.rights(self._scope, "delete")
         plan = self._statement.plan(self._dialect.delete(self._scope.table, rights, where, row))
         return self._sorted(delete, plan)
+
+    def _enter(self, command: Write) -> None:
+        """Go through a view to what is below it, where the engine does not."""
+        table = self._scope.table
+        if table.kind == "view":
+            through = self._statement.database.through(self._statement.role, table, command)
+            if through is not None:
+                self._scope = Scope(table, through.name, through=through)
 
     def _found(self, write: Update | Delete) -> tuple[str | None, str | None]:
         """Return the condition of a write and what it returns of each row."""
@@ -136,11 +149,14 @@ class Compiler:
             column = self._scope.table.columns.get(name)
             if column is None:
                 raise UnknownColumn(self._scope.table.name, name)
+            if self._scope.through is not None:
+                column = self._scope.through.below(name)
             if column.generated:
                 message = f'cannot insert a non-DEFAULT value into column "{name}"'
                 detail = f'Column "{name}" is a generated column.'
                 raise DatabaseError(message, sqlstate="428C9", detail=detail, column=name)
-            assignments.append(Assignment(name, self._statement.database.stored(column.type).assign_json))
+            template = self._statement.database.stored(column.type).assign_json
+            assignments.append(Assignment(column.name, template, name))
         return assignments
 
     def _target(self, conflict: Conflict) -> tuple[str, ...]:
@@ -157,13 +173,21 @@ class Compiler:
             message = "there is no unique or exclusion constraint matching the ON CONFLICT specification"
             raise DatabaseError(message, sqlstate="42P10")
         self._scope.reads |= set(target)
-        return Upsert(target, columns if conflict.action == "merge" else ())
+        merged = columns if conflict.action == "merge" else ()
+        return Upsert(self._below(target), self._below(merged))
+
+    def _below(self, columns: Sequence[str]) -> tuple[str, ...]:
+        through = self._scope.through
+        return tuple(columns) if through is None else tuple(through.below(name).name for name in columns)
 
     def _is_unique(self, columns: tuple[str, ...]) -> bool:
-        wanted = set(columns)
-        if wanted == set(self._scope.table.primary_key):
+        through = self._scope.through
+        if self._scope.table.kind == "view" and through is None:
+            return True  # the server knows what is below it
+        table = self._scope.table if through is None else through.table
+        wanted = set(self._below(columns))
+        if wanted == set(table.primary_key):
             return True
         return any(
-            index.unique and not index.partial and set(index.columns) == wanted
-            for index in self._scope.table.indexes
+            index.unique and not index.partial and set(index.columns) == wanted for index in table.indexes
         )

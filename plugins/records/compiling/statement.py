@@ -10,8 +10,9 @@ import msgspec
 from kernel.contracts.catalogue import Command, Function, Table
 from kernel.contracts.database import Compiled, Database
 from kernel.contracts.queries import Embed
+from kernel.contracts.records import Unsupported
 from kernel.contracts.relationships import Relationship
-from kernel.contracts.rights import Rights, Use
+from kernel.contracts.rights import Rights, Through, Use
 from kernel.contracts.stored import StoredType
 from plugins.records.dialects.dialect import Dialect
 from plugins.records.plans import Plan, Prepare
@@ -32,21 +33,27 @@ class Scope:
     """One table at one place of a statement: what it is called there, and which of its columns are read.
 
     `embeds` are the related rows that are asked for beside it, by the names that conditions and orders know them by.
-    `given` is what is read in place of the table, where its rows come from elsewhere.
+    `given` is what is read in place of the table, where its rows come from elsewhere; `through` is how a view is
+    written to.
     """
 
-    __slots__ = ("embeds", "given", "name", "reads", "table")
+    __slots__ = ("embeds", "given", "name", "reads", "table", "through")
 
-    def __init__(self, table: Table, name: str, given: str | None = None) -> None:
+    def __init__(
+        self, table: Table, name: str, given: str | None = None, through: Through | None = None
+    ) -> None:
         self.table = table
         self.name = name
         self.given = given
+        self.through = through
         self.reads: set[str] = set()
         self.embeds: dict[str, tuple[Embed, Relationship]] = {}
 
     def column(self, name: str) -> str:
         """Name one of its columns, which is read by that."""
         self.reads.add(name)
+        if self.through is not None:
+            return self.through.columns[name]
         return f'{self.name}."{name.replace(chr(34), chr(34) * 2)}"'
 
 
@@ -76,9 +83,10 @@ class Statement:
         self, scope: Scope, command: Command, writes: tuple[str, ...] = (), merges: tuple[str, ...] = ()
     ) -> Rights:
         """Return what the role may do, now that it is known which columns are read."""
-        return self.database.rights(
-            self.role, scope.table, Use(command, frozenset(scope.reads), writes, merges)
-        )
+        use = Use(command, frozenset(scope.reads), writes, merges)
+        if scope.through is not None:
+            return scope.through.rights(use)
+        return self.database.rights(self.role, scope.table, use)
 
     def source(self, scope: Scope) -> str:
         """Return what FROM reads for a scope."""
@@ -88,6 +96,10 @@ class Statement:
 
     def call_of(self, scope: Scope, function: Function) -> str:
         """Return the call of a function with a scope's row: a value, or what FROM reads."""
+        if scope.through is not None:
+            raise Unsupported(
+                f"A write to the view '{scope.table.name}' does not work out columns of its rows."
+            )
         row = scope.name[1:-1].replace('""', '"')
         return self.database.call_of_row(self.role, function, scope.table, row)
 

@@ -23,10 +23,11 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class Assignment(msgspec.Struct, frozen=True):
-    """A column and the template that turns a JSON member's text into its value."""
+    """A column, the template that turns a JSON member's text into its value, and the member's name."""
 
     column: str
     template: str
+    member: str
 
 
 class Upsert(msgspec.Struct, frozen=True):

@@ -173,13 +173,13 @@ class SQLite(Dialect):
         written, source = rights.rows([column.column for column in columns], given)
         names = ", ".join(map(self.name, written))
         conflict = "" if upsert is None else self._conflict(upsert, rights)
-        return f"INSERT INTO {self.alias(table)} ({names}) {source}{conflict}{self._returning(row)}"
+        return f"INSERT INTO {rights.target} ({names}) {source}{conflict}{self._returning(row)}"
 
     def insert_defaults(self, table: Table, rights: Rights, row: str | None) -> str:
         """Insert one row of defaults."""
         written, source = rights.rows((), "DEFAULT VALUES")
         names = f" ({', '.join(map(self.name, written))})" if written else ""
-        return f"INSERT INTO {self.alias(table)}{names} {source}{self._returning(row)}"
+        return f"INSERT INTO {rights.target}{names} {source}{self._returning(row)}"
 
     def has_new(self, table: Table, rights: Rights, keys: list[Assignment]) -> str:
         """Tell whether any of the objects in the parameter ``rows`` has keys that are not in the table."""
@@ -197,17 +197,17 @@ class SQLite(Dialect):
         """Set columns from the object in the parameter ``row``."""
         values = {column.column: self._read(column, ":row") for column in columns}
         sets = self._sets(rights.changed(values))
-        return f"UPDATE {self.alias(table)} SET {sets}{rights.where(where)}{self._returning(row)}"
+        return f"UPDATE {rights.target} SET {sets}{rights.where(where)}{self._returning(row)}"
 
     def delete(self, table: Table, rights: Rights, where: str | None, row: str | None) -> str:
         """Delete rows."""
-        return f"DELETE FROM {self.alias(table)}{rights.where(where)}{self._returning(row)}"
+        return f"DELETE FROM {rights.target}{rights.where(where)}{self._returning(row)}"
 
     def _column(self, table: Table, name: str) -> str:
         return f"{self.alias(table)}.{self.name(name)}"
 
     def _read(self, column: Assignment, source: str) -> str:
-        path = self.literal("$" + _step(column.column))
+        path = self.literal("$" + _step(column.member))
         return fill(column.template, f"({source} -> {path})")
 
     def _quantified(self, extreme: str, test: str, values: str, *, none: int) -> str:

@@ -42,6 +42,11 @@ class TableRights:
         self._writing = writing
         self._rights = rights
 
+    @property
+    def target(self) -> str:
+        """What a write names."""
+        return file_name(self._writing.table)
+
     def where(self, test: str | None) -> str:
         """Return the WHERE of an update or a delete."""
         return self._writing.where(test)
