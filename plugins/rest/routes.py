@@ -27,6 +27,9 @@ P = ParamSpec("P")
 _LONGEST_INLINE = 2_000
 """How many characters of a query string may keep the event loop busy; in the worst case they take 5 ms."""
 
+_TIMEOUT = "57014"
+"""Of a statement that asked for too much: the client's doing, whatever the status says."""
+
 _LARGEST_INLINE = 50_000
 """From how many bytes on an answer is rewritten in a thread."""
 
@@ -46,7 +49,7 @@ def answering(handler: Callable[P, Response]) -> Callable[P, Response]:
         except (RecordsError, DatabaseError) as error:
             request: Any = args[1]
             refusal = translate(error, request.identity)
-            if refusal.status >= 500:
+            if refusal.status >= 500 and refusal.code != _TIMEOUT:
                 raise
         handlers: Any = args[0]
         return refusal.response(handlers.negotiator.verbosity)

@@ -8,6 +8,7 @@ from typing import Any
 from psycopg.pq import DiagnosticField
 
 from kernel.contracts.database import DatabaseError, DatabaseUnavailable
+from plugins.database import timeouts
 
 # Classes and codes (PostgreSQL's appendix A) that a later try may not meet: connection, resources, shutdown, locks.
 _PASSING = ("08", "53", "57P")
@@ -45,6 +46,8 @@ def refusal(result: Any) -> DatabaseError:
     passing = sqlstate.startswith(_PASSING) or sqlstate in _PASSING_CODES
     kind = DatabaseUnavailable if passing else DatabaseError
     fields = {name: _field(result, field) for name, field in _FIELDS.items()}
+    if sqlstate == "57014" and message.endswith("statement timeout"):
+        fields["hint"] = timeouts.HINT
     return kind(message, sqlstate=sqlstate, **fields)
 
 

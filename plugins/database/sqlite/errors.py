@@ -9,6 +9,7 @@ import apsw
 
 from kernel.contracts.catalogue import Catalogue, Table
 from kernel.contracts.database import DatabaseError, DatabaseUnavailable
+from plugins.database import timeouts
 from plugins.database.sqlite.names import split_name
 
 RANGE_CHECK = "kernel range of "
@@ -80,7 +81,8 @@ def engine_error(error: apsw.Error, connection: apsw.Connection | None = None) -
     """Return the error for a failure that no table or constraint has a part in."""
     text = str(error)
     if isinstance(error, apsw.InterruptError):
-        return DatabaseUnavailable("canceling statement due to statement timeout", sqlstate="57014")
+        message = "canceling statement due to statement timeout"
+        return DatabaseError(message, sqlstate="57014", hint=timeouts.HINT)
     if isinstance(error, apsw.ReadOnlyError):
         return DatabaseUnavailable("the database file is read-only", sqlstate="25006")
     if isinstance(error, apsw.FullError) or _is_out_of_space(error, connection):
