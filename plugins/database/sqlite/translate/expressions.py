@@ -32,6 +32,11 @@ def _emit(node: Node, scope: Scope) -> Expr:
             return function(fields, scope)
         finally:
             scope.inside -= 1
+    if kind in ("CaseExpr", "CoalesceExpr"):  # no function in them returns rows
+        spread, scope.spread = scope.spread, None
+        expr = function(fields, scope)
+        scope.spread = spread
+        return expr
     return function(fields, scope)
 
 

@@ -23,6 +23,7 @@ from plugins.database.sqlite.translate import composites, expressions, types
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
 from plugins.database.sqlite.translate.queries.carried import packed_query
 from plugins.database.sqlite.translate.queries.select import Query, emit_query
+from plugins.database.sqlite.translate.queries.spreading import emit_in_list
 from plugins.database.sqlite.translate.queries.steps import writes_within
 from plugins.database.sqlite.translate.scope import Expr, Scope, table_types
 
@@ -171,9 +172,7 @@ def emit_value(call: Call, scope: Scope) -> Expr:
     """Emit a call in an expression."""
     function = call.function
     if function.returns_set:
-        raise refused(
-            f"the set-returning function {function.name}() in an expression", hint="Put it into FROM."
-        )
+        return emit_in_list(call, scope)
     if function.returns == "void":
         raise refused(f"the result of {function.name}() in an expression", hint="Put it into FROM.")
     columns = result_columns(function, scope.catalogue)
