@@ -60,9 +60,12 @@ def _at_path(statement: Statement, value: Operand, field: Field) -> Operand:
 
 
 def _no_column(scope: Scope, name: str) -> DatabaseError:
-    table = scope.table.name
     near = get_close_matches(name, scope.table.columns, n=1, cutoff=0.7)
-    hint = f'Perhaps you meant to reference the column "{table}.{near[0]}".' if near else None
+    hint = f'Perhaps you meant to reference the column "{scope.label}.{near[0]}".' if near else None
     return DatabaseError(
-        f"column {table}.{name} does not exist", sqlstate="42703", hint=hint, table=table, column=name
+        f"column {scope.label}.{name} does not exist",
+        sqlstate="42703",
+        hint=hint,
+        table=scope.table.name,
+        column=name,
     )

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
+from kernel.contracts.database import DatabaseError
 from kernel.contracts.queries import Aggregate, Call, Embed, Field, Item, Order, Select, Selected
 from kernel.contracts.records import NotEmbedded, NotToOne, Unsupported
 from kernel.contracts.relationships import Relationship, Side
@@ -17,6 +18,8 @@ from plugins.records.dialects.dialect import Member, fill
 
 MAX_MEMBERS = 1664
 """How many members an answer's object may have; PostgreSQL's own limit."""
+
+_COUNT = Field("count")
 
 T = TypeVar("T")
 
@@ -47,6 +50,7 @@ class Selection:
 
     def rows(self, scope: Scope, query: Reading, joins: Joins | None = None) -> Rows:
         """Return what `query` selects of a scope's table, which `joins` relate to another scope."""
+        query = msgspec.structs.replace(query, items=tuple(self._counting(scope, one) for one in query.items))
         self.enter(scope, query.items)
         if _has_aggregates(scope, query.items) or (isinstance(query, Select) and query.distinct):
             from plugins.records.compiling.grouping import Grouping
@@ -60,13 +64,28 @@ class Selection:
         locks = self._dialect.locks if isinstance(query, Select) and query.locked else ""
         return Rows(members, source, f"{order}{self.part(query)}{locks}", source)
 
+    def _counting(self, scope: Scope, item: Selected) -> Selected:
+        """Take ``count`` for ``count()`` where no column has that name: to PostgreSQL, ``t.count`` is ``count(t)``."""
+        if not isinstance(item, Item) or item.field != _COUNT or _COUNT.column in scope.table.columns:
+            return item
+        if self._statement.relationships.computed.column(scope.table, _COUNT.column) is not None:
+            return item
+        return Aggregate("count", None, item.alias, result_cast=item.cast)
+
     def enter(self, scope: Scope, items: tuple[Selected, ...]) -> None:
-        """Find the relationships of what is embedded beside a scope's columns."""
+        """Find the relationships of what is embedded beside a scope's columns.
+
+        Raises `DatabaseError` 42712 where two of them go by one name, as PostgreSQL does in PostgREST's statement.
+        """
         find = self._statement.relationships.find
         for item in items:
             if isinstance(item, Embed):
-                found = find(scope.table, item.relation, item.hint)
-                scope.embeds[item.alias or item.relation] = (item, found)
+                name, found = item.alias or item.relation, find(scope.table, item.relation, item.hint)
+                if name in scope.embeds:
+                    named = f"{scope.label}_{name}_{scope.depth + 1}"
+                    message = f'table name "{named}" specified more than once'
+                    raise DatabaseError(message, sqlstate="42712")
+                scope.embeds[name] = (item, found)
 
     def members(self, scope: Scope, items: tuple[Selected, ...], *, as_text: bool = False) -> list[Member]:
         """Return the members of one row's object, plain ones `as_text` or as JSON."""
@@ -223,7 +242,7 @@ class Joins(msgspec.Struct, frozen=True):
 
 
 def _join(statement: Statement, scope: Scope, relationship: Relationship) -> tuple[Scope, Joins]:
-    child = statement.scope(relationship.target_schema, relationship.target)
+    child = statement.scope(relationship.target_schema, relationship.target, scope.depth + 1)
     junction = relationship.junction
     if relationship.function is not None:
         child.given = statement.call_of(scope, relationship.function)
@@ -232,7 +251,7 @@ def _join(statement: Statement, scope: Scope, relationship: Relationship) -> tup
         if relationship.side is None:
             raise AssertionError("a relationship has a side, a junction or a function")
         return child, Joins(_equal(scope, relationship.side, child))
-    between = statement.scope(junction.schema, junction.table)
+    between = statement.scope(junction.schema, junction.table, scope.depth + 1)
     near = _equal(between, junction.near, scope)
     far = _equal(between, junction.far, child)
     return child, Joins((*near, *far), between)

@@ -34,20 +34,31 @@ class Scope:
 
     `embeds` are the related rows that are asked for beside it, by the names that conditions and orders know them by.
     `given` is what is read in place of the table, where its rows come from elsewhere; `through` is how a view is
-    written to.
+    written to. `depth` tells how many tables it is related through to that of the whole.
     """
 
-    __slots__ = ("embeds", "given", "name", "reads", "table", "through")
+    __slots__ = ("depth", "embeds", "given", "name", "reads", "table", "through")
 
     def __init__(
-        self, table: Table, name: str, given: str | None = None, through: Through | None = None
+        self,
+        table: Table,
+        name: str,
+        given: str | None = None,
+        through: Through | None = None,
+        depth: int = 0,
     ) -> None:
         self.table = table
         self.name = name
         self.given = given
         self.through = through
+        self.depth = depth
         self.reads: set[str] = set()
         self.embeds: dict[str, tuple[Embed, Relationship]] = {}
+
+    @property
+    def label(self) -> str:
+        """What an error calls it: as PostgREST does, with the depth of one that is embedded."""
+        return f"{self.table.name}_{self.depth}" if self.depth else self.table.name
 
     def column(self, name: str) -> str:
         """Name one of its columns, which is read by that."""
@@ -73,11 +84,11 @@ class Statement:
         self._constants: dict[str, str] = {}
         self._scopes = 0
 
-    def scope(self, schema: str, table: str) -> Scope:
+    def scope(self, schema: str, table: str, depth: int) -> Scope:
         """Return a scope of its own for a table that stands beside others."""
         self._scopes += 1
         # No table has a name that begins with a dot.
-        return Scope(self.database.catalogue.tables[schema, table], f'".{self._scopes}"')
+        return Scope(self.database.catalogue.tables[schema, table], f'".{self._scopes}"', depth=depth)
 
     def rights(
         self, scope: Scope, command: Command, writes: tuple[str, ...] = (), merges: tuple[str, ...] = ()
