@@ -37,9 +37,8 @@ class RestError(Exception):
 
     def response(self, verbosity: Verbosity) -> Response:
         """Return the answer that says so."""
-        body: dict[str, Any] = {"code": self.code, "message": self.message}
-        if verbosity == "verbose":
-            body |= {"details": self.details, "hint": self.hint}
+        more = {"details": self.details, "hint": self.hint} if verbosity == "verbose" else {}
+        body = {"code": self.code, **more, "message": self.message}
         headers = [("proxy-status", f"PostgREST; error={self.code}"), *self.headers]
         return Response(_encode(body), self.status, headers, content_type="application/json; charset=utf-8")
 
