@@ -9,13 +9,13 @@ import msgspec
 
 from kernel.contracts.catalogue import Table
 from kernel.contracts.database import DatabaseError
-from plugins.database.rights import OWNER
 from plugins.database.sqlite.names import text_literal
 from plugins.database.sqlite.stored import base_type, form_of
 from plugins.database.sqlite.translate import operators, types
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, placeless, refused, strings
 from plugins.database.sqlite.translate.operators import COMPARISONS
 from plugins.database.sqlite.translate.scope import Expr, Scope
+from plugins.database.sqlite.translate.valuefunctions import emit_value_function
 
 if TYPE_CHECKING:
     from plugins.database.sqlite.translate.queries.select import Query
@@ -302,16 +302,6 @@ def _extreme(fields: Node, scope: Scope) -> Expr:
     return Expr(f"pg_{word}_by('{collation}', {values})", target, name=word)
 
 
-def _value_function(fields: Node, scope: Scope) -> Expr:
-    only(fields, "a value function", "op", "typmod")
-    found = _VALUE_FUNCTIONS.get(fields["op"])
-    if found is None or fields.get("typmod", -1) != -1:
-        raise refused(f"the function {fields['op'].removeprefix('SVFOP_').lower()}")
-    if scope.as_owner and found.type == "name":
-        return found._replace(sql=text_literal(OWNER))
-    return found
-
-
 def _sublink(fields: Node, scope: Scope) -> Expr:
     only(fields, "a subquery", "subLinkType", "testexpr", "operName", "subselect")
     kind = fields["subLinkType"]
@@ -375,20 +365,6 @@ def _collate(fields: Node, scope: Scope) -> Expr:
     return types.settle(emit(fields["arg"], scope))
 
 
-_VALUE_FUNCTIONS = {
-    "SVFOP_CURRENT_TIMESTAMP": Expr("pg_now()", "timestamp with time zone", name="current_timestamp"),
-    "SVFOP_LOCALTIMESTAMP": Expr(
-        "replace(pg_now(), '+00:00', '')", "timestamp without time zone", name="localtimestamp"
-    ),
-    "SVFOP_CURRENT_USER": Expr("pg_caller('role')", "name", name="current_user"),
-    "SVFOP_CURRENT_ROLE": Expr("pg_caller('role')", "name", name="current_role"),
-    "SVFOP_USER": Expr("pg_caller('role')", "name", name="user"),
-    "SVFOP_LOCALTIME": Expr(
-        "replace(substr(pg_now(), 12), '+00:00', '')", "time without time zone", name="localtime"
-    ),
-    "SVFOP_CURRENT_DATE": Expr("substr(pg_now(), 1, 10)", "date", name="current_date"),
-}
-
 _OPERATORS: dict[str, Callable[[Node, Scope], Expr]] = {
     "AEXPR_OP": _plain,
     "AEXPR_IN": _in,
@@ -427,7 +403,7 @@ _EMIT: dict[str, Callable[[Node, Scope], Expr]] = {
     "NullTest": _null_test,
     "ParamRef": _parameter,
     "RowExpr": composites.emit_row,
-    "SQLValueFunction": _value_function,
+    "SQLValueFunction": emit_value_function,
     "SubLink": _sublink,
     "TypeCast": _cast,
 }
