@@ -34,6 +34,11 @@ class Column(msgspec.Struct, frozen=True):
     identity: bool = False
     comment: str | None = None
 
+    @property
+    def numbered(self) -> bool:
+        """Whether it numbers its rows by itself."""
+        return self.identity or (self.default or "").startswith("nextval(")
+
 
 class ForeignKey(msgspec.Struct, frozen=True):
     """A reference from `columns` of its table to `referenced_columns` of another, pairwise.

@@ -229,11 +229,14 @@ class Call(msgspec.Struct, frozen=True):
 class Conflict(msgspec.Struct, frozen=True):
     """What an insert does with a row that is there already: ignore the new one, or merge it into the old.
 
-    `columns` names the unique columns that decide; by default the primary key.
+    `columns` names the unique columns that decide; by default the primary key. `merged` names those that are written
+    over the old row's; by default all that the insert writes. One that the new row lacks is set to its default, unless
+    that numbers the rows.
     """
 
     action: Literal["ignore", "merge"]
     columns: tuple[str, ...] = ()
+    merged: tuple[str, ...] | None = None
 
 
 class Insert(msgspec.Struct, frozen=True):

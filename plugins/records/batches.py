@@ -16,6 +16,9 @@ def batches(insert: Insert) -> list[Insert]:
         return []
     if not insert.defaults or not insert.columns:
         return [insert]
+    conflict = insert.conflict
+    if conflict is not None:
+        conflict = msgspec.structs.replace(conflict, merged=insert.columns)
     found: list[tuple[tuple[str, ...], list[dict[str, msgspec.Raw]]]] = []
     for row in _decode_rows(insert.rows):
         columns = tuple(name for name in insert.columns if name in row)
@@ -23,6 +26,8 @@ def batches(insert: Insert) -> list[Insert]:
             found.append((columns, []))
         found[-1][1].append(row)
     return [
-        msgspec.structs.replace(insert, columns=columns, rows=_encode(rows).decode(), size=len(rows))
+        msgspec.structs.replace(
+            insert, columns=columns, rows=_encode(rows).decode(), size=len(rows), conflict=conflict
+        )
         for columns, rows in found
     ]

@@ -280,7 +280,7 @@ class TableRecords:
     def _refuse_null_numbers(self, write: Insert | Update, rows: str) -> None:
         """Refuse null for a column that numbers its rows by itself: an engine may take it for "the next one"."""
         table = self._table(write.table, write.schema)
-        numbered = [name for name in write.columns if _is_numbered(table.columns.get(name))]
+        numbered = [name for name in write.columns if name in table.columns and table.columns[name].numbered]
         if not numbered:
             return
         for row in _decode_rows(rows):
@@ -297,7 +297,7 @@ class TableRecords:
             column = columns[name]
             if name in values:
                 continue
-            if _is_numbered(column):
+            if column.numbered:
                 raise Unsupported(f"The column '{name}' numbers rows as they are inserted; an update cannot.")
             if column.default is not None:
                 values[name] = self._default(column, caller)
@@ -383,7 +383,3 @@ def _check_any_right(table: Table, role: str, catalogue: Catalogue) -> None:
         raise DatabaseError(
             f"permission denied for {table.kind} {table.name}", sqlstate="42501", table=table.name
         )
-
-
-def _is_numbered(column: Column | None) -> bool:
-    return column is not None and (column.identity or (column.default or "").startswith("nextval("))

@@ -130,6 +130,18 @@ class RecordsContract(RecordCalls):
         self.refused("23505", records.insert, upsert())
         assert self.ids(records) == [1, 2, 3]
 
+    def test_an_upsert_with_defaults_writes_them_over_old_rows_too(self, records: Records) -> None:
+        """What a row lacks is set to the column's default, or null; the number of an old row stays."""
+        rows = '[{"id":2,"name":"bob","age":1},{"name":"Ann","email":"ann@here"}]'
+        columns, merge = ("id", "name", "age", "active", "email"), Conflict("merge", ("email",))
+        insert = Insert("people", columns, rows, 2, conflict=merge, defaults=True)
+        self.refused("23505", records.insert, insert)
+        new = msgspec.structs.replace(insert, rows=rows.replace("2", "7"))
+        assert records.insert(new, SERVICE).count == 2
+        items = tuple(Item(Field(name)) for name in ("id", "age", "paid", "active"))
+        kept = Select("people", items=items, where=(equal("email", "ann@here"),))
+        assert self.rows(records, kept) == [{"id": 1, "age": None, "paid": 10.5, "active": True}]
+
     def test_an_update_writes_the_columns_to_the_rows_found(self, records: Records) -> None:
         """What the object lacks is null, or with `defaults` the default; other members are left out."""
         where, columns = (equal("id", "2"),), ("name", "active", "extra")

@@ -56,11 +56,10 @@ class Compiler:
         if not insert.columns:
             rights = statement.rights(self._scope, "insert")
             return self._sorted(insert, statement.plan(self._dialect.insert_defaults(table, rights, row)))
-        upsert = self._upsert(insert.conflict, insert.columns) if insert.conflict else None
+        merged = self._merged(insert)
+        upsert = self._upsert(insert.conflict, merged) if insert.conflict else None
         columns = self._assignments(insert.columns)
-        rights = statement.rights(
-            self._scope, "insert", insert.columns, insert.columns if upsert and upsert.merged else ()
-        )
+        rights = statement.rights(self._scope, "insert", insert.columns, merged if upsert is not None else ())
         return self._sorted(insert, statement.plan(self._dialect.insert(table, rights, columns, upsert, row)))
 
     def has_new(self, insert: Insert) -> Plan | None:
@@ -162,7 +161,17 @@ class Compiler:
     def _target(self, conflict: Conflict) -> tuple[str, ...]:
         return conflict.columns or self._scope.table.primary_key
 
-    def _upsert(self, conflict: Conflict, columns: tuple[str, ...]) -> Upsert | None:
+    def _merged(self, insert: Insert) -> tuple[str, ...]:
+        """Return the columns that an upsert writes over those of old rows."""
+        conflict, known = insert.conflict, self._scope.table.columns
+        if conflict is None or conflict.action == "ignore":
+            return ()
+        wanted = insert.columns if conflict.merged is None else conflict.merged
+        return tuple(
+            name for name in wanted if name in insert.columns or (name in known and not known[name].numbered)
+        )
+
+    def _upsert(self, conflict: Conflict, merged: tuple[str, ...]) -> Upsert | None:
         target = self._target(conflict)
         if not target:
             return None
@@ -173,7 +182,6 @@ class Compiler:
             message = "there is no unique or exclusion constraint matching the ON CONFLICT specification"
             raise DatabaseError(message, sqlstate="42P10")
         self._scope.reads |= set(target)
-        merged = columns if conflict.action == "merge" else ()
         return Upsert(self._below(target), self._below(merged))
 
     def _below(self, columns: Sequence[str]) -> tuple[str, ...]:
