@@ -173,6 +173,16 @@ class Planned(msgspec.Struct, frozen=True):
     above: int | None = None
 
 
+class Explain(msgspec.Struct, frozen=True):
+    """What is answered instead: the engine's plan for the statement, as it writes it; see PostgreSQL's EXPLAIN.
+
+    With the option ``analyze`` the statement runs.
+    """
+
+    format: Literal["json", "text"] = "text"
+    options: tuple[Literal["analyze", "verbose", "settings", "buffers", "wal"], ...] = ()
+
+
 class Select(msgspec.Struct, frozen=True):
     """Rows of a table that meet every condition of `where`, from `offset` on, at most `limit`.
 
@@ -195,6 +205,7 @@ class Select(msgspec.Struct, frozen=True):
     distinct: bool = False
     locked: bool = False
     planned: Planned | None = None
+    explain: Explain | None = None
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -224,6 +235,7 @@ class Call(msgspec.Struct, frozen=True):
     max_affected: int | None = None
     undo: bool = False
     as_text: bool = False
+    explain: Explain | None = None
 
 
 class Conflict(msgspec.Struct, frozen=True):
@@ -260,6 +272,7 @@ class Insert(msgspec.Struct, frozen=True):
     undo: bool = False
     as_text: bool = False
     order: tuple[Order, ...] = ()
+    explain: Explain | None = None
 
 
 class Update(msgspec.Struct, frozen=True):
@@ -283,6 +296,7 @@ class Update(msgspec.Struct, frozen=True):
     undo: bool = False
     as_text: bool = False
     order: tuple[Order, ...] = ()
+    explain: Explain | None = None
 
 
 class Delete(msgspec.Struct, frozen=True):
@@ -297,3 +311,4 @@ class Delete(msgspec.Struct, frozen=True):
     undo: bool = False
     as_text: bool = False
     order: tuple[Order, ...] = ()
+    explain: Explain | None = None

@@ -47,6 +47,10 @@ class Plan(msgspec.Struct, frozen=True):
         """Return the check to run after a statement that found or changed `count` rows, if it needs one."""
         return self.check if self.always or not count else None
 
+    def explained(self, explaining: str) -> Compiled:
+        """Return the statement behind what has it explained."""
+        return Compiled(f"{explaining} {self.statement.sql}", self.statement.role)
+
     def total(self, query: Select, row: Row, run: Callable[[Compiled], list[Row]]) -> int | None:
         """Return how many rows there are in all; `row` is what the statement returned, `run` asks the planner."""
         if not query.counted:

@@ -20,7 +20,7 @@ from kernel.contracts.database import (
     Row,
     Transaction,
 )
-from kernel.contracts.queries import Call, Delete, Insert, Select, Update
+from kernel.contracts.queries import Call, Delete, Explain, Insert, Select, Update
 from kernel.contracts.records import (
     Called,
     Page,
@@ -44,7 +44,7 @@ from plugins.records.procedures import Procedures, Reading
 from plugins.records.refusals import Query, hinting
 from plugins.records.similarity import SURE, nearest
 from plugins.records.streams import begun
-from plugins.records.tally import Tally, check_count
+from plugins.records.tally import Tally, check_count, explained
 from plugins.records.templates import template
 
 Run = Callable[[str | Compiled, Params], list[Row]]
@@ -98,6 +98,8 @@ class TableRecords:
         if query.offset > 0:
             params["offset"] = query.offset
         run = self.reading(caller, inline=inline)
+        if query.explain is not None:
+            return Page(explained(run(self._explaining(query.explain, plan), params)), 1)
         row = run(plan.statement, params)[0]
         if (check := plan.check_for(row[0])) is not None:
             run(check, params)
@@ -157,6 +159,8 @@ class TableRecords:
         params = {**plan.params(values), "arguments": call.arguments}
         if call.offset > 0:
             params["offset"] = call.offset
+        if call.explain is not None:
+            return Called(explained(run(self._explaining(call.explain, plan), params)), 1, single=True)
         if transaction is not None:
             params["rows"] = self.procedures.rows(function, call, caller, transaction)
         elif plan.first is not None:
@@ -229,7 +233,7 @@ class TableRecords:
     ) -> None:
         """Run the one statement of a write; where hooks want its rows, it returns them if the caller may read them."""
         shape, values = template(write)
-        if self.hooks.takes_rows:
+        if self.hooks.takes_rows and write.explain is None:
             with _unless_forbidden(), transaction.savepoint():
                 plan = self._plan_by(
                     ("whole", caller.role, shape),
@@ -239,6 +243,10 @@ class TableRecords:
                 written.run(transaction, plan, {**plan.params(values), **given}, whole=True)
                 return
         plan = self._plan(shape, values, caller, lambda compiler: compile_(compiler, shape))
+        if write.explain is not None:
+            statement = self._explaining(write.explain, plan)
+            written.explain(transaction.query(statement, {**plan.params(values), **given}))
+            return
         written.run(transaction, plan, {**plan.params(values), **given})
 
     @contextmanager
@@ -246,7 +254,7 @@ class TableRecords:
         """Begin the transaction of a write, and undo it at its end if that is wanted."""
         with self.writing(caller) as transaction:
             yield transaction
-            if write.undo:
+            if write.undo or (write.explain is not None and "analyze" not in write.explain.options):
                 transaction.undo()
 
     def reading(self, caller: Identity, *, inline: bool = False) -> Run:
@@ -339,6 +347,9 @@ class TableRecords:
 
     def _compiler(self, query: Query, caller: Identity, *, whole: bool = False) -> Compiler:
         return Compiler(self._statement(caller), self._table(query.table, query.schema), whole=whole)
+
+    def _explaining(self, how: Explain, plan: Plan) -> Compiled:
+        return plan.explained(_DIALECTS[self.database.engine]().explaining(how))
 
     def _statement(self, caller: Identity) -> Statement:
         dialect = _DIALECTS[self.database.engine]()

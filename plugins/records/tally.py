@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from kernel.contracts.database import Compiled, Transaction
+from kernel.contracts.database import Compiled, Row, Transaction
 from kernel.contracts.records import TooManyAffected, Written, WrongCount
 from plugins.records.plans import Plan
 
@@ -25,6 +25,7 @@ class Tally:
         self._rows: list[str] | None = [] if returning else None
         self._keys: list[tuple[Any, ...]] = []
         self._sorting: Compiled | None = None
+        self._told: bytes | None = None
 
     def run(self, transaction: Transaction, plan: Plan, params: Any, *, whole: bool = False) -> None:
         """Run one statement; with `whole`, it returns each row for the caller and for the hooks."""
@@ -47,6 +48,10 @@ class Tally:
         if (check := plan.check_for(self.count)) is not None:
             transaction.query(check, params)
 
+    def explain(self, rows: list[Row]) -> None:
+        """Take a plan in place of what the statement does."""
+        self._told = explained(rows)
+
     def finish(self, transaction: Transaction, single: bool, most: int | None) -> None:
         """Raise where the count is not what was allowed; put the rows in order."""
         self.check(single, most)
@@ -61,8 +66,15 @@ class Tally:
 
     def result(self, inserted: bool = True) -> Written:
         """Return what was done."""
+        if self._told is not None:
+            return Written(self.count, self._told)
         body = b"" if self._rows is None else f"[{','.join(self._rows)}]".encode()
         return Written(self.count, body, inserted)
+
+
+def explained(rows: list[Row]) -> bytes:
+    """Return a plan as the engine has written it, line by line."""
+    return "\n".join(str(row[0]) for row in rows).encode()
 
 
 def check_count(count: int, single: bool, most: int | None) -> None:

@@ -68,15 +68,22 @@ def template(query: Query) -> tuple[Query, list[Any]]:
             single=False,
             max_affected=None,
             undo=False,
+            explain=None,
         )
     elif isinstance(query, Insert):
         found = msgspec.structs.replace(
-            query, rows="", size=0, single=False, undo=False, returning=_returning(query.returning, values)
+            query,
+            rows="",
+            size=0,
+            single=False,
+            undo=False,
+            explain=None,
+            returning=_returning(query.returning, values),
         )
     else:
         where, returning = _conditions(query.where, values, 0), _returning(query.returning, values)
         found = msgspec.structs.replace(
-            query, where=where, returning=returning, single=False, undo=False, max_affected=None
+            query, where=where, returning=returning, single=False, undo=False, max_affected=None, explain=None
         )
         if isinstance(query, Update):
             found = msgspec.structs.replace(found, values="")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
+from kernel.contracts.queries import Explain
 from kernel.http import Request
 from plugins.rest.errors import RestError
 
@@ -16,7 +17,7 @@ T = TypeVar("T")
 class MediaType(msgspec.Struct, frozen=True):
     """How rows are written: as an array or the `single` object there should be, without the members that are null.
 
-    Or as lines of `csv`, or each as a line of JSON (`lines`).
+    Or as lines of `csv`, or each as a line of JSON (`lines`); or the plan for that, if it is to be explained.
     """
 
     content_type: str
@@ -24,6 +25,7 @@ class MediaType(msgspec.Struct, frozen=True):
     stripped: bool = False
     csv: bool = False
     lines: bool = False
+    explain: Explain | None = None
 
 
 JSON = MediaType("application/json; charset=utf-8")
@@ -52,13 +54,23 @@ _WITHOUT_NULLS: dict[str, MediaType] = {
 }
 
 
-def wanted(request: Request) -> MediaType:
-    """Return the most preferred media type that rows can be had in; raises `RestError` PGRST107."""
+_PLANS: dict[str, Literal["json", "text"]] = {
+    "application/vnd.pgrst.plan": "text",
+    "application/vnd.pgrst.plan+text": "text",
+    "application/vnd.pgrst.plan+json": "json",
+}
+_OPTIONS: tuple[Literal["analyze", "verbose", "settings", "buffers", "wal"], ...] = (
+    "analyze", "verbose", "settings", "buffers", "wal",
+)  # fmt: skip
+
+
+def wanted(request: Request, *, plans: bool) -> MediaType:
+    """Return the most preferred media type that rows, or `plans`, can be had in; raises `RestError` PGRST107."""
     header: str | None = request.headers.get("accept")
     if header is None:
         return JSON
     found = _PLAIN.get(header)
-    return found if found is not None else _negotiated(header, _rows)
+    return found if found is not None else _negotiated(header, _rows_or_plans if plans else _rows)
 
 
 def wanted_document(request: Request) -> str:
@@ -78,6 +90,22 @@ def _document(media_type: str, parameters: list[str]) -> str | None:
 def _rows(media_type: str, parameters: list[str]) -> MediaType | None:
     known = _WITHOUT_NULLS if "nulls=stripped" in parameters else _PLAIN
     return known.get(media_type) or _PLAIN.get(media_type)
+
+
+def _rows_or_plans(media_type: str, parameters: list[str]) -> MediaType | None:
+    """Find a plan by the parameters ``for`` (what it is a plan of) and ``options``, which bars stand between."""
+    form = _PLANS.get(media_type)
+    if form is None:
+        return _rows(media_type, parameters)
+    given = dict(parameter.strip().partition("=")[::2] for parameter in parameters)
+    of = _PLAIN.get(given.get("for", "application/json").strip('"'))
+    options = tuple(option for option in _OPTIONS if option in given.get("options", "").split("|"))
+    if of is None:
+        return None
+    named = f"; options={'|'.join(options)}" if options else ""
+    plain = of.content_type.partition(";")[0]
+    content_type = f'application/vnd.pgrst.plan+{form}; for="{plain}"{named}; charset=utf-8'
+    return MediaType(content_type, csv=of.csv, explain=Explain(form, options))
 
 
 def _negotiated(header: str, find: Callable[[str, list[str]], T | None]) -> T:

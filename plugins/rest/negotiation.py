@@ -74,19 +74,25 @@ class Terms(msgspec.Struct, frozen=True):
     watch: Watch
     settings: RequestSettings
 
+    def explained(self, plan: bytes) -> Response:
+        """Return a plan in place of the answer."""
+        return self.answer(plan, 200, [*self.profile, ("content-type", self.media.content_type)])
+
     def answer(self, body: Body, status: int, headers: HeaderList) -> Response:
         """Return the answer, its status and headers as the database has set them."""
         return overridden(Response(body, status, [*headers, *self.watch.headers()]), self.settings)
 
 
 class Negotiator:
-    """Reads requests' headers; `now` is a clock for ``Server-Timing``, `zones` says that the database knows some.
+    """Reads requests' headers; `now` is a clock for ``Server-Timing``.
 
-    `verbosity` is that of errors.
+    `on_server` says that the database is PostgreSQL, which knows time zones and tells plans; `verbosity` is that of
+    errors.
     """
 
-    def __init__(self, settings: RestSettings, now: Callable[[], float], *, zones: bool) -> None:
-        self._zones = zones
+    def __init__(self, settings: RestSettings, now: Callable[[], float], *, on_server: bool) -> None:
+        self._zones = on_server
+        self._plans = settings.plans and on_server
         self.verbosity = settings.error_verbosity
         self._surroundings = Surroundings(settings.extra_search_path, _function(settings.pre_request))
         self._schemas = settings.schemas
@@ -99,7 +105,7 @@ class Negotiator:
         watch = self.watch(request)
         schema, profile = self.schema(request, header)
         prefer = preferences(request, tx=self._overridable, zones=self._zones)
-        media = accept.wanted(request)
+        media = accept.wanted(request, plans=self._plans)
         undo = self._undoes if prefer.tx is None else prefer.tx == "rollback"
         settings = self._surroundings.of(request, schema, prefer.timezone)
         return Terms(schema, profile, prefer, media, undo, watch, settings)

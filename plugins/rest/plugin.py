@@ -47,7 +47,7 @@ class RestPlugin(Plugin):
             raise ConfigError(
                 "[rest] pre_request: functions are called before requests on PostgreSQL only; remove it"
             )
-        negotiator = Negotiator(settings, clock.monotonic, zones=database.engine == "postgresql")
+        negotiator = Negotiator(settings, clock.monotonic, on_server=database.engine == "postgresql")
         once = Idempotency(database, records, negotiator, clock, settings.idempotency_seconds).once
         parser = QueryParser(Selection(settings.aggregates, settings.embedding_depth), settings.max_rows)
 

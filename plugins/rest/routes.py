@@ -90,6 +90,7 @@ class Tables:
             media.csv,
             query.distinct,
             planned=self._planned(prefer.count),
+            explain=media.explain,
         )
         terms.watch.lap("plan")
         records = self._records.under(terms.settings)
@@ -102,6 +103,8 @@ class Tables:
         else:
             page, leading = cursors.read(records, request, select, query.cursor)
         terms.watch.lap("transaction")
+        if media.explain is not None:
+            return terms.explained(page.body)
         if media.single and page.count != 1:
             raise WrongCount(page.count)
         if media is not JSON and request.inline and len(page.body) > _LARGEST_INLINE:
@@ -144,6 +147,7 @@ class Tables:
                 write.terms.undo,
                 write.terms.media.csv,
                 query.order,
+                write.terms.media.explain,
             ),
             request.identity,
         )
@@ -180,6 +184,7 @@ class Tables:
                     single=write.terms.media.single,
                     undo=write.terms.undo,
                     as_text=write.terms.media.csv,
+                    explain=write.terms.media.explain,
                 ),
                 request.identity,
             )
@@ -212,6 +217,7 @@ class Tables:
                     write.terms.undo,
                     write.terms.media.csv,
                     write.query.order,
+                    write.terms.media.explain,
                 ),
                 request.identity,
             )
@@ -236,6 +242,7 @@ class Tables:
                     write.terms.undo,
                     write.terms.media.csv,
                     write.query.order,
+                    write.terms.media.explain,
                 ),
                 request.identity,
             )

@@ -65,6 +65,13 @@ class RestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             description="Whether errors tell `details` and a `hint`, or (`minimal`) code and message alone."
         ),
     ] = "verbose"
+    plans: Annotated[
+        bool,
+        msgspec.Meta(
+            description="Whether a client may ask for the plan of its statement "
+            "(`application/vnd.pgrst.plan`, PostgreSQL); that tells much of the database."
+        ),
+    ] = False
     server_timing: Annotated[
         bool, msgspec.Meta(description="Whether answers tell how long their parts took (`Server-Timing`).")
     ] = False

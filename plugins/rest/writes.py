@@ -58,6 +58,8 @@ class Write(msgspec.Struct, frozen=True):
         """Return the answer; `applied` are the preferences of this write that were obeyed."""
         terms = self.terms
         terms.watch.lap("transaction")
+        if terms.media.explain is not None:
+            return terms.explained(written.body)
         headers = [*terms.profile, *terms.prefer.applied("return", *applied), VARY]
         if content_range is not None:
             headers.append(("content-range", content_range))

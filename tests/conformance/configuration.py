@@ -62,7 +62,7 @@ _OURS: Mapping[str, tuple[str, str, Callable[[str], Any]]] = {
     "configDbSchemas": ("rest", "schemas", _names),
     "configDbMaxRows": ("rest", "max_rows", _number),
     "configDbAggregates": ("rest", "aggregates", _flag),
-    "configDbPlanEnabled": ("rest", "plan", _flag),
+    "configDbPlanEnabled": ("rest", "plans", _flag),
     "configDbPreRequest": ("rest", "pre_request", _identifier),
     "configDbRootSpec": ("rest", "root_function", _identifier),
     "configDbExtraSearchPath": ("rest", "extra_search_path", _names),

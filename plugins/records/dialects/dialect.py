@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from kernel.contracts.catalogue import Function, Table
-from kernel.contracts.queries import Call, Step
+from kernel.contracts.queries import Call, Explain, Step
 from kernel.contracts.rights import Rights
 
 
@@ -126,6 +126,9 @@ class Dialect(Protocol):
 
     def sorting(self, terms: list[str]) -> str:
         """Sort what is in the parameter ``rows``; see `Plan`."""
+
+    def explaining(self, how: Explain) -> str:
+        """Write what has a statement explained; raises `Unsupported`."""
 
     def object(self, members: list[Member]) -> str:
         """Build a row's JSON object, as text."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kernel.contracts.catalogue import Argument, Function, Table
-from kernel.contracts.queries import Call, Step
+from kernel.contracts.queries import Call, Explain, Step
 from kernel.contracts.rights import Rights
 from plugins.records.dialects.dialect import Assignment, Called, Dialect, Member, Upsert, fill
 from plugins.records.functions import arguments_given
@@ -68,6 +68,10 @@ class PostgreSQL(Dialect):
         """Sort what is in the parameter ``rows``."""
         rows = "json_array_elements(:rows::json) WITH ORDINALITY AS _(k, n)"
         return f"SELECT n - 1 FROM {rows} ORDER BY {', '.join(terms)}, n"
+
+    def explaining(self, how: Explain) -> str:
+        """Write EXPLAIN."""
+        return f"EXPLAIN ({', '.join((f'FORMAT {how.format}', *how.options))})"
 
     def object(self, members: list[Member]) -> str:
         """Build a row's JSON object, as text."""

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 
 from kernel.contracts.catalogue import Function, Table
-from kernel.contracts.queries import Call, Step
+from kernel.contracts.queries import Call, Explain, Step
+from kernel.contracts.records import Unsupported
 from kernel.contracts.rights import Rights
 from plugins.records.dialects.dialect import Assignment, Called, Dialect, Member, Upsert, fill
 from plugins.records.functions import arguments_given
@@ -77,6 +78,10 @@ class SQLite(Dialect):
     def sorting(self, terms: list[str]) -> str:
         """Sort what is in the parameter ``rows``."""
         return f"SELECT {_EACH}.key FROM json_each(:rows) AS {_EACH} ORDER BY {', '.join(terms)}, {_EACH}.key"
+
+    def explaining(self, how: Explain) -> str:
+        """Refuse it: what SQLite tells has another form."""
+        raise Unsupported("Plans of statements are told by PostgreSQL only.")
 
     def object(self, members: list[Member]) -> str:
         """Build a row's JSON object; one that is wide or holds finished JSON is joined from texts."""

@@ -96,10 +96,13 @@ class Functions:
                 max_affected=prefer.max_affected,
                 undo=terms.undo,
                 as_text=terms.media.csv,
+                explain=terms.media.explain,
             ),
             request.identity,
         )
         terms.watch.lap("transaction")
+        if terms.media.explain is not None:
+            return terms.explained(called.body)
         headers: HeaderList = [
             *terms.profile,
             *prefer.applied("max-affected"),

@@ -160,7 +160,7 @@ def test_a_long_query_is_not_parsed_on_the_event_loop(api: Any) -> None:
     tables = Tables(
         api.client.kernel.services[Records],
         QueryParser(),
-        Negotiator(RestSettings(), monotonic, zones=False),
+        Negotiator(RestSettings(), monotonic, on_server=False),
     )
 
     def outcome(query: str, *, inline: bool) -> object:

@@ -189,3 +189,38 @@ def test_a_total_is_what_the_planner_expects_where_that_is_enough(serve: Serve) 
     assert (total("exact"), total("planned"), total("estimated")) == ("500", "1000", "1000")
     assert (total("estimated", "id=lt.4"), total("planned", "id=eq.5")) == ("3", "1")
     assert total("planned", "id=gt.400&limit=1") == "600"
+
+
+PLANNED = [
+    ("GET", "things?id=eq.1", None),
+    ("POST", "things", {"id": 9}),
+    ("PUT", "things?id=eq.1", {"id": 1}),
+    ("PATCH", "things?id=eq.1", {"name": "newer"}),
+    ("DELETE", "things?id=eq.1", None),
+    ("POST", "rpc/twice", {"n": 2}),
+]
+
+
+@pytest.mark.parametrize("serve", ["postgresql"], indirect=True)
+def test_a_statement_is_explained_and_not_run_where_that_is_allowed(serve: Serve) -> None:
+    client = serve(plans=True)
+    with client.kernel.services[Database].schema_transaction() as transaction:
+        transaction.script("create function twice(n int) returns int language sql volatile as 'select 2 * n'")
+    before = client.get("/rest/v1/things?order=id").json()
+    for method, path, json in PLANNED:
+        headers = {"accept": "application/vnd.pgrst.plan+json; options=verbose"}
+        reply = client.request(method, f"/rest/v1/{path}", json=json, headers=headers).expect(200)
+        assert reply.json()[0]["Plan"]["Node Type"] in ("Aggregate", "ModifyTable")
+        told = 'application/vnd.pgrst.plan+json; for="application/json"; options=verbose; charset=utf-8'
+        assert reply.header("content-type") == told
+    assert client.get("/rest/v1/things?order=id").json() == before
+    headers = {"accept": 'application/vnd.pgrst.plan; for="text/csv"'}
+    reply = client.get("/rest/v1/things?id=eq.1", headers=headers).expect(200)
+    assert reply.text.startswith("Aggregate")
+    assert 'for="text/csv"' in (reply.header("content-type") or "")
+
+
+def test_plans_are_no_media_type_elsewhere(serve: Serve, request: pytest.FixtureRequest) -> None:
+    client = serve(plans=request.node.callspec.params["serve"] == "sqlite")
+    headers = {"accept": "application/vnd.pgrst.plan"}
+    assert client.get("/rest/v1/things", headers=headers).expect(406).json()["code"] == "PGRST107"

@@ -167,7 +167,7 @@ def test_max_rows_caps_every_read(kernel_factory: Any, api: Any) -> None:
     tables = Tables(
         api.client.kernel.services[_records()],
         QueryParser(max_rows=settings.max_rows),
-        Negotiator(settings, monotonic, zones=False),
+        Negotiator(settings, monotonic, on_server=False),
     )
     reply = tables.read(_request("select=id&order=id&limit=9"), "items")
     assert json.loads(reply.body) == [{"id": 1}, {"id": 2}, {"id": 3}]
