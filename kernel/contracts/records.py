@@ -48,6 +48,16 @@ class Called(msgspec.Struct, frozen=True):
     is_void: bool = False
 
 
+class Medium(msgspec.Struct, frozen=True):
+    """The media type of what a function returns, ``*/*`` for any, and the `type` (``text``, ``bytea``) of its values.
+
+    It is that of a function whose return type is a domain of that name, and which returns one value.
+    """
+
+    name: str
+    type: str
+
+
 class RecordsError(Exception):
     """The tree asks for what the catalogue or the provider does not have."""
 
@@ -213,6 +223,9 @@ class Records(Protocol):
 
     def callable(self, schema: str, identity: Identity | None) -> tuple[Function, ...]:
         """Return the functions of a schema that are in no catalogue, but in Python, and that the identity may call."""
+
+    def medium(self, function: Function) -> Medium | None:
+        """Return the media type that a function declares, if it does."""
 
     def call(self, call: Call, identity: Identity | None) -> Called:
         """Call a function and return what is wanted of its rows; what it wrote stays, unless it or this fails."""

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from kernel.contracts.catalogue import Argument, Catalogue, Column, Function, Table
 from kernel.contracts.queries import Call
-from kernel.contracts.records import AmbiguousFunction, UnknownFunction
+from kernel.contracts.records import AmbiguousFunction, Medium, UnknownFunction
 from plugins.records.similarity import SURE, nearest
 
 _DOCUMENTS = ("json", "jsonb")
@@ -106,6 +106,14 @@ def returned(catalogue: Catalogue, function: Function) -> Table | None:
 def table_of(catalogue: Catalogue, function: Function) -> Table | None:
     """Return the table or view whose rows a function returns."""
     return None if function.columns else rows_of(catalogue, base_of(catalogue, function.returns))
+
+
+def medium(catalogue: Catalogue, function: Function) -> Medium | None:
+    """Return the media type of a function's one value: the name of the domain that it returns, which has a slash."""
+    named = _ROWS.fullmatch(function.returns)
+    if named is None or function.returns_set or "/" not in named["name"]:
+        return None
+    return Medium(_unquoted(named["name"]), base_of(catalogue, function.returns))
 
 
 def base_of(catalogue: Catalogue, type_name: str) -> str:

@@ -23,6 +23,7 @@ from kernel.contracts.database import (
 from kernel.contracts.queries import Call, Delete, Explain, Insert, Select, Update
 from kernel.contracts.records import (
     Called,
+    Medium,
     Page,
     Records,
     UnknownTable,
@@ -37,7 +38,7 @@ from plugins.records.compiling.statement import Statement
 from plugins.records.dialects.dialect import Dialect
 from plugins.records.dialects.postgresql import PostgreSQL
 from plugins.records.dialects.sqlite import SQLite
-from plugins.records.functions import resolve
+from plugins.records.functions import medium, resolve
 from plugins.records.hooks import AnyWrite, WriteHooks
 from plugins.records.plans import Plan, PlanCache, Plans
 from plugins.records.procedures import Procedures, Reading
@@ -122,6 +123,10 @@ class TableRecords:
     def function(self, call: Call, identity: Identity | None) -> Function:
         """Return the function that a call means."""
         return resolve(self.database.catalogue, call, self.procedures.functions)
+
+    def medium(self, function: Function) -> Medium | None:
+        """Return the media type that a function declares."""
+        return medium(self.database.catalogue, function)
 
     def callable(self, schema: str, identity: Identity | None) -> tuple[Function, ...]:
         """Return the functions in Python that the identity may call."""

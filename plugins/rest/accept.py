@@ -8,6 +8,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from kernel.contracts.queries import Explain
+from kernel.contracts.records import Medium
 from kernel.http import Request
 from plugins.rest.errors import RestError
 
@@ -17,7 +18,8 @@ T = TypeVar("T")
 class MediaType(msgspec.Struct, frozen=True):
     """How rows are written: as an array or the `single` object there should be, without the members that are null.
 
-    Or as lines of `csv`, or each as a line of JSON (`lines`); or the plan for that, if it is to be explained.
+    Or as lines of `csv`, or each as a line of JSON (`lines`); or one value as a function has made it, in a type of its
+    `own`; or the plan for that, if it is to be explained.
     """
 
     content_type: str
@@ -26,6 +28,7 @@ class MediaType(msgspec.Struct, frozen=True):
     csv: bool = False
     lines: bool = False
     explain: Explain | None = None
+    own: Medium | None = None
 
 
 JSON = MediaType("application/json; charset=utf-8")
@@ -54,6 +57,7 @@ _WITHOUT_NULLS: dict[str, MediaType] = {
 }
 
 
+_ANY = "*/*"
 _PLANS: dict[str, Literal["json", "text"]] = {
     "application/vnd.pgrst.plan": "text",
     "application/vnd.pgrst.plan+text": "text",
@@ -64,13 +68,19 @@ _OPTIONS: tuple[Literal["analyze", "verbose", "settings", "buffers", "wal"], ...
 )  # fmt: skip
 
 
-def wanted(request: Request, *, plans: bool) -> MediaType:
-    """Return the most preferred media type that rows, or `plans`, can be had in; raises `RestError` PGRST107."""
+def wanted(request: Request, *, plans: bool, own: Medium | None = None) -> MediaType:
+    """Return the most preferred media type that rows, or `plans`, can be had in; raises `RestError` PGRST107.
+
+    A function has its `own`, beside those of rows.
+    """
     header: str | None = request.headers.get("accept")
+    find = _rows_or_plans if plans else _rows
+    if own is not None:
+        return _negotiated(header or _ANY, lambda name, parameters: _own(own, name) or find(name, parameters))
     if header is None:
         return JSON
     found = _PLAIN.get(header)
-    return found if found is not None else _negotiated(header, _rows_or_plans if plans else _rows)
+    return found if found is not None else _negotiated(header, find)
 
 
 def wanted_document(request: Request) -> str:
@@ -90,6 +100,14 @@ def _document(media_type: str, parameters: list[str]) -> str | None:
 def _rows(media_type: str, parameters: list[str]) -> MediaType | None:
     known = _WITHOUT_NULLS if "nulls=stripped" in parameters else _PLAIN
     return known.get(media_type) or _PLAIN.get(media_type)
+
+
+def _own(own: Medium, media_type: str) -> MediaType | None:
+    if _ANY not in (own.name, media_type) and own.name.lower() != media_type:
+        return None
+    name = "application/octet-stream" if own.name == _ANY else own.name
+    charset = "; charset=utf-8" if name in ("text/plain", "text/xml", "text/html") else ""
+    return MediaType(f"{name}{charset}", own=own)
 
 
 def _rows_or_plans(media_type: str, parameters: list[str]) -> MediaType | None:

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from kernel.contracts.database import RequestSettings
+from kernel.contracts.records import Medium
 from kernel.http import Body, HeaderList, Request, Response
 from plugins.rest import accept
 from plugins.rest.accept import MediaType
@@ -100,12 +101,15 @@ class Negotiator:
         self._undoes = settings.tx_end.startswith("rollback")
         self._now = now if settings.server_timing else None
 
-    def terms(self, request: Request, header: ProfileHeader) -> Terms:
-        """Return what a request for rows asks for; raises `RestError` PGRST106, PGRST107 or PGRST122."""
+    def terms(self, request: Request, header: ProfileHeader, own: Medium | None = None) -> Terms:
+        """Return what a request for rows asks for; raises `RestError` PGRST106, PGRST107 or PGRST122.
+
+        `own` is the media type of a function.
+        """
         watch = self.watch(request)
         schema, profile = self.schema(request, header)
         prefer = preferences(request, tx=self._overridable, zones=self._zones)
-        media = accept.wanted(request, plans=self._plans)
+        media = accept.wanted(request, plans=self._plans, own=own)
         undo = self._undoes if prefer.tx is None else prefer.tx == "rollback"
         settings = self._surroundings.of(request, schema, prefer.timezone)
         return Terms(schema, profile, prefer, media, undo, watch, settings)

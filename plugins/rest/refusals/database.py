@@ -35,7 +35,8 @@ def of_database(error: DatabaseError, identity: Identity | None) -> RestError:
     if answer is not None:
         return answer
     headers: HeaderList = []
-    status = 503 if isinstance(error, DatabaseUnavailable) else _status(error)
+    unavailable = isinstance(error, DatabaseUnavailable) and error.sqlstate not in _STATUS_BY_STATE
+    status = 503 if unavailable else _status(error)
     if error.sqlstate == "42501" and (identity is None or identity.role == "anon"):
         status = 401
         headers = [("www-authenticate", "Bearer")]

@@ -12,7 +12,7 @@ from plugins.rest import ranges
 from plugins.rest.accept import MediaType
 from plugins.rest.errors import RestError
 from plugins.rest.language.query import Query, QueryParser
-from plugins.rest.negotiation import Negotiator, Terms
+from plugins.rest.negotiation import Negotiator, ProfileHeader
 from plugins.rest.routes import answering
 from plugins.rest.rows import body_of
 from plugins.rest.rpc.arguments import Arguments, from_body, from_pairs
@@ -22,6 +22,7 @@ _SCALAR = "pgrst_scalar"
 """What PostgREST calls the column of values that are not rows."""
 
 _decode = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_text = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -36,21 +37,21 @@ class Functions:
     @answering
     def read(self, request: Request, function: str) -> Response:
         """GET and HEAD: call it so that it cannot write, with arguments from the query string."""
-        terms = self.negotiator.terms(request, "accept-profile")
+        schema, _ = self.negotiator.schema(request, "accept-profile")
         query = self._parser.parse_call(request.query).query
-        call = Call(function, schema=terms.schema, texts=True, read_only=True)
-        return self._answer(request, terms, query, call, from_pairs(query.arguments))
+        call = Call(function, schema=schema, texts=True, read_only=True)
+        return self._answer(request, "accept-profile", query, call, from_pairs(query.arguments))
 
     @answering
     def call(self, request: Request, function: str, body: bytes) -> Response:
         """POST: call it with arguments from the body."""
-        terms = self.negotiator.terms(request, "content-profile")
+        schema, _ = self.negotiator.schema(request, "content-profile")
         query = self._parser.parse(request.query).query
         if query.cursor is not None:
             raise RestError(400, "PGRST100", "A cursor does not go with functions")
         arguments = from_body(request, body, query.columns)
-        call = Call(function, schema=terms.schema, texts=arguments.pairs is not None)
-        return self._answer(request, terms, query, call, arguments)
+        call = Call(function, schema=schema, texts=arguments.pairs is not None)
+        return self._answer(request, "content-profile", query, call, arguments)
 
     @answering
     def options(self, request: Request, function: str) -> Response:
@@ -70,16 +71,17 @@ class Functions:
         raise RestError(405, "PGRST101", f"Cannot use the {request.method} method on RPC")
 
     def _answer(
-        self, request: Request, terms: Terms, query: Query, call: Call, arguments: Arguments
+        self, request: Request, header: ProfileHeader, query: Query, call: Call, arguments: Arguments
     ) -> Response:
-        terms.watch.lap("parse")
         call, found = self._found(request, call, arguments)
+        terms = self.negotiator.terms(request, header, self._records.medium(found))
+        terms.watch.lap("parse")
         prefer = terms.prefer
         if prefer.max_affected is not None and not found.returns_set:
             message = "Function must return SETOF or TABLE when max-affected preference is used with handling=strict"
             raise RestError(400, "PGRST128", message)
-        header = request.headers.get("range") if request.method == "GET" else None
-        offset, limit = ranges.window(query, header, self._parser.max_rows)
+        ranged = request.headers.get("range") if request.method == "GET" else None
+        offset, limit = ranges.window(query, ranged, self._parser.max_rows)
         if not found.returns_set:
             offset, limit = 0, None
         terms.watch.lap("plan")
@@ -132,8 +134,18 @@ class Functions:
         return whole, self._records.function(whole, request.identity)
 
 
+def _own(body: bytes, type_name: str) -> bytes:
+    """Return a value as what it is: text, or the bytes that PostgreSQL writes in hexadecimal digits."""
+    if not body.startswith(b'"'):
+        return b"" if body == b"null" else body
+    text = _decode_text(body)
+    return bytes.fromhex(text.removeprefix("\\x")) if type_name == "bytea" else text.encode()
+
+
 def _body(called: Called, media: MediaType) -> bytes:
     """Return what was returned as it is wanted; in JSON, what is one value is neither wrapped nor unwrapped."""
+    if media.own is not None:
+        return _own(called.body, media.own.type)
     if media.lines and called.single:
         return called.body + b"\n"
     if not media.csv:

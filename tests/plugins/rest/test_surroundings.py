@@ -91,6 +91,40 @@ def serve(kernel_factory: Any, request: pytest.FixtureRequest) -> Iterator[Serve
         kernel.stop()
 
 
+MEDIA = """
+create domain "text/plain" as text;
+create domain "image/gif" as bytea;
+create domain "*/*" as bytea;
+create function greeting() returns "text/plain" language sql stable as $$ select 'Hello, "you"'::"text/plain" $$;
+create function dot() returns "image/gif" language sql stable as $$ select '\\x47494600ff'::"image/gif" $$;
+create function something() returns "*/*" language sql stable as $$ select '\\x616263'::"*/*" $$;
+create function nothing() returns "text/plain" language sql stable as $$ select null::"text/plain" $$;
+"""
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_functions_answer_in_a_media_type_of_their_own(serve: Serve, engine: str) -> None:
+    client = serve(engine, MEDIA)
+
+    def get(name: str, accept: str | None = None) -> tuple[str | None, bytes]:
+        headers = {} if accept is None else {"accept": accept}
+        reply = client.get(f"/rest/v1/rpc/{name}", headers=headers).expect(200)
+        return reply.header("content-type"), reply.body
+
+    plain = ("text/plain; charset=utf-8", b'Hello, "you"')
+    assert (
+        get("greeting", "text/plain")
+        == get("greeting", "image/*;q=0.1, text/plain")
+        == get("greeting")
+        == plain
+    )
+    assert get("greeting", "application/json") == ("application/json; charset=utf-8", rb'"Hello, \"you\""')
+    assert get("dot", "image/gif") == ("image/gif", b"GIF\x00\xff")
+    assert get("something", "a/b") == get("something", "text/csv") == ("application/octet-stream", b"abc")
+    assert get("nothing", "text/plain") == ("text/plain; charset=utf-8", b"")
+    client.get("/rest/v1/rpc/dot", headers={"accept": "text/plain"}).expect(406)
+
+
 @pytest.fixture
 def shop(serve: Serve) -> Client:
     return serve("postgresql", ON_POSTGRESQL, schemas=["shop"], tx_end="commit-allow-override")
