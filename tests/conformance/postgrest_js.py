@@ -167,7 +167,11 @@ def _run(folder: Path, only: str, *, verbose: bool) -> Iterator[Test]:
     command = ["npx", "jest", "--runInBand", "--ci", "--json", f"--outputFile={told}"]
     command += ["--testPathIgnorePatterns", "/node_modules/", "/test/v12/"]
     done = subprocess.run(
-        [*command, f"--testPathPatterns={only}"], cwd=folder, capture_output=True, text=True, timeout=1200
+        [*command, *([f"--testPathPatterns={only}"] if only else [])],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=1200,
     )
     if verbose:
         click.echo(done.stderr)
