@@ -13,7 +13,7 @@ from kernel.contracts.records import Records
 from kernel.http import Request, Response
 from plugins.rest.errors import RestError, bad_body
 from plugins.rest.language.query import QueryParser
-from plugins.rest.negotiation import Negotiator
+from plugins.rest.negotiation.terms import Negotiator
 from plugins.rest.routes import Tables, answering
 from plugins.rest.rpc.routes import Functions
 

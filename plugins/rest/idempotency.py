@@ -21,7 +21,7 @@ from kernel.http import Request, Response
 from kernel.identity import Identity
 from kernel.sources import Clock
 from plugins.rest.errors import RestError, not_implemented
-from plugins.rest.negotiation import Negotiator
+from plugins.rest.negotiation.terms import Negotiator
 
 T = TypeVar("T")
 P = ParamSpec("P")

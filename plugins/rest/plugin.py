@@ -36,8 +36,8 @@ class RestPlugin(Plugin):
         from plugins.rest.imports.routes import Imports
         from plugins.rest.language.query import QueryParser
         from plugins.rest.language.selection import Selection
-        from plugins.rest.negotiation import Negotiator
-        from plugins.rest.openapi import Root
+        from plugins.rest.negotiation.terms import Negotiator
+        from plugins.rest.openapi.root import Root
         from plugins.rest.routes import Tables
         from plugins.rest.rpc.routes import Functions
 

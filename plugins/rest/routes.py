@@ -10,14 +10,15 @@ from kernel.contracts.database import DatabaseError
 from kernel.contracts.queries import Conflict, Delete, Insert, Planned, Select, Update
 from kernel.contracts.records import Records, RecordsError, WrongCount
 from kernel.http import HeaderList, Request, Response, TooLong
-from plugins.rest import cursors, ranges, streams
-from plugins.rest.accept import JSON
-from plugins.rest.conditional import etag, guarded
+from plugins.rest import cursors, streams
 from plugins.rest.errors import RestError
 from plugins.rest.language.query import QueryParser
-from plugins.rest.negotiation import Negotiator
+from plugins.rest.negotiation import ranges
+from plugins.rest.negotiation.accept import JSON
+from plugins.rest.negotiation.conditional import etag, guarded
+from plugins.rest.negotiation.prefer import NONE
+from plugins.rest.negotiation.terms import Negotiator
 from plugins.rest.payload import payload
-from plugins.rest.prefer import NONE
 from plugins.rest.refusals.records import translate
 from plugins.rest.rows import body_of
 from plugins.rest.writes import VARY, Write, check_keys, location

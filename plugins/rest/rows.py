@@ -6,8 +6,8 @@ import re
 
 import msgspec
 
-from plugins.rest.accept import MediaType
 from plugins.rest.errors import RestError
+from plugins.rest.negotiation.accept import MediaType
 
 _decode_rows = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

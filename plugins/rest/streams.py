@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from kernel.contracts.queries import Select
 from kernel.contracts.records import Records
 from kernel.http import HeaderList, NotInline, Request, Response
-from plugins.rest.accept import MediaType
 from plugins.rest.errors import RestError
 from plugins.rest.language.query import Query
-from plugins.rest.negotiation import Terms
+from plugins.rest.negotiation.accept import MediaType
+from plugins.rest.negotiation.terms import Terms
 from plugins.rest.rows import body_of, csv_of
 from plugins.rest.writes import VARY
 

@@ -13,7 +13,7 @@ from kernel.contracts.records import Written
 from kernel.http import Response
 from plugins.rest.errors import RestError
 from plugins.rest.language.query import Query
-from plugins.rest.negotiation import Terms
+from plugins.rest.negotiation.terms import Terms
 from plugins.rest.payload import Payload
 from plugins.rest.rows import body_of
 

@@ -17,7 +17,7 @@ from plugins.rest.errors import RestError, bad_body, not_implemented
 from plugins.rest.idempotency import HEADER
 from plugins.rest.imports.reading import Line, csv_rows, json_lines
 from plugins.rest.language.query import QueryParser
-from plugins.rest.negotiation import Negotiator
+from plugins.rest.negotiation.terms import Negotiator
 from plugins.rest.payload import Row, checked, media_type, refuse_encoding
 from plugins.rest.refusals.records import translate
 from plugins.rest.routes import answering

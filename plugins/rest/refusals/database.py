@@ -13,7 +13,7 @@ from kernel.contracts.database import DatabaseError, DatabaseUnavailable
 from kernel.http import HeaderList
 from kernel.identity import Identity
 from plugins.rest.errors import RestError
-from plugins.rest.surroundings import is_header
+from plugins.rest.negotiation.surroundings import is_header
 
 # SQLSTATE to HTTP status, the longest matching prefix first; what is not here is 400.
 _STATUS_BY_STATE = {

@@ -8,11 +8,11 @@ from kernel.contracts.catalogue import Function
 from kernel.contracts.queries import Call
 from kernel.contracts.records import Called, Records, UnknownFunction
 from kernel.http import HeaderList, Request, Response
-from plugins.rest import ranges
-from plugins.rest.accept import MediaType
 from plugins.rest.errors import RestError
 from plugins.rest.language.query import Query, QueryParser
-from plugins.rest.negotiation import Negotiator, ProfileHeader
+from plugins.rest.negotiation import ranges
+from plugins.rest.negotiation.accept import MediaType
+from plugins.rest.negotiation.terms import Negotiator, ProfileHeader
 from plugins.rest.routes import answering
 from plugins.rest.rows import body_of
 from plugins.rest.rpc.arguments import Arguments, from_body, from_pairs

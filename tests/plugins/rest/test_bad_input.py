@@ -18,7 +18,7 @@ from kernel.identity import Identity
 from kernel.testing.client import Headers
 from plugins.rest.errors import RestError
 from plugins.rest.language.query import QueryParser
-from plugins.rest.negotiation import Negotiator
+from plugins.rest.negotiation.terms import Negotiator
 from plugins.rest.routes import Tables
 from plugins.rest.settings import RestSettings
 

@@ -6,11 +6,11 @@ import pytest
 
 from kernel.http import Request
 from kernel.testing.client import Headers
-from plugins.rest.accept import JSON, MediaType, wanted
 from plugins.rest.errors import RestError
 from plugins.rest.language.query import Query
-from plugins.rest.prefer import NONE, Preferences, preferences
-from plugins.rest.ranges import content_range, status, window
+from plugins.rest.negotiation.accept import JSON, MediaType, wanted
+from plugins.rest.negotiation.prefer import NONE, Preferences, preferences
+from plugins.rest.negotiation.ranges import content_range, status, window
 from plugins.rest.rows import body_of
 
 

@@ -159,7 +159,7 @@ def test_one_object(api: Any) -> None:
 
 def test_max_rows_caps_every_read(kernel_factory: Any, api: Any) -> None:
     from plugins.rest.language.query import QueryParser
-    from plugins.rest.negotiation import Negotiator
+    from plugins.rest.negotiation.terms import Negotiator
     from plugins.rest.routes import Tables
     from plugins.rest.settings import RestSettings
 

@@ -13,9 +13,10 @@ from kernel.contracts.database import Database, DatabaseError
 from kernel.contracts.records import Records
 from kernel.http import Request, Response
 from kernel.identity import Identity
-from plugins.rest import accept, swagger
 from plugins.rest.errors import RestError
-from plugins.rest.negotiation import Negotiator
+from plugins.rest.negotiation import accept
+from plugins.rest.negotiation.terms import Negotiator
+from plugins.rest.openapi import swagger
 from plugins.rest.routes import answering
 from plugins.rest.settings import RestSettings
 

@@ -10,12 +10,12 @@ import msgspec
 from kernel.contracts.database import RequestSettings
 from kernel.contracts.records import Medium
 from kernel.http import Body, HeaderList, Request, Response
-from plugins.rest import accept
-from plugins.rest.accept import MediaType
 from plugins.rest.errors import RestError
-from plugins.rest.prefer import Preferences, preferences
+from plugins.rest.negotiation import accept
+from plugins.rest.negotiation.accept import MediaType
+from plugins.rest.negotiation.prefer import Preferences, preferences
+from plugins.rest.negotiation.surroundings import Surroundings, overridden
 from plugins.rest.settings import RestSettings
-from plugins.rest.surroundings import Surroundings, overridden
 
 ProfileHeader = Literal["accept-profile", "content-profile"]
 
