@@ -270,6 +270,17 @@ def test_the_runtimes_login_needs_no_rights_of_its_own(make_postgresql_database:
         assert database.query("select count(*) from posts") == [(2,)]
         assert database.query("select id from posts", identity=ANN) == [(2,)]
         assert refused(database, None, "alter table posts add x int").sqlstate == "25001"
+        who, role = "select current_user, current_setting('request.jwt.claims', true)", ANN.role
+        with database.transaction(ANN) as transaction:
+            own = transaction.on_behalf_of(None)
+            assert own.query(who) == [("service_role", "")]
+            assert transaction.query("select current_user") == [(role,)]
+            with transaction.savepoint():
+                assert own.query("select count(*) from posts") == [(2,)]
+            with pytest.raises(KeyError), transaction.savepoint():
+                assert own.query("select count(*) from posts") == [(2,)]
+                raise KeyError
+            assert transaction.query("select id, current_user from posts") == [(2, role)]
     finally:
         database.close()
         with psycopg.connect(owner, autocommit=True) as connection:
