@@ -13,7 +13,7 @@ from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.catalogue.kinds import labels_of
 from plugins.database.sqlite.errors import refused_value
 from plugins.database.sqlite.stored import read_type
-from plugins.database.sqlite.values import enums, extremes, readers, series
+from plugins.database.sqlite.values import enums, extremes, ranges, readers, series
 from plugins.database.sqlite.values.nested import arrays, composites, documents, members, ordering, sequences
 from plugins.database.sqlite.values.numeric import arithmetic, numbers, pictures, powers, statistics
 from plugins.database.sqlite.values.numeric.arithmetic import NumericSum
@@ -211,6 +211,12 @@ FUNCTIONS: tuple[tuple[str, int, Callable[..., Any]], ...] = (
     ("pg_json_keys", 1, members.keys),
     ("pg_json_members", 2, members.members),
     ("pg_json_member_texts", 2, members.member_texts),
+    ("pg_range", 2, ranges.read),
+    ("pg_range_make", 4, ranges.make),
+    ("pg_range_holds", 3, ranges.holds),
+    ("pg_range_test", 4, ranges.test),
+    ("pg_range_combine", 4, ranges.combine),
+    ("pg_range_part", 3, ranges.part),
     ("pg_interval", 1, intervals.read),
     ("pg_interval_add", 2, intervals.add),
     ("pg_interval_subtract", 2, intervals.subtract),
@@ -339,5 +345,6 @@ def register(
     connection.collation_needed(_collation)
     connection.create_collation("pg_numeric", numbers.compare_numeric)
     connection.create_collation("pg_interval", intervals.compare)
+    connection.create_collation("pg_range", ranges.compare)
     connection.create_collation("pg_jsonb", ordering.compare)
     connection.create_collation("pg_array", sequences.compare)

@@ -58,6 +58,9 @@ class TypeForm(msgspec.Struct, frozen=True):
 MOMENTS = ("timestamp with time zone", "timestamp without time zone", "time without time zone")
 """Types whose modifier is the number of digits that a second's fraction has."""
 
+RANGES = ("int4range", "int8range", "numrange", "daterange", "tsrange", "tstzrange")
+"""Types of ranges."""
+
 _TEXT_FORM = TypeForm("TEXT", "{}")
 
 FORMS: dict[str, TypeForm] = {
@@ -99,14 +102,15 @@ FORMS: dict[str, TypeForm] = {
     "tsquery": TypeForm("TEXT", "pg_tsquery({})", ordered=False),
     "regtype": TypeForm("TEXT", "pg_regtype({})", ordered=False),
     "regconfig": TypeForm("TEXT", "pg_regconfig({})", ordered=False),
+    **{kind: TypeForm("TEXT", f"pg_range('{kind}', {{}})", collation="pg_range") for kind in RANGES},
     "bytea": TypeForm("BLOB", "pg_bytea({})", json="pg_bytea_text({})", text="pg_bytea_text({})"),
 }
 
 _REFUSED = frozenset({
-    "bit", "bit varying", "box", "char", "cidr", "circle", "daterange", "inet", "int4range",
-    "int8range", "line", "lseg", "macaddr", "macaddr8", "money", "numrange", "oid", "path", "pg_lsn", "point",
-    "polygon", "record", "regclass", "time with time zone", "timetz", "trigger", "tsrange",
-    "tstzrange", "varbit", "void", "xml",
+    "bit", "bit varying", "box", "char", "cidr", "circle", "inet",
+    "line", "lseg", "macaddr", "macaddr8", "money", "oid", "path", "pg_lsn", "point",
+    "polygon", "record", "regclass", "time with time zone", "timetz", "trigger",
+    "varbit", "void", "xml",
 })  # fmt: skip
 """Types of PostgreSQL's that have no form here."""
 
@@ -176,8 +180,8 @@ def _array_form(element: str) -> TypeForm | None:
         text = "pg_array_text({}, 'text')"
         return TypeForm("TEXT", reader, json="json({})", text=text, collation="pg_array", ordered=False)
     held = FORMS.get(element)
-    # An array's elements are compared as they are written, which tells nothing of an interval's length.
-    if held is None or not held.comparable or element in ("interval", "character"):
+    # Elements are compared as they are written, which tells nothing of an interval's length or a range's ends.
+    if held is None or not held.comparable or element in ("interval", "character", *RANGES):
         return None
     return TypeForm(
         "TEXT",

@@ -19,6 +19,7 @@ from plugins.database.postgresql import connections
 from plugins.database.postgresql.database import PostgresDatabase
 from plugins.database.sqlite.connections import Limits
 from plugins.database.sqlite.database import SqliteDatabase
+from plugins.database.sqlite.stored import RANGES
 
 LIMITS = Limits(statement_timeout=10.0, busy_timeout=5.0, inline_steps=20_000)
 
@@ -149,7 +150,8 @@ def postgresql(postgresql_server: str) -> Iterator[PostgreSQL]:
 
     with psycopg.connect(postgresql_server) as connection:
         set_json_loads(lambda text: bytes(text).decode() if not isinstance(text, str) else text, connection)
-        connection.adapters.register_loader("interval", TextLoader)
+        for kind in ("interval", *RANGES):
+            connection.adapters.register_loader(kind, TextLoader)
         connection.execute("set timezone to 'UTC'")
         # A name of its own: tests in parallel would wait for one another's uncommitted schema.
         name = f"oracle_{uuid.uuid4().hex}"

@@ -11,6 +11,7 @@ from plugins.database.sqlite.translate.builtins import (
     kinds,
     moments,
     numbers,
+    ranges,
     rows,
     search,
     texts,
@@ -29,6 +30,7 @@ _FUNCTIONS = merged(
     documents.FUNCTIONS,
     arrays.FUNCTIONS,
     search.FUNCTIONS,
+    ranges.FUNCTIONS,
 )
 _SPECIAL = {**documents.SPECIAL, **arrays.SPECIAL, **moments.SPECIAL, **kinds.SPECIAL}
 _SYNONYMS = {"ceiling": "ceil", "pow": "power"}

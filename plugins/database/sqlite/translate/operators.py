@@ -7,7 +7,7 @@ from collections.abc import Callable
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.stored import form_of
 from plugins.database.sqlite.translate import types
-from plugins.database.sqlite.translate.builtins import arrays, documents, moments, search, texts
+from plugins.database.sqlite.translate.builtins import arrays, documents, moments, ranges, search, texts
 from plugins.database.sqlite.translate.builtins import numbers as builtin_numbers
 from plugins.database.sqlite.translate.nodes import refused
 from plugins.database.sqlite.translate.scope import Expr
@@ -25,6 +25,7 @@ _OPERATORS: Table = merged(
     moments.OPERATORS,
     builtin_numbers.OPERATORS,
     search.OPERATORS,
+    ranges.OPERATORS,
 )
 _PREFIXES: Table = merged(builtin_numbers.PREFIXES, search.PREFIXES)
 COMPARISONS = {"=": "=", "<>": "<>", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}

@@ -11,7 +11,7 @@ import msgspec
 from plugins.database.postgresql.literals import malformed
 from plugins.database.sqlite.catalogue.kinds import EnumArray, EnumType
 from plugins.database.sqlite.stored import read_type
-from plugins.database.sqlite.values import enums
+from plugins.database.sqlite.values import enums, ranges
 from plugins.database.sqlite.values.nested import arrays, documents
 from plugins.database.sqlite.values.numeric import numbers
 from plugins.database.sqlite.values.search import documents as search_documents
@@ -35,6 +35,7 @@ READERS: dict[str, Reader] = {
     "timestamp without time zone": moments.read_timestamp,
     "timestamp with time zone": moments.read_timestamptz,
     "interval": intervals.read,
+    **{kind: functools.partial(ranges.read, kind) for kind in ranges.SUBTYPES},
     "json": documents.read_json,
     "jsonb": documents.read_jsonb,
     "bytea": texts.read_bytea,

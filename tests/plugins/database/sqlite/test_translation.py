@@ -96,7 +96,7 @@ def differences(database: SqliteDatabase, oracle: Any, name: str, schema: bool =
     return found
 
 
-@pytest.mark.parametrize("name", ["reading", "documents", "moments"])
+@pytest.mark.parametrize("name", ["reading", "documents", "moments", "ranges"])
 def test_queries_give_the_same_rows(ours: SqliteDatabase, theirs: Any, name: str) -> None:
     assert not "\n".join(differences(ours, theirs, name))
 

@@ -177,3 +177,5 @@ create type mood as enum ('sad', 'ok'); create type other as enum (); alter type
 create type mood as enum ('sad', 'ok'); alter domain mood rename to x;
 alter type nope rename to x;
 alter domain nope rename to x;
+alter table a replica identity full; select 1;
+alter table a replica identity default; select 1;

@@ -12,6 +12,15 @@ from plugins.database.sqlite.translate.schema.altering import columns, constrain
 from plugins.database.sqlite.translate.schema.altering.alteration import Alteration
 from plugins.database.sqlite.translate.schema.relations import existing, is_missing
 
+_WITH_OLD_ROWS = ("f", "d")
+
+
+def _replica_identity(command: Node, alteration: Alteration) -> None:
+    """Take FULL and DEFAULT as they come: the change log has old rows whole."""
+    if command["def"]["ReplicaIdentityStmt"]["identity_type"] not in _WITH_OLD_ROWS:
+        raise refused("a replica identity other than FULL and DEFAULT")
+
+
 # Each with the pass that PostgreSQL takes it in, whatever the order in which they are written.
 _COMMANDS: dict[str, tuple[int, Callable[[Node, Alteration], None]]] = {
     "AT_DropColumn": (0, columns.drop_column),
@@ -27,6 +36,7 @@ _COMMANDS: dict[str, tuple[int, Callable[[Node, Alteration], None]]] = {
     "AT_AddIdentity": (9, columns.add_identity),
     "AT_ColumnDefault": (9, columns.set_default),
     "AT_ValidateConstraint": (10, constraints.validate_constraint),
+    "AT_ReplicaIdentity": (11, _replica_identity),
 }
 _DROP_DEFAULT = 0
 
