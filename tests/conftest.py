@@ -17,7 +17,6 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
-from time import monotonic
 from typing import Any, NoReturn, Protocol
 from urllib.parse import urlencode
 
@@ -25,6 +24,8 @@ import hypothesis
 import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
+
+from tests.servers import free_port, wait_until_ready
 
 JWT_SECRET = "a-secret-that-only-the-tests-know-0123456789"
 CLIENTS = Path(__file__).parent / "clients"
@@ -238,7 +239,7 @@ def serve() -> Iterator[Serve]:
 def _serving(project: Path, *arguments: str, **settings: str) -> Iterator[Server]:
     server = _start(project, arguments, settings)
     try:
-        _wait_until_ready(server)
+        wait_until_ready(server.process, server.port)
         yield server
     except BaseException:
         server.process.kill()
@@ -252,7 +253,7 @@ def _serving(project: Path, *arguments: str, **settings: str) -> Iterator[Server
 
 
 def _start(project: Path, arguments: tuple[str, ...], settings: dict[str, str]) -> Server:
-    port = _free_port()
+    port = free_port()
     command = [
         sys.executable,
         "-m",
@@ -280,38 +281,9 @@ def _start(project: Path, arguments: tuple[str, ...], settings: dict[str, str]) 
     )
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def _sign(role: str) -> str:
     claims = {"iss": "tests", "role": role, "exp": 4_102_444_800}
     return jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(JWT_SECRET))
-
-
-def _wait_until_ready(server: Server, deadline: float = 30.0) -> None:
-    end = monotonic() + deadline
-    while not _ready(server.port):
-        try:
-            code = server.process.wait(0.02)
-        except subprocess.TimeoutExpired:
-            assert monotonic() < end, f"not ready after {deadline} s:\n{server.log}"
-        else:
-            raise AssertionError(f"kernel serve ended with {code} before it was ready:\n{server.log}")
-
-
-def _ready(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == 200
-    except OSError:
-        return False
-    finally:
-        connection.close()
 
 
 @pytest.fixture(scope="session")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import http.client
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any
 
 import tomlkit
@@ -18,9 +16,10 @@ import tomlkit
 from tests.conformance.cases import Case
 from tests.conformance.comparison import Answer
 from tests.conformance.configuration import SECRET
+from tests.servers import NotReady, free_port, wait_until_ready
 
 _ROOT = "/rest/v1"
-_SECONDS_TO_START, _SECONDS_TO_ANSWER = 30.0, 30.0
+_SECONDS_TO_ANSWER = 30.0
 
 
 class ServerFailed(Exception):
@@ -73,13 +72,16 @@ def serving(
     project.mkdir(parents=True)
     tables = {"database": {"url": url}, "logs": {"level": "warning", "requests": False}, **settings}
     (project / "kernel.toml").write_text(tomlkit.dumps(tables), encoding="utf-8")
-    log, port = project / "server.log", port or _free_port()
+    log, port = project / "server.log", port or free_port()
     command = [sys.executable, "-m", "kernel", "serve", "--host", "127.0.0.1", "--port", str(port)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KERNEL_")}
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=project, env=environment, stdout=output, stderr=output)
     try:
-        _wait(process, port, log)
+        try:
+            wait_until_ready(process, port)
+        except NotReady as error:
+            raise ServerFailed(f"kernel serve: {error}\n{_end_of(log)}") from error
         server = Server(port, log)
         yield server
         server.close()
@@ -90,31 +92,6 @@ def serving(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    end = monotonic() + _SECONDS_TO_START
-    while not _ready(port):
-        if process.poll() is not None or monotonic() > end:
-            raise ServerFailed(f"kernel serve did not start:\n{_end_of(log)}")
-        sleep(0.02)
-
-
-def _ready(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == 200
-    except OSError:
-        return False
-    finally:
-        connection.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _end_of(log: Path) -> str:
