@@ -83,8 +83,9 @@ class RequestSettings:
     """PostgreSQL's run-time parameters around the statements of one request.
 
     `given` returns those that they run with, by name (``search_path``, ``request.headers``); an engine asks when it
-    first needs one, and may know only some. `first` is the schema and name of a function that is called before them,
-    as the caller. Where they have run for good, `left` has the values that parameters named in `wanted` have then.
+    first needs one, and may know only some. `first` is a function that is called before them, as the caller: its
+    schema and name, or a name that is looked for along the search path. Where they have run for good, `left` has the
+    values that parameters named in `wanted` have then.
     """
 
     __slots__ = ("first", "given", "left", "wanted")
@@ -93,7 +94,7 @@ class RequestSettings:
         self,
         given: Callable[[], Params],
         wanted: tuple[str, ...] = (),
-        first: tuple[str, str] | None = None,
+        first: tuple[str, ...] | None = None,
     ) -> None:
         self.given = given
         self.wanted = wanted

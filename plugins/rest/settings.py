@@ -56,7 +56,8 @@ class RestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pre_request: Annotated[
         Annotated[str, msgspec.Meta(min_length=1)] | None,
         msgspec.Meta(
-            description="A function (`schema.name`) that is called before the statements of each request (PostgreSQL)."
+            description="A function (`schema.name`, or a name looked for in a request's schema) that is called "
+            "before the statements of each request (PostgreSQL)."
         ),
     ] = None
     error_verbosity: Annotated[

@@ -10,6 +10,7 @@ import msgspec
 
 from tests.conformance.cases import TIERS, Case
 from tests.conformance.comparison import Answer, Difference, shortened
+from tests.conformance.explained import explanation
 from tests.conformance.loading import Loaded, Refused
 
 _ERROR_ID = re.compile(r":? error id \w+")
@@ -124,9 +125,29 @@ def page(engine: str, commit: str, loaded: Loaded, results: Sequence[Result], co
     if lost:
         told = ", ".join(f"`{name}` ({count})" for name, count in sorted(lost.items()))
         lines += [f"Overrides of the configuration without a setting here (cases): {told}.", ""]
-    lines += ["## Failing cases", "", *_failing(results)]
+    lines += ["## Failing cases", "", *_explained(engine, results), *_failing(results)]
     lines += ["## Refused statements", "", *_refused(loaded.refused)]
     return "\n".join(lines)
+
+
+def _explained(engine: str, results: Sequence[Result]) -> Iterator[str]:
+    """Yield the reasons that are known, with their cases, and how many of `core` have none."""
+    reasons: dict[str, list[str]] = {}
+    unknown = []
+    for result in failures(results):
+        reason = explanation(engine, result.case.id)
+        if reason is not None:
+            reasons.setdefault(reason, []).append(str(result.case.id))
+        elif result.case.tier_guess == "core":
+            unknown.append(str(result.case.id))
+    yield "| why | cases |"
+    yield "|---|---|"
+    for reason, found in reasons.items():
+        yield f"| {_cell(reason, 200)} | {', '.join(found)} |"
+    yield ""
+    if unknown:
+        yield f"Not explained, of `core`: {', '.join(unknown)}."
+        yield ""
 
 
 def _failing(results: Sequence[Result]) -> Iterator[str]:

@@ -29,10 +29,10 @@ _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 class Surroundings:
     """Makes the settings of requests: names are found in a request's schema and then in `extra` ones.
 
-    `first` is the schema and name of a function that is called before each request's statements.
+    `first` is a function that is called before each request's statements: schema and name, or a name to be looked for.
     """
 
-    def __init__(self, extra: tuple[str, ...], first: tuple[str, str] | None) -> None:
+    def __init__(self, extra: tuple[str, ...], first: tuple[str, ...] | None) -> None:
         self._extra = extra
         self._first = first
 

@@ -139,11 +139,8 @@ class Negotiator:
         return profile, [("content-profile", profile)]
 
 
-def _function(name: str | None) -> tuple[str, str] | None:
-    if name is None:
-        return None
-    schema, _, function = name.rpartition(".")
-    return schema or "public", function
+def _function(name: str | None) -> tuple[str, ...] | None:
+    return None if name is None else tuple(name.rsplit(".", 1))
 
 
 _UNTIMED = Untimed()

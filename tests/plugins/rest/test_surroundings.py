@@ -266,8 +266,9 @@ def test_a_function_raises_an_answer(
     assert reply.header("x-header") == ("str" if status == 332 else None)
 
 
-def test_a_function_is_called_before_each_request(serve: Serve) -> None:
-    client = serve("postgresql", ON_POSTGRESQL, schemas=["shop"], pre_request="shop.before")
+@pytest.mark.parametrize("name", ["shop.before", "before"])
+def test_a_function_is_called_before_each_request(serve: Serve, name: str) -> None:
+    client = serve("postgresql", ON_POSTGRESQL, schemas=["shop"], pre_request=name)
     for _ in range(2):
         assert client.get("/rest/v1/rpc/who", headers={"x-who": "ann"}).expect(200).json() == "authenticated"
         assert client.get("/rest/v1/rpc/who").expect(402).json()["message"] == "Pay first"
