@@ -11,6 +11,7 @@ from plugins.database.sqlite.stored import FORMS, base_type, field_of, output
 from plugins.database.sqlite.translate import comparisons, expressions, types
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
 from plugins.database.sqlite.translate.scope import Expr, Scope, WholeRow, row_value, table_types
+from plugins.database.sqlite.translate.signatures import of_any_type
 
 
 def fields_of(value: Expr) -> WholeRow | None:
@@ -45,7 +46,7 @@ def emit_row(fields: Node, scope: Scope) -> Expr:
             row = scope.column(strings(column["fields"][:-1])[-1]).row
             items += row.fields.values() if row is not None else ()
         else:
-            items.append(types.settle(expressions.emit(node, scope)))
+            items.append(of_any_type(expressions.emit(node, scope)))
     named = {f"f{place}": item for place, item in enumerate(items, 1)}
     columns = {name: item.modified or item.type or "text" for name, item in named.items()}
     return row_value(WholeRow(None, named), columns)._replace(name="row")

@@ -206,15 +206,26 @@ def _argument(target: str, argument: Expr, before: list[Expr]) -> Expr:
     return types.coerce(argument, target)
 
 
+def of_any_type(argument: Expr) -> Expr:
+    """Return a value where any type will do, a literal as text; raises 42P18 for a parameter without a type."""
+    if argument.type is None and argument.sql.startswith(":"):
+        raise DatabaseError(
+            f"could not determine data type of parameter {argument.sql}",
+            sqlstate="42P18",
+            hint=f"Cast it: {argument.sql}::text.",
+        )
+    return types.settle(argument)
+
+
 def shown(argument: Expr) -> Expr:
     """Return a value as text the way output functions write it: ``t`` for a true boolean."""
-    settled = types.settle(argument)
+    settled = of_any_type(argument)
     return Expr(output(settled.type or "text", settled.sql), "text")
 
 
 def as_json(argument: Expr) -> Expr:
     """Return a value as SQLite's JSON functions take it: a number, text, or JSON of its own."""
-    settled = types.settle(argument)
+    settled = of_any_type(argument)
     if settled.row is not None and isinstance(settled.type, RowType):
         return settled._replace(sql=_as_object(settled.row, settled.type))
     return settled._replace(sql=form_of(settled.type or "text").json.replace("{}", settled.sql))

@@ -36,3 +36,25 @@ def test_sqlite_answers_as_postgresql_does(known: Any, path: Path) -> None:
         if not ours.agrees(theirs):
             different.append(f"{statement}\n  SQLite:     {ours}\n  PostgreSQL: {theirs}")
     assert not different, "\n".join(different)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select to_jsonb(:x)",
+        "select jsonb_build_object('a', :x)",
+        "select jsonb_build_array(:x, 1)",
+        "select jsonb_build_object('a', :x::int)",
+        "select row(:x, 1)",
+        "select pg_typeof(:x)",
+        "select concat(:x, 1)",
+        "select format('%s', :x)",
+        "select jsonb_object_agg(:x, 1)",
+        "select sum(:x)",
+        "select max(:x), coalesce(:x, 'a'), greatest(:x, 'a'), 'a' || :x, array[:x]",
+        "select id from t where id = :x and (:x is null or id > 0)",
+    ],
+)
+def test_a_parameter_without_a_type_is_taken_where_postgresql_takes_it(known: Any, statement: str) -> None:
+    ((ours, theirs),) = known.outcomes(statement, params={"x": "5"})
+    assert ours.agrees(theirs), (ours, theirs)

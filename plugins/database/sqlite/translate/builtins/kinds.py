@@ -9,7 +9,7 @@ from plugins.database.sqlite.catalogue.kinds import DomainType, EnumArray, EnumT
 from plugins.database.sqlite.names import text_literal
 from plugins.database.sqlite.translate import types
 from plugins.database.sqlite.translate.scope import Expr
-from plugins.database.sqlite.translate.signatures import unknown_type
+from plugins.database.sqlite.translate.signatures import of_any_type, unknown_type
 
 
 def type_of(name: str, arguments: list[Expr]) -> Expr | None:
@@ -17,6 +17,8 @@ def type_of(name: str, arguments: list[Expr]) -> Expr | None:
     if len(arguments) != 1:
         return None
     (given,) = arguments
+    if given.sql.startswith(":"):
+        of_any_type(given)
     kind = given.modified if isinstance(given.modified, DomainType) else given.type
     return Expr(text_literal(kind or "unknown"), "regtype", name=name)
 
