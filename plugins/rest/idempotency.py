@@ -15,12 +15,13 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import msgspec
 
-from kernel.contracts.database import Database, DatabaseError, Transaction
+from kernel.contracts.database import Database, DatabaseError, RequestSettings, Transaction
 from kernel.contracts.records import Records
 from kernel.http import Request, Response
 from kernel.identity import Identity
 from kernel.sources import Clock
 from plugins.rest.errors import RestError, not_implemented
+from plugins.rest.negotiation.surroundings import overridden
 from plugins.rest.negotiation.terms import Negotiator
 
 T = TypeVar("T")
@@ -47,6 +48,10 @@ where caller = :caller and key = :key
 _KNOWN = (
     "select request, status, headers, body from kernel.idempotency_keys where caller = :caller and key = :key"
 )
+_LEFT = """
+select 'response.headers', nullif(current_setting('response.headers', true), '')
+union all select 'response.status', nullif(current_setting('response.status', true), '')
+"""
 _PURGE = """
 delete from kernel.idempotency_keys where (caller, key) in (
     select caller, key from kernel.idempotency_keys where expires <= :now limit 1000 for update skip locked
@@ -107,6 +112,7 @@ class Idempotency:
                 response = write(self._records.within(transaction, identity))
                 if response.status >= 300:
                     raise _Refused(response)
+                response = overridden(response, _left(transaction, settings))
                 headers = _encode(response.headers).decode()
                 answer = {"status": response.status, "headers": headers, "body": response.body}
                 own.execute(_ANSWER, {**place, **answer})
@@ -141,6 +147,15 @@ class _Refused(Exception):
     def __init__(self, response: Response) -> None:
         super().__init__(response.status)
         self.response = response
+
+
+def _left(transaction: Transaction, settings: RequestSettings) -> RequestSettings:
+    """Return the settings with what the database has said of the answer so far, which is to be kept with it.
+
+    An embedded engine has noted it as it was said.
+    """
+    settings.left |= {name: value for name, value in transaction.query(_LEFT) if value is not None}
+    return settings
 
 
 def _again(own: Transaction, place: dict[str, str], told: str) -> Response:

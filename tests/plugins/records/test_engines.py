@@ -328,6 +328,6 @@ def test_random_queries_are_answered_alike(both: tuple[Records, Records], query:
 @pytest.mark.long
 @pytest.mark.timeout(600)
 @given(query=queries())
-@settings(max_examples=3_000, deadline=None, suppress_health_check=HEALTH)
+@settings(max_examples=1_000, deadline=None, suppress_health_check=HEALTH)
 def test_many_random_queries_are_answered_alike(both: tuple[Records, Records], query: Select) -> None:
     compare(both, query)

@@ -26,6 +26,9 @@ grant select, insert, update, delete on things to authenticated;
 create function made(name text) returns integer language sql as $$
     insert into things (name) values (made.name) returning id
 $$;
+create function accepted() returns text language sql volatile as $$
+    select set_config('response.headers', '[{"X-Place": "queue"}]', true) || set_config('response.status', '202', true)
+$$;
 """
 
 
@@ -102,6 +105,12 @@ def test_the_same_request_is_answered_the_same_and_done_once(
     ]
     assert again.header("idempotency-replayed") == "true"
     assert [name.removesuffix(" since") for name in names(kernel)] == after
+
+
+def test_what_the_database_says_of_an_answer_is_kept_with_it(client: Any) -> None:
+    first, again = (sent(client, "post", "/rest/v1/rpc/accepted", {}).expect(202) for _ in range(2))
+    assert (first.header("x-place"), again.header("x-place")) == ("queue", "queue")
+    assert again.header("idempotency-replayed") == "true"
 
 
 @pytest.mark.parametrize(
