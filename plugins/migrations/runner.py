@@ -33,6 +33,9 @@ _RECORD = (
 )
 _FORGET = "delete from kernel.migrations where namespace = :namespace and version = :version"
 
+_DEADLOCK = "40P01"
+_TRIES = 5
+
 _log = logging.getLogger("kernel.migrations")
 
 Around = Callable[[Migration], AbstractContextManager[None]]
@@ -82,12 +85,23 @@ class Runner:
         """Apply one file; False where another process has done it meanwhile."""
         with around(migration):
             try:
-                done = self._apply_alone(migration) if migration.alone else self._apply_within(migration)
+                done = self._apply_alone(migration) if migration.alone else self._apply_undisturbed(migration)
             except DatabaseError as error:
                 raise failure(migration, migration.up, error) from error
         if done:
             _log.info("migration applied", extra=_fields(migration))
         return done
+
+    def _apply_undisturbed(self, migration: Migration) -> bool:
+        """Apply one file; once more where a deadlock with somebody else was resolved to our disadvantage."""
+        for _ in range(_TRIES - 1):
+            try:
+                return self._apply_within(migration)
+            except DatabaseError as error:
+                if error.sqlstate != _DEADLOCK:
+                    raise
+                _log.info("migration met a deadlock; trying again", extra=_fields(migration))
+        return self._apply_within(migration)
 
     def _apply_within(self, migration: Migration) -> bool:
         with self._work.transaction(migration.lock_timeout) as transaction:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kernel.contracts.database import DatabaseError
 from plugins.database.postgresql.session import Session
 from plugins.database.postgresql.statements import Statement
 
@@ -47,6 +48,9 @@ create or replace function auth.email() returns text language sql stable as $$
     select nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'email'
 $$;
 """
+
+_OVERTAKEN = ("40P01", "42710", "23505")
+_TRIES = 10
 
 COMMANDS = _ROLES + _FUNCTIONS
 """What makes everything that may be missing."""
@@ -99,12 +103,21 @@ def let_in(session: Session, login: str, turn: bytes) -> None:
 
 
 def _within(session: Session, turn: bytes, commands: bytes) -> None:
-    session.command(b"BEGIN READ WRITE")
-    try:
-        session.command(turn)
-        session.command(commands)
-    except BaseException:
-        if not session.broken:
-            session.command(b"ROLLBACK")
-        raise
-    session.command(b"COMMIT")
+    for tries in range(_TRIES):
+        session.command(b"BEGIN READ WRITE")
+        try:
+            session.command(turn)
+            session.command(commands)
+        except BaseException as error:
+            if not session.broken:
+                session.command(b"ROLLBACK")
+            if tries < _TRIES - 1 and isinstance(error, DatabaseError) and _is_overtaken(error):
+                continue
+            raise
+        session.command(b"COMMIT")
+        return
+
+
+def _is_overtaken(error: DatabaseError) -> bool:
+    """Tell whether another database of the server was making the same: a deadlock, or what is there by now."""
+    return error.sqlstate in _OVERTAKEN or error.message.startswith("tuple concurrently")

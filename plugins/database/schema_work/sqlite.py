@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import math
+import os
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -40,8 +42,21 @@ class SqliteSchemaWork:
 
     @contextmanager
     def turn(self, waiting: Callable[[], None]) -> Iterator[None]:
-        """Do nothing: who writes to the file is alone with it, and looks again at what is there."""
-        yield
+        """Be alone with the folder that the file is in: who writes to the file is waited for, but not for long."""
+        connections = self._database.connections
+        if connections.in_memory or connections.folder is None:
+            yield
+            return
+        descriptor = os.open(connections.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waiting()
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def transaction(self, lock_timeout: float | None = None) -> Migrating:
         """Begin a schema transaction without a statement time-out."""
