@@ -18,7 +18,7 @@ from kernel.contracts.database import (
 from kernel.identity import Identity
 from plugins.database import rights
 from plugins.database.changes import sqlite as changes
-from plugins.database.sqlite import errors, rebuilding, steps, violations
+from plugins.database.sqlite import errors, rebuilding, references, steps, violations
 from plugins.database.sqlite.catalogue import catalogue as catalogues
 from plugins.database.sqlite.connections import Guarded, run
 from plugins.database.sqlite.statements import Plan
@@ -164,7 +164,7 @@ class SqliteTransaction(EngineTransaction):
         finally:
             writer.stop()
         if broken:
-            raise violations.missing_row(broken[0], writer.connection, self._known())
+            raise references.missing_row(broken[0], writer.connection, self._known())
 
     def _execute(self, sql: str, params: Params) -> tuple[list[Row], int]:
         writer = self._open()
@@ -185,7 +185,7 @@ class SqliteTransaction(EngineTransaction):
         writer.start(_EXPLAINING_SECONDS)
         try:
             if errors.is_reference(error):
-                return violations.broken_reference(error, writer.connection, catalogue, sql, params)
+                return references.broken_reference(error, writer.connection, catalogue, sql, params)
             refusal = self._database.connections.refusal(error, catalogue, writer.connection)
             if refusal.sqlstate == "23505":
                 violations.name_the_key(refusal, writer.connection, catalogue, sql, params)

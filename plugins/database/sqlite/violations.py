@@ -6,21 +6,17 @@ shows what stands in its way: unique keys as INSERT OR REPLACE, foreign keys wit
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import apsw
 import msgspec
 
-from kernel.contracts.catalogue import Catalogue, ForeignKey, Index, Table
+from kernel.contracts.catalogue import Catalogue, Index, Table
 from kernel.contracts.database import DatabaseError, DatabaseUnavailable
-from plugins.database.sqlite.errors import translate
-from plugins.database.sqlite.names import engine_name, quote, rowid_of, split_name
+from plugins.database.sqlite.names import engine_name, split_name
 from plugins.database.sqlite.statements import REBUILT, Plan
 from plugins.database.sqlite.stored import FORMS, base_type, element_of
-
-_CHANGED = re.compile(r'(?:DELETE FROM|UPDATE) "((?:[^"]|"")+)"')
 
 
 def keep_to_what_is_seen(error: DatabaseError, catalogue: Catalogue, role: str) -> None:
@@ -171,165 +167,4 @@ def of_existing_rows(refusal: DatabaseError, error: Exception, plan: Plan) -> Da
         table=name,
         column=refusal.column,
         constraint=refusal.constraint,
-    )
-
-
-def broken_reference(
-    error: Exception, connection: apsw.Connection, catalogue: Catalogue, sql: str, params: Mapping[str, Any]
-) -> DatabaseError:
-    """Return an error that names the constraint `sql` violated.
-
-    SQLite keeps no record of it. The transaction is lost anyway, so the statement runs once more with its checks
-    put off to the commit that will not come, and SQLite's own checker then names the rows that hang. Where that
-    fails as well, the error names no constraint.
-    """
-    unnamed = translate(error, catalogue)
-    try:
-        connection.pragma("defer_foreign_keys", True)
-        connection.execute(sql, params or None).fetchall()
-        broken: list[Any] = connection.execute("PRAGMA foreign_key_check").fetchall()
-        if not broken:
-            return unnamed
-        changes = connection.changes()
-        child, rowid, _, position = _first(broken, catalogue, connection)
-        table, key = _find(catalogue, child, connection, position)
-        values = _values(connection, table, rowid, key)
-        if values is not None and changes and _was_parent(sql, key):
-            return _first_still_referenced(broken, catalogue, connection)
-        return _missing(table, key, values)
-    except (apsw.Error, DatabaseError, LookupError):
-        return _restricted(catalogue, sql) or unnamed
-
-
-def _restricted(catalogue: Catalogue, sql: str) -> DatabaseError | None:
-    """Return the error of the one key that restricts changes of the table: SQLite puts such a check not off."""
-    match = _CHANGED.search(sql)
-    if match is None:
-        return None
-    parent = split_name(match[1].replace('""', '"'))
-    found = [
-        (table, key)
-        for table in catalogue.tables.values()
-        for key in table.foreign_keys
-        if (key.referenced_schema, key.referenced_table) == parent
-        and "restrict" in (key.on_delete, key.on_update)
-    ]
-    if len(found) != 1:
-        return None
-    error = _still_referenced(*found[0], "")
-    error.detail = None
-    return error
-
-
-def _first(
-    broken: list[tuple[Any, ...]], catalogue: Catalogue, connection: apsw.Connection
-) -> tuple[Any, ...]:
-    """Return the one that PostgreSQL tells of: of the first row, the key that was made first."""
-
-    def order(row: tuple[Any, ...]) -> tuple[int, int]:
-        table, key = _find(catalogue, row[0], connection, row[3])
-        return row[1] or 0, table.foreign_keys.index(key)
-
-    same = [row for row in broken if row[0] == broken[0][0]]
-    return min(same, key=order) if len(same) > 1 else broken[0]
-
-
-def _first_still_referenced(
-    broken: list[tuple[Any, ...]], catalogue: Catalogue, connection: apsw.Connection
-) -> DatabaseError:
-    """Return the error PostgreSQL tells of a row that is still referenced: of the first, by the key made first.
-
-    Rows that are gone are in the order of what referenced them, and keys in that of their tables.
-    """
-    made = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY rowid")
-    tables = [name for (name,) in made]
-    found = []
-    for child, rowid, _, position in broken:
-        table, key = _find(catalogue, child, connection, position)
-        row = _row(connection, table, rowid, key)
-        if row is not None:
-            place = tables.index(child), table.foreign_keys.index(key)
-            found.append(([(type(value).__name__, value) for value in row], place, table, key, row))
-    _, _, table, key, row = min(found, key=lambda one: one[:2])
-    return _still_referenced(table, key, _shown(row))
-
-
-def missing_row(row: tuple[Any, ...], connection: apsw.Connection, catalogue: Catalogue) -> DatabaseError:
-    """Return the error for one row of ``PRAGMA foreign_key_check``."""
-    child, rowid, parent, position = row
-    try:
-        table, key = _find(catalogue, child, connection, position)
-    except LookupError:
-        return DatabaseError(f'a row of "{child}" references a missing row of "{parent}"', sqlstate="23503")
-    return _missing(table, key, _values(connection, table, rowid, key))
-
-
-def _find(
-    catalogue: Catalogue, child: str, connection: apsw.Connection, position: int
-) -> tuple[Table, ForeignKey]:
-    schema, name = split_name(child)
-    table = catalogue.tables[schema, name]
-    rows = connection.execute(f"PRAGMA foreign_key_list({quote(child)})").fetchall()
-    columns = tuple(row[3] for row in rows if row[0] == position)
-    key = next(key for key in table.foreign_keys if key.columns == columns)
-    return table, key
-
-
-def _values(connection: apsw.Connection, table: Table, rowid: int | None, key: ForeignKey) -> str | None:
-    row = _row(connection, table, rowid, key)
-    return None if row is None else _shown(row)
-
-
-def _row(
-    connection: apsw.Connection, table: Table, rowid: int | None, key: ForeignKey
-) -> tuple[Any, ...] | None:
-    if rowid is None:
-        return None
-    columns = ", ".join(quote(column) for column in key.columns)
-    name = quote(engine_name(table.schema, table.name))
-    sql = f"SELECT {columns} FROM {name} WHERE {rowid_of(table.columns)} = ?"  # noqa: S608 - names are quoted
-    found: tuple[Any, ...] | None = connection.execute(sql, (rowid,)).fetchone()
-    return found
-
-
-def _shown(row: tuple[Any, ...]) -> str:
-    return ", ".join("null" if value is None else str(value) for value in row)
-
-
-def _was_parent(sql: str, key: ForeignKey) -> bool:
-    """Tell whether the statement changed the referenced table: then its row is still referenced, not missing."""
-    parent = quote(engine_name(key.referenced_schema, key.referenced_table))
-    head = sql.lstrip().split(None, 3)
-    verb = head[0].upper() if head else ""
-    if verb == "DELETE":
-        return True
-    return verb == "UPDATE" and len(head) > 1 and head[1] == parent
-
-
-def _missing(table: Table, key: ForeignKey, values: str | None) -> DatabaseError:
-    detail = None
-    if values is not None:
-        detail = (
-            f'Key ({", ".join(key.columns)})=({values}) is not present in table "{key.referenced_table}".'
-        )
-    return DatabaseError(
-        f'insert or update on table "{table.name}" violates foreign key constraint "{key.name}"',
-        sqlstate="23503",
-        detail=detail,
-        schema=table.schema,
-        table=table.name,
-        constraint=key.name,
-    )
-
-
-def _still_referenced(table: Table, key: ForeignKey, values: str) -> DatabaseError:
-    columns = ", ".join(key.referenced_columns)
-    return DatabaseError(
-        f'update or delete on table "{key.referenced_table}" violates foreign key constraint "{key.name}" '
-        f'on table "{table.name}"',
-        sqlstate="23503",
-        detail=f'Key ({columns})=({values}) is still referenced from table "{table.name}".',
-        schema=table.schema,
-        table=table.name,
-        constraint=key.name,
     )

@@ -29,7 +29,11 @@ def test_explaining_a_violation_takes_no_longer_than_it_may(
             " select i, 1 from n"
         )
     monkeypatch.setattr(transactions, "_EXPLAINING_SECONDS", 0.0)
+    # The row that is at fault is looked at, and not the table that it is in.
     error = refused(database, "insert into children values (30000, 99)")
+    assert (error.sqlstate, error.constraint) == ("23503", "children_parent_fkey")
+    # What has to look for rows through all of a table, as SQLite itself does where there is no index, is given up.
+    error = refused(database, "delete from parents")
     assert (error.sqlstate, error.constraint) == ("23503", None)
     assert database.query("select count(*) from children") == [(19999,)]
 
