@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import apsw
+
 from kernel.contracts.database import DatabaseError, DatabaseUnavailable
 
 _MAGIC = b"SQLite format 3\0"
@@ -54,17 +56,25 @@ def explained(error: DatabaseError, path: Path | None) -> DatabaseError:
 
 def _unreadable(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            head = file.read(20)
-    except OSError as error:
-        return f"{path} cannot be read: {error.strerror}"
-    if not head:
+        head = _head(path)
+    except apsw.Error as error:
+        return f"{path} cannot be read: {error}"
+    if not any(head):
         return f"{path} has lost all that was in it; put a backup in its place: kernel restore --yes FILE"
     if not head.startswith(_MAGIC):
         return f"{path} is no SQLite database; move it away, or name another file: [database] url"
     if max(head[18:20]) > _NEWEST_FORMAT:
         return f"{path} was written by a newer SQLite than this one; update it: pip install --upgrade apsw"
     return f"{path} is damaged; put a backup in its place: kernel restore --yes FILE"
+
+
+def _head(path: Path) -> bytes:
+    """Read a file's first bytes by SQLite: any other one that closes it takes away the locks that this process has."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        return connection.read("main", 0, 0, 20)[1]
+    finally:
+        connection.close()
 
 
 def _unopened(path: Path) -> str:

@@ -78,6 +78,32 @@ def test_a_file_that_cannot_be_used_is_explained_and_left_alone(
     assert (path.read_bytes() if path.is_file() else None) == before
 
 
+def test_a_look_at_a_damaged_file_takes_no_lock_away(make_database: Any, tmp_path: Path) -> None:
+    """A restore would replace it under who uses it: the system drops locks with the first descriptor that closes."""
+    path = tmp_path / "kernel.db"
+    database = make_database(path)
+    with database.schema_transaction() as transaction:
+        transaction.script("create table t (n int primary key, body text); insert into t values (1, 'x')")
+    database.connections.separate().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    garbage = b"\xff" * path.stat().st_size
+    program = (
+        "import sys; from pathlib import Path; from plugins.database.backup.sqlite import _is_held;"
+        "sys.exit(_is_held(Path(sys.argv[1])))"
+    )
+
+    def held() -> int:
+        line = [sys.executable, "-c", program, str(path)]
+        return subprocess.run(line, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=60).returncode
+
+    database.query("select n from t")
+    subprocess.run(["dd", f"of={path}", "conv=notrunc", "status=none"], input=garbage, check=True)
+    assert held() == 1
+    with pytest.raises(DatabaseError) as raised:
+        database.connections.separate().execute("select count(*) from t")
+    assert "is no SQLite database" in describe(raised.value)
+    assert held() == 1
+
+
 def test_a_folder_that_is_missing_is_named(make_database: Any, tmp_path: Path) -> None:
     with pytest.raises(DatabaseError) as raised:
         _ = make_database(tmp_path / "gone" / "kernel.db").catalogue
