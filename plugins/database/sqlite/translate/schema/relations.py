@@ -16,6 +16,7 @@ from plugins.database.sqlite.translate.scope import Scope, check_name, missing_r
 _WITHOUT_COMMENT = frozenset({
     "DOMCONSTRAINT", "EXTENSION", "INDEX", "POLICY", "PUBLICATION", "ROLE", "SCHEMA", "TABCONSTRAINT", "TYPE",
 })  # fmt: skip
+_INSTEAD = {"citext": "Keep text, with a unique index on lower(column), and compare with lower()."}
 _KNOWN_EXTENSIONS = frozenset({"pgcrypto", "uuid-ossp", "plpgsql"})
 
 
@@ -72,7 +73,7 @@ def create_schema(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
 def create_extension(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     """Accept the extensions whose functions are there anyway; refuse all others."""
     if fields["extname"] not in _KNOWN_EXTENSIONS:
-        raise refused(f'the extension "{fields["extname"]}"')
+        raise refused(f'the extension "{fields["extname"]}"', hint=_INSTEAD.get(fields["extname"]))
     return Plan("schema", "", "CREATE EXTENSION")
 
 
