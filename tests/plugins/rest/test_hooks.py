@@ -222,6 +222,22 @@ def test_hooks_take_part_in_batches(kernel: Any, client: Any, meddler: Meddler) 
     assert rows_of(kernel, "things") == []
 
 
+def test_hooks_take_part_in_imports(kernel: Any, client: Any, meddler: Meddler) -> None:
+    def refuse(write: Any, rows: list[dict[str, Any]], *_: Any) -> None:
+        if any(row["name"] == "bad" for row in rows):
+            raise Veto("bad things are not taken")
+
+    meddler.before, meddler.after = refuse, (told := Told())
+    lines = {"content-type": "application/x-ndjson"}
+    body = b'{"id":1,"name":"good"}\n{"id":2,"name":"bad"}\n{"id":3,"name":"good"}\n'
+    error = client.post("/import/v1/things", body=body, headers=lines).expect(400).json()
+    assert error["details"] == [{"line": 2, "code": "P0001", "message": "bad things are not taken"}]
+    assert rows_of(kernel, "things") == []
+    told.calls.clear()
+    client.post("/import/v1/things", body=body.replace(b"bad", b"fine"), headers=lines).expect(201)
+    assert [call[::2] for call in told.calls] == [("Insert", 3)]
+
+
 def test_who_may_write_without_reading_still_may(kernel: Any, meddler: Meddler) -> None:
     meddler.after = told = Told()
     kernel.client.post("/rest/v1/things", json=[{"id": 1}, {"id": 2}]).expect(201)
