@@ -107,6 +107,7 @@ FORMS: dict[str, TypeForm] = {
 }
 
 _REFUSED = frozenset({
+    "datemultirange", "int4multirange", "int8multirange", "nummultirange", "tsmultirange", "tstzmultirange",
     "bit", "bit varying", "box", "char", "cidr", "circle", "inet",
     "line", "lseg", "macaddr", "macaddr8", "money", "oid", "path", "pg_lsn", "point",
     "polygon", "record", "regclass", "time with time zone", "timetz", "trigger",
