@@ -32,6 +32,10 @@ create function twice(a integer) returns integer language sql as 'select a * 2';
 create function twice(a text) returns text language sql as 'select a || a';
 create function kind(boolean) returns text language sql immutable as 'select ''boolean''';
 create function kind(text) returns text language sql immutable as 'select ''text:'' || $1';
+create function called(who people) returns text language sql stable as 'select who.name || who.id';
+create function teammates(who people) returns setof people language sql stable
+    as 'select * from people where team = who.team';
+create function nothing(ids uuid[]) returns void language sql as '';
 create function keyed(jsonb, key text) returns text language sql immutable as 'select $1 ->> key';
 create function summed(integer) returns integer language sql immutable as 'select $1 + 1';
 create function summed(integer, integer) returns integer language sql immutable as 'select $1 + $2';
@@ -63,6 +67,7 @@ class RecordCalls(RecordEmbeds):
             ("exactly", {"n": "12345678901234567890.10"}, b"12345678901234567890.10"),
             ("said", {"words": ["a", "b"]}, b'"b"'),
             ("kept", {"doc": "text"}, b'"text"'),
+            ("called", {"who": {"id": 7, "name": "x", "extra": {"a": [1]}}}, b'"x7"'),
             ("kind", {"": "a"}, b'"text:a"'),
             ("kind", {"": True}, b'"text:true"'),
             ("keyed", {"": {"a": "b"}, "key": "a"}, b'"b"'),
@@ -108,6 +113,13 @@ class RecordCalls(RecordEmbeds):
         one = self.called(functions, "first_one", items=(Item(NAME), Item(Field("paid"))))
         assert (one.body.replace(b" ", b""), one.single) == (b'{"name":"Ann","paid":10.50}', True)
 
+    def test_a_row_goes_in_as_an_object(self, functions: Records) -> None:
+        """Of which any members may be missing."""
+        assert json.loads(self.called(functions, "teammates", {"who": {"team": 1}}, items=ID).body) == [
+            {"id": 1}
+        ]
+        assert self.called(functions, "teammates", {"who": None}).body == b"[]"
+
     def test_columns_of_its_own_are_selected_from_too(self, functions: Records) -> None:
         """Each by its type."""
         found = self.called(functions, "pairs", where=(Comparison(Field("day"), "gte", "2024-01-01"),))
@@ -118,6 +130,7 @@ class RecordCalls(RecordEmbeds):
         found = self.called(functions, "rename", {"who": 2, "new": "Bo"}, items=ID)
         assert json.loads(found.body) == [{"id": 2}]
         assert self.called(functions, "forget", {"who": 3}).is_void
+        assert self.called(functions, "nothing", {"ids": []}).is_void
         rows = self.rows(functions, Select("people", items=(Item(NAME),), order=(Order(NAME),)))
         assert [row["name"] for row in rows] == ["Ann", "Bo"]
         with pytest.raises(DatabaseError) as raised:

@@ -13,7 +13,7 @@ from kernel.contracts.queries import Call, Field, Item
 from plugins.records.compiling.selection import Selection
 from plugins.records.compiling.statement import Scope, Statement
 from plugins.records.dialects.dialect import Assignment, Called
-from plugins.records.functions import arguments_given, returned
+from plugins.records.functions import arguments_given, returned, rows_of
 from plugins.records.plans import Plan
 
 _CALL = '".call"'
@@ -36,7 +36,8 @@ def compile_call(statement: Statement, call: Call, function: Function, catalogue
     if function.language == "python":
         called = Called(statement.dialect.given(shown, read))
     else:
-        called = statement.dialect.called(function, call, read, is_row=table is not None)
+        taking = [one for one in function.arguments if rows_of(catalogue, one.type) is not None]
+        called = statement.dialect.called(function, call, read, taking, is_row=table is not None)
     scope = Scope(shown, _CALL, _CALL)
     counts = call.counted and (call.limit is not None or call.offset > 0)
     if table is not None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Literal, Protocol
 
 import msgspec
 
-from kernel.contracts.catalogue import Function, Table
+from kernel.contracts.catalogue import Argument, Function, Table
 from kernel.contracts.queries import Call, Explain, Step
 from kernel.contracts.rights import Rights
 
@@ -154,10 +155,18 @@ class Dialect(Protocol):
     def ungrouped(self, cell: str) -> str:
         """Return a raw value from what `groupable` wrote."""
 
-    def called(self, function: Function, call: Call, columns: list[Assignment], *, is_row: bool) -> Called:
+    def called(
+        self,
+        function: Function,
+        call: Call,
+        columns: list[Assignment],
+        rows: Container[Argument],
+        *,
+        is_row: bool,
+    ) -> Called:
         """Write a call as a query of the columns that it returns; what is not a row is one named as the function.
 
-        The parameter ``arguments`` holds the call's.
+        The parameter ``arguments`` holds the call's, of which `rows` take whole rows of a table.
         """
 
     def given(self, table: Table, columns: list[Assignment]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from kernel.contracts.catalogue import Argument, Function, Table
 from kernel.contracts.queries import Call, Explain, Step
 from kernel.contracts.rights import Rights
@@ -113,7 +115,15 @@ class PostgreSQL(Dialect):
     def _columns(self, members: list[Member]) -> str:
         return ", ".join(f"{member.value} AS {self.name(member.name)}" for member in members)
 
-    def called(self, function: Function, call: Call, columns: list[Assignment], *, is_row: bool) -> Called:
+    def called(
+        self,
+        function: Function,
+        call: Call,
+        columns: list[Assignment],
+        rows: Container[Argument],
+        *,
+        is_row: bool,
+    ) -> Called:
         """Write a call whose arguments are read from JSON as a record of their types."""
         name = f"{self.name(function.schema)}.{self.name(function.name)}"
         taken = arguments_given(function, call)

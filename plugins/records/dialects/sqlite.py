@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
-from kernel.contracts.catalogue import Function, Table
+from kernel.contracts.catalogue import Argument, Function, Table
 from kernel.contracts.queries import Call, Explain, Step
 from kernel.contracts.records import Unsupported
 from kernel.contracts.rights import Rights
@@ -133,20 +133,35 @@ class SQLite(Dialect):
         rows = f"SELECT {text} AS j {source}{ending}"
         return f"SELECT '[' || coalesce(group_concat(j, ','), '') || ']' FROM ({rows})"
 
-    def called(self, function: Function, call: Call, columns: list[Assignment], *, is_row: bool) -> Called:
+    def called(
+        self,
+        function: Function,
+        call: Call,
+        columns: list[Assignment],
+        rows: Container[Argument],
+        *,
+        is_row: bool,
+    ) -> Called:
         """Write a call that stands alone, and what reads its rows from JSON."""
-        if call.whole is not None:
-            arguments = ":a0"
-        else:
+        values = ", ".join(
+            f"{self._read(column, _VALUE)} AS {self.name(column.column)}" for column in columns
+        )
+        arguments = ":a0"
+        if call.whole is None:
             arguments = ", ".join(
-                f":a{place}::{argument.type}"
-                if argument.name is None
-                else f"{self.name(argument.name)} => :a{place}"
+                self._argument(argument, place, is_row=argument in rows)
                 for place, argument in enumerate(arguments_given(function, call))
             )
         called = f"{self.name(function.schema)}.{self.name(function.name)}({arguments})"
-        first = f"select * from {called}" if is_row or function.returns_set else f"select {called}"
-        return Called(self._rows(columns), first)
+        stands_in_from = is_row or function.returns_set or function.returns == "void"
+        first = f"select * from {called}" if stands_in_from else f"select {called}"
+        return Called(f"SELECT {values} FROM json_each(:rows) AS {_EACH}", first)
+
+    def _argument(self, argument: Argument, place: int, *, is_row: bool) -> str:
+        value = f"json_populate_record(null::{argument.type}, :a{place})" if is_row else f":a{place}"
+        if argument.name is None:
+            return f"{value}::{argument.type}"
+        return f"{self.name(argument.name)} => {value}"
 
     def given(self, table: Table, columns: list[Assignment]) -> str:
         """Write a query of the rows in the parameter ``rows``."""
