@@ -191,6 +191,9 @@ def _reason(message: str) -> str:
     """Return what a failure says that differs, in one line."""
     lines = [_COLOURS.sub("", line).strip() for line in message.splitlines()]
     differing = [line for line in lines if re.match(r"[-+] (?!Expected|Received|Snapshot)", line)]
+    expected, found = (sorted(line[1:].strip(" ,") for line in differing if line[0] == sign) for sign in "-+")
+    if expected and expected == found:
+        return "the order of rows, which was not asked for"
     text = " ".join(differing or [line for line in lines if line][:3])
     return text if len(text) <= _LONGEST_REASON else text[: _LONGEST_REASON - 1] + "…"
 

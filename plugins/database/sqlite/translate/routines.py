@@ -325,7 +325,7 @@ def body_scope(function: Routine, arguments: Sequence[Expr], scope: Scope) -> Sc
 def emit_body(function: Routine, arguments: Sequence[Expr], scope: Scope) -> Query:
     """Emit the last statement of a body that only reads, as the types that the function returns."""
     if not function.statements:  # which only one that returns void may lack
-        return Query("SELECT ''", ((function.name, "text"),), single=True)
+        return Query("SELECT NULL", ((function.name, "text"),), single=True)
     expected = result_types(function, scope.catalogue)
     query = emit_query(kind_of(function.statements[-1])[1], body_scope(function, arguments, scope), expected)
     if expected and len(query.columns) != len(expected):

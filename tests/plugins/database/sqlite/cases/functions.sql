@@ -67,4 +67,3 @@ create function f(x int, out a int, out c text) language sql as 'select x, ''b''
 create table q (id int, b text); create function f(x q) returns text language sql as 'select x::text || x.b'; insert into q values (1, 'x'); select f(q), q.f from q;
 create table q (id int, b text); create function f(x q) returns json language sql as 'select to_json(x)'; select f(null), f(row(1,'x')::q);
 create function nought() returns void language sql as ''; select * from nought();
-create function nought() returns void language sql as ''; select n.nought = '' as void from nought() n;
