@@ -67,3 +67,5 @@ create function f(x int, out a int, out c text) language sql as 'select x, ''b''
 create table q (id int, b text); create function f(x q) returns text language sql as 'select x::text || x.b'; insert into q values (1, 'x'); select f(q), q.f from q;
 create table q (id int, b text); create function f(x q) returns json language sql as 'select to_json(x)'; select f(null), f(row(1,'x')::q);
 create function nought() returns void language sql as ''; select * from nought();
+create function f(x int) returns setof int language sql stable as 'select x union all select x + 1'; create view w as select f(id) as n from a; select * from w order by 1;
+create table q (id int primary key, b text); create function f(r q) returns setof text language sql stable as 'select r.b union all select r.b || ''!'''; insert into q values (1, 'x'); select q.f from q order by 1;
