@@ -132,7 +132,10 @@ def test_head_has_the_headers_and_no_body(api: Any) -> None:
 @pytest.mark.parametrize("count", ["exact", "planned", "estimated"])
 def test_a_count_beside_a_part_is_206(api: Any, count: str) -> None:
     reply = api.get("items?limit=2&offset=1&id=gt.1", headers={"prefer": f"count={count}"}).expect(206)
-    assert reply.header("content-range") == "1-2/3"
+    span, _, total = (reply.header("content-range") or "").partition("/")
+    planned = count != "exact" and api.database.engine == "postgresql"
+    assert span == "1-2"
+    assert int(total) > 2 if planned else total == "3"
     assert reply.header("preference-applied") == f"count={count}"
 
 
