@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -71,8 +70,8 @@ class TableRecords:
 
     def under(self, settings: RequestSettings) -> Records:
         """Return these records for one request."""
-        records = copy.copy(self)
-        records.settings = settings
+        records = object.__new__(type(self))
+        records.__dict__.update(self.__dict__, settings=settings)
         return records
 
     def table(self, table: str, schema: str, identity: Identity | None) -> Table:

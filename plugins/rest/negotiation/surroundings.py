@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cached_property
 from http.cookies import CookieError, SimpleCookie
 
 import msgspec
@@ -15,7 +14,7 @@ from plugins.rest.errors import RestError
 
 _ROOT = "/rest/v1"
 _CALLS = f"{_ROOT}/rpc/"
-_HEADERS, _STATUS = "response.headers", "response.status"
+_HEADERS, _STATUS = _WANTED = ("response.headers", "response.status")
 _USUAL_PATH = ("public",)
 _FRAMING = frozenset({"connection", "content-length", "transfer-encoding"})
 """Headers that are the server's own."""
@@ -38,24 +37,31 @@ class Surroundings:
 
     def of(self, request: Request, schema: str, zone: str | None) -> RequestSettings:
         """Return the settings of a request about a schema, which wants moments told in a time zone."""
-        given = _Given(request, tuple(dict.fromkeys((schema, *self._extra))), zone)
         # Rows that are only read set nothing; asking for it would cost every read something.
         reads = request.method in ("GET", "HEAD") and not request.path.startswith(_CALLS)
-        wanted = () if reads and self._first is None else (_HEADERS, _STATUS)
-        return RequestSettings(lambda: given.values, wanted, self._first)
+        wanted = () if reads and self._first is None else _WANTED
+        return RequestSettings(_Given(request, (schema, *self._extra), zone).told, wanted, self._first)
 
 
 class _Given:
     """What a request gives, once it is asked for."""
 
+    __slots__ = ("_path", "_request", "_told", "_zone")
+
     def __init__(self, request: Request, path: tuple[str, ...], zone: str | None) -> None:
         self._request = request
         self._path = path
         self._zone = zone
+        self._told: Mapping[str, str] | None = None
 
-    @cached_property
-    def values(self) -> Mapping[str, str]:
-        request = self._request
+    def told(self) -> Mapping[str, str]:
+        """Return the settings by name, the same each time."""
+        if self._told is None:
+            self._told = self._values()
+        return self._told
+
+    def _values(self) -> Mapping[str, str]:
+        request, path = self._request, tuple(dict.fromkeys(self._path))
         headers = {name: value for name, value in request.headers.items() if name != "cookie"}
         values = {
             "request.method": request.method,
@@ -63,10 +69,8 @@ class _Given:
             "request.headers": _encode(headers).decode(),
             "request.cookies": _encode(_cookies(request.headers.get("cookie") or "")).decode(),
         }
-        if self._path != _USUAL_PATH:
-            values["search_path"] = ", ".join(
-                f'"{name.replace(chr(34), chr(34) * 2)}"' for name in self._path
-            )
+        if path != _USUAL_PATH:
+            values["search_path"] = ", ".join(f'"{name.replace(chr(34), chr(34) * 2)}"' for name in path)
         if self._zone is not None:
             values["timezone"] = self._zone
         return values

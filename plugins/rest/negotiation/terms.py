@@ -81,7 +81,9 @@ class Terms(msgspec.Struct, frozen=True):
 
     def answer(self, body: Body, status: int, headers: HeaderList) -> Response:
         """Return the answer, its status and headers as the database has set them."""
-        return overridden(Response(body, status, [*headers, *self.watch.headers()]), self.settings)
+        response = Response(body, status, headers)
+        response.headers += self.watch.headers()
+        return overridden(response, self.settings) if self.settings.left else response
 
 
 class Negotiator:
