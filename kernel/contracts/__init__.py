@@ -10,6 +10,7 @@ from kernel.contracts.database import (
     Expression,
     NotInline,
     Params,
+    RequestSettings,
     Row,
     Transaction,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "Policy",
     "Records",
     "RecordsError",
+    "RequestSettings",
     "Role",
     "Row",
     "RowChange",

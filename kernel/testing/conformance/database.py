@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kernel.contracts.database import Compiled, Database, DatabaseError
+from kernel.contracts.database import Compiled, Database, DatabaseError, RequestSettings
 from kernel.events import Event
 from kernel.identity import Identity
 from kernel.plugin import Plugin
@@ -249,6 +249,28 @@ class DatabaseContract(StoredTypes):
         for thread in threads:
             thread.join(timeout=30)
         assert database.query("select n from counters") == [(40,)]
+
+    def test_nothing_stays_of_a_transaction_that_is_undone(
+        self, database: Database, recorder: Recorder
+    ) -> None:
+        """It ends without an error, and what was to be published is not."""
+        recorder.clear()
+        with database.transaction() as transaction:
+            transaction.execute("insert into authors values (3, 'Cid')")
+            transaction.publish(Written(5))
+            transaction.undo()
+            assert transaction.query("select count(*) from authors") == [(3,)]
+        assert database.query("select count(*) from authors") == [(2,)]
+        assert recorder.of(Written) == []
+
+    def test_a_callers_statements_run_with_the_settings_of_its_request(self, database: Database) -> None:
+        """They are gone with the statement or the transaction."""
+        caller, asked = Identity("anon"), "select current_setting('request.path', true)"
+        settings = RequestSettings(lambda: {"request.path": "/here"})
+        assert database.query(asked, identity=caller, settings=settings) == [("/here",)]
+        with database.transaction(caller, settings) as transaction:
+            assert transaction.query(asked) == [("/here",)]
+        assert database.query(asked, identity=caller) in ([(None,)], [("",)])
 
     def test_events_are_published_after_the_commit_alone(
         self, database: Database, recorder: Recorder
