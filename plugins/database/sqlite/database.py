@@ -139,7 +139,7 @@ class SqliteDatabase:
         return self._express(self.catalogue.version, text, tuple(operands.items()))
 
     def _expressed(self, version: int, text: str, operands: tuple[tuple[str, str], ...]) -> Expression:
-        from plugins.database.sqlite.translate.operands import translate_expression
+        from plugins.database.sqlite.translate.expressions.operands import translate_expression
 
         return translate_expression(text, dict(operands), self._typed(self.catalogue))
 

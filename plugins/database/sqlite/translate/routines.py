@@ -18,7 +18,8 @@ from plugins.database.sqlite.catalogue.definitions import CALLED, Routine
 from plugins.database.sqlite.catalogue.kinds import DomainType, RowType
 from plugins.database.sqlite.names import quote
 from plugins.database.sqlite.stored import base_type
-from plugins.database.sqlite.translate import composites, expressions, types
+from plugins.database.sqlite.translate import types
+from plugins.database.sqlite.translate.expressions import composites, expressions
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
 from plugins.database.sqlite.translate.queries.carried import packed_query
 from plugins.database.sqlite.translate.queries.select import Query, emit_query

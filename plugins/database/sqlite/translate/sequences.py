@@ -66,7 +66,7 @@ def _current(arguments: Sequence[Node], scope: Scope) -> Expr:
 
 
 def _set(arguments: Sequence[Node], scope: Scope) -> Expr:
-    from plugins.database.sqlite.translate import expressions
+    from plugins.database.sqlite.translate.expressions import expressions
 
     table, column = _sequence(arguments[0], scope)
     if scope.rights is not None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from plugins.database.sqlite.translate.builtins import arrays, documents, moments
-from plugins.database.sqlite.translate.signatures import Signature as Sig
-from plugins.database.sqlite.translate.signatures import Table, merged
+from plugins.database.sqlite.translate.expressions.signatures import Signature as Sig
+from plugins.database.sqlite.translate.expressions.signatures import Table, merged
 from plugins.database.sqlite.values.numeric.floats import REGRESSIONS
 
 _DOUBLE = "double precision"

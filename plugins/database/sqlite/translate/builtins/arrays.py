@@ -5,9 +5,9 @@ from __future__ import annotations
 from plugins.database.sqlite.names import text_literal
 from plugins.database.sqlite.stored import element_of
 from plugins.database.sqlite.translate import types
+from plugins.database.sqlite.translate.expressions.signatures import Signature as Sig
+from plugins.database.sqlite.translate.expressions.signatures import Table
 from plugins.database.sqlite.translate.scope import Expr
-from plugins.database.sqlite.translate.signatures import Signature as Sig
-from plugins.database.sqlite.translate.signatures import Table
 
 FUNCTIONS: Table = {
     "array_append": (Sig(("array", "wrapped"), "pg_array_append({0}, {1})", "array"),),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.translate import types
+from plugins.database.sqlite.translate.expressions.signatures import Signature as Sig
+from plugins.database.sqlite.translate.expressions.signatures import Table, as_json
 from plugins.database.sqlite.translate.scope import Expr
-from plugins.database.sqlite.translate.signatures import Signature as Sig
-from plugins.database.sqlite.translate.signatures import Table, as_json
 
 _BOTH = ("jsonb", "json")
 _PATH = "text[]"

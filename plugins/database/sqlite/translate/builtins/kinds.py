@@ -8,8 +8,8 @@ from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.catalogue.kinds import DomainType, EnumArray, EnumType
 from plugins.database.sqlite.names import text_literal
 from plugins.database.sqlite.translate import types
+from plugins.database.sqlite.translate.expressions.signatures import of_any_type, unknown_type
 from plugins.database.sqlite.translate.scope import Expr
-from plugins.database.sqlite.translate.signatures import of_any_type, unknown_type
 
 
 def type_of(name: str, arguments: list[Expr]) -> Expr | None:

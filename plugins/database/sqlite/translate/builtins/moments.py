@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from plugins.database.sqlite.translate import types
+from plugins.database.sqlite.translate.expressions.signatures import Signature as Sig
+from plugins.database.sqlite.translate.expressions.signatures import Table
 from plugins.database.sqlite.translate.scope import Expr
-from plugins.database.sqlite.translate.signatures import Signature as Sig
-from plugins.database.sqlite.translate.signatures import Table
 
 TIMESTAMPTZ = "timestamp with time zone"
 TIMESTAMP = "timestamp without time zone"

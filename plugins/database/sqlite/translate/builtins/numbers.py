@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from plugins.database.sqlite.translate.signatures import Signature as Sig
-from plugins.database.sqlite.translate.signatures import Table
+from plugins.database.sqlite.translate.expressions.signatures import Signature as Sig
+from plugins.database.sqlite.translate.expressions.signatures import Table
 
 _DOUBLE = "double precision"
 

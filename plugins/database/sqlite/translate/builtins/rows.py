@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from plugins.database.sqlite.translate.builtins.moments import TIMESTAMP, TIMESTAMPTZ
-from plugins.database.sqlite.translate.signatures import Signature as Sig
+from plugins.database.sqlite.translate.expressions.signatures import Signature as Sig
 
 
 class Rows(NamedTuple):

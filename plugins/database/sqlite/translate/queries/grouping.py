@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from kernel.contracts.database import DatabaseError
-from plugins.database.sqlite.translate import expressions, types
+from plugins.database.sqlite.translate import types
+from plugins.database.sqlite.translate.expressions import expressions
 from plugins.database.sqlite.translate.nodes import Node, kind_of, refused, strings
 from plugins.database.sqlite.translate.scope import Expr, Item, Scope
 

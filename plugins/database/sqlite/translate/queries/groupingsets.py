@@ -10,7 +10,8 @@ from itertools import combinations, product
 
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.names import quote
-from plugins.database.sqlite.translate import expressions, types
+from plugins.database.sqlite.translate import types
+from plugins.database.sqlite.translate.expressions import expressions
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, placeless, refused
 from plugins.database.sqlite.translate.scope import Expr, Scope
 

@@ -6,11 +6,12 @@ from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.catalogue.kinds import RowType
 from plugins.database.sqlite.names import quote, text_literal
 from plugins.database.sqlite.stored import base_type, describe
-from plugins.database.sqlite.translate import expressions, types
-from plugins.database.sqlite.translate.composites import fields_of
+from plugins.database.sqlite.translate import types
+from plugins.database.sqlite.translate.expressions import expressions
+from plugins.database.sqlite.translate.expressions.composites import fields_of
+from plugins.database.sqlite.translate.expressions.signatures import Signature, missing, resolve, unknown_type
 from plugins.database.sqlite.translate.nodes import Node, only, refused
 from plugins.database.sqlite.translate.scope import Expr, Item, Scope, WholeRow, row_value
-from plugins.database.sqlite.translate.signatures import Signature, missing, resolve, unknown_type
 from plugins.database.sqlite.values.textual.strings import json_path
 
 ONE = ("json_populate_record", "jsonb_populate_record")

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.names import quote
-from plugins.database.sqlite.translate import expressions, types
+from plugins.database.sqlite.translate import types
+from plugins.database.sqlite.translate.expressions import expressions
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
 from plugins.database.sqlite.translate.queries.grouping import not_a_position, position
 from plugins.database.sqlite.translate.scope import Expr, Scope

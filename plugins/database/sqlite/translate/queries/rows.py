@@ -5,12 +5,13 @@ from __future__ import annotations
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.names import quote, text_literal
 from plugins.database.sqlite.stored import describe
-from plugins.database.sqlite.translate import expressions, types
+from plugins.database.sqlite.translate import types
 from plugins.database.sqlite.translate.builtins.rows import FUNCTIONS, RECORDS
+from plugins.database.sqlite.translate.expressions import expressions
+from plugins.database.sqlite.translate.expressions.signatures import Signature, call, missing, resolve
 from plugins.database.sqlite.translate.nodes import Node, only, refused, strings
 from plugins.database.sqlite.translate.queries import populating
 from plugins.database.sqlite.translate.scope import Expr, Item, Scope
-from plugins.database.sqlite.translate.signatures import Signature, call, missing, resolve
 from plugins.database.sqlite.values.textual.strings import json_path
 
 # An array's elements of these types lose digits in SQLite's own numbers, or are documents of their own.

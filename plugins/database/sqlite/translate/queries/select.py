@@ -10,7 +10,8 @@ from kernel.contracts.catalogue import Origin
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.names import quote
 from plugins.database.sqlite.stored import base_type, fit, form_of
-from plugins.database.sqlite.translate import expressions, types
+from plugins.database.sqlite.translate import types
+from plugins.database.sqlite.translate.expressions import expressions
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
 from plugins.database.sqlite.translate.queries import groupingsets
 from plugins.database.sqlite.translate.queries.grouping import (

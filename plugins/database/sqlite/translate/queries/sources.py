@@ -11,7 +11,7 @@ from kernel.contracts.catalogue import Origin, Table
 from kernel.contracts.database import DatabaseError
 from plugins.database import parser
 from plugins.database.sqlite.names import quote, told_apart
-from plugins.database.sqlite.translate import expressions
+from plugins.database.sqlite.translate.expressions import expressions
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
 from plugins.database.sqlite.translate.queries.carried import item_of, packed_query
 from plugins.database.sqlite.translate.queries.rows import emit_function

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.names import identifier, without_mark
-from plugins.database.sqlite.translate import expressions
-from plugins.database.sqlite.translate.composites import fields_of
+from plugins.database.sqlite.translate.expressions import expressions
+from plugins.database.sqlite.translate.expressions.composites import fields_of
 from plugins.database.sqlite.translate.nodes import Node, refused, strings
 from plugins.database.sqlite.translate.scope import Expr, Scope
 

@@ -15,7 +15,8 @@ from plugins.database.sqlite.catalogue.definitions import Definition, Simple, de
 from plugins.database.sqlite.names import quote, text_literal
 from plugins.database.sqlite.rights.access import Access
 from plugins.database.sqlite.rights.role import Condition
-from plugins.database.sqlite.translate import expressions, types
+from plugins.database.sqlite.translate import types
+from plugins.database.sqlite.translate.expressions import expressions
 from plugins.database.sqlite.translate.nodes import Node, only, strings
 from plugins.database.sqlite.translate.schema.tables.constraints import columns_in
 from plugins.database.sqlite.translate.scope import Item, Scope, file_name, table_types

@@ -11,7 +11,8 @@ from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.names import quote, rowid_of, text_literal
 from plugins.database.sqlite.statements import Plan
 from plugins.database.sqlite.stored import base_type, fit
-from plugins.database.sqlite.translate import expressions, types
+from plugins.database.sqlite.translate import types
+from plugins.database.sqlite.translate.expressions import expressions
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused
 from plugins.database.sqlite.translate.queries import guards, joined
 from plugins.database.sqlite.translate.queries.carried import Columns

@@ -9,7 +9,8 @@ from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.catalogue.kinds import DomainType
 from plugins.database.sqlite.names import quote
 from plugins.database.sqlite.stored import base_type, fit, split_type
-from plugins.database.sqlite.translate import expressions, types
+from plugins.database.sqlite.translate import types
+from plugins.database.sqlite.translate.expressions import expressions
 from plugins.database.sqlite.translate.nodes import Node, only, refused
 from plugins.database.sqlite.translate.schema.altering.alteration import Alteration
 from plugins.database.sqlite.translate.schema.dependents import Reason, pointing_at, readers

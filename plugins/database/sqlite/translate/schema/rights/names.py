@@ -11,7 +11,7 @@ from plugins.database.sqlite.catalogue.catalogue import apply
 from plugins.database.sqlite.catalogue.definitions import Simple, defined
 from plugins.database.sqlite.rights.trees import BEFORE, policy_tree
 from plugins.database.sqlite.statements import Change, Plan
-from plugins.database.sqlite.translate import expressions
+from plugins.database.sqlite.translate.expressions import expressions
 from plugins.database.sqlite.translate.mentions import Mentions, Renaming, edited, edits, followed
 from plugins.database.sqlite.translate.nodes import Node, kind_of, refused
 from plugins.database.sqlite.translate.queries.select import emit_query

@@ -12,7 +12,7 @@ from plugins.database import parser
 from plugins.database.parser import Parsed
 from plugins.database.sqlite.rights.trees import policy_tree
 from plugins.database.sqlite.statements import Change, Plan
-from plugins.database.sqlite.translate import expressions
+from plugins.database.sqlite.translate.expressions import expressions
 from plugins.database.sqlite.translate.nodes import Node, only, strings
 from plugins.database.sqlite.translate.schema.rights.grants import role_names
 from plugins.database.sqlite.translate.scope import Item, Scope, table_types

@@ -12,7 +12,8 @@ from kernel.contracts.database import DatabaseError
 from plugins.database.parser import Parsed
 from plugins.database.sqlite.catalogue.definitions import Check, Definition
 from plugins.database.sqlite.stored import base_type
-from plugins.database.sqlite.translate import expressions, types
+from plugins.database.sqlite.translate import types
+from plugins.database.sqlite.translate.expressions import expressions
 from plugins.database.sqlite.translate.nodes import Node, only, placeless, refused, strings
 from plugins.database.sqlite.translate.schema.tables.constraints import Names, columns_in, referenced
 from plugins.database.sqlite.translate.schema.tables.defaults import (

@@ -11,7 +11,8 @@ from plugins.database.parser import Parsed
 from plugins.database.sqlite.catalogue.kinds import DomainType
 from plugins.database.sqlite.names import identifier, object_name, text_literal
 from plugins.database.sqlite.stored import base_type, fit
-from plugins.database.sqlite.translate import expressions, types
+from plugins.database.sqlite.translate import types
+from plugins.database.sqlite.translate.expressions import expressions
 from plugins.database.sqlite.translate.nodes import Node, kind_of
 from plugins.database.sqlite.translate.scope import Expr, Scope
 

@@ -8,7 +8,8 @@ from plugins.database.sqlite.catalogue.kinds import DomainType
 from plugins.database.sqlite.errors import DOMAIN_CHECK, RANGE_CHECK
 from plugins.database.sqlite.names import engine_name, quote
 from plugins.database.sqlite.stored import base_type, fit, form_of
-from plugins.database.sqlite.translate import expressions, types
+from plugins.database.sqlite.translate import types
+from plugins.database.sqlite.translate.expressions import expressions
 from plugins.database.sqlite.translate.nodes import Node, only, refused
 from plugins.database.sqlite.translate.schema.tables.defaults import (
     default_of,

@@ -9,7 +9,7 @@ from kernel.contracts.database import DatabaseError
 from plugins.database.parser import Parsed
 from plugins.database.sqlite.catalogue.definitions import Definition, IndexSource
 from plugins.database.sqlite.statements import Change, Plan
-from plugins.database.sqlite.translate import expressions
+from plugins.database.sqlite.translate.expressions import expressions
 from plugins.database.sqlite.translate.nodes import Node, only, placeless, refused
 from plugins.database.sqlite.translate.schema.relations import existing, index_owner
 from plugins.database.sqlite.translate.schema.tables.constraints import Names

@@ -17,7 +17,8 @@ from plugins.database.sqlite.catalogue.kinds import DomainType, resolve
 from plugins.database.sqlite.names import object_name, quote, text_literal
 from plugins.database.sqlite.statements import Change, Plan
 from plugins.database.sqlite.stored import base_type
-from plugins.database.sqlite.translate import expressions, types
+from plugins.database.sqlite.translate import types
+from plugins.database.sqlite.translate.expressions import expressions
 from plugins.database.sqlite.translate.nodes import Node, only, refused
 from plugins.database.sqlite.translate.schema.tables.building import check_collation
 from plugins.database.sqlite.translate.schema.tables.defaults import (

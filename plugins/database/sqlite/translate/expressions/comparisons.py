@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.stored import base_type
-from plugins.database.sqlite.translate import expressions, operators, types
+from plugins.database.sqlite.translate import types
+from plugins.database.sqlite.translate.expressions import expressions, operators
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused
 from plugins.database.sqlite.translate.scope import Expr, Scope
 

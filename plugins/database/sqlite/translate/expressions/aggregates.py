@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from kernel.contracts.database import DatabaseError
-from plugins.database.sqlite.translate import expressions, types
+from plugins.database.sqlite.translate import types
 from plugins.database.sqlite.translate.builtins.aggregates import AGGREGATES, WINDOW_ONLY
+from plugins.database.sqlite.translate.expressions import expressions
+from plugins.database.sqlite.translate.expressions.signatures import (
+    Signature,
+    call,
+    missing,
+    resolve,
+    unknown_type,
+)
 from plugins.database.sqlite.translate.nodes import Node, placeless, refused
 from plugins.database.sqlite.translate.queries.ranked import direction
 from plugins.database.sqlite.translate.scope import Expr, Scope
-from plugins.database.sqlite.translate.signatures import Signature, call, missing, resolve, unknown_type
 
 _IN_ORDER = ("json_group", "pg_float", "pg_real")
 """What tells in which order it was given its values."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.names import quote
 from plugins.database.sqlite.stored import array_of, base_type, element_of, form_of
-from plugins.database.sqlite.translate import composites, expressions, operators, types
-from plugins.database.sqlite.translate.comparisons import decided
+from plugins.database.sqlite.translate import types
+from plugins.database.sqlite.translate.expressions import composites, expressions, operators
+from plugins.database.sqlite.translate.expressions.comparisons import decided
+from plugins.database.sqlite.translate.expressions.signatures import as_json
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
 from plugins.database.sqlite.translate.queries.rows import element_source, element_value
 from plugins.database.sqlite.translate.scope import Expr, Scope
-from plugins.database.sqlite.translate.signatures import as_json
 
 _FROM_JSON = frozenset({"numeric", "jsonb", "real", "double precision"})
 

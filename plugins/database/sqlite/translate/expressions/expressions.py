@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -11,14 +10,12 @@ from kernel.contracts.catalogue import Table
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.names import text_literal
 from plugins.database.sqlite.stored import base_type, form_of
-from plugins.database.sqlite.translate import operators, types
+from plugins.database.sqlite.translate import types
+from plugins.database.sqlite.translate.expressions import operators
+from plugins.database.sqlite.translate.expressions.operators import COMPARISONS
+from plugins.database.sqlite.translate.expressions.valuefunctions import emit_value_function
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, placeless, refused, strings
-from plugins.database.sqlite.translate.operators import COMPARISONS
 from plugins.database.sqlite.translate.scope import Expr, Scope
-from plugins.database.sqlite.translate.valuefunctions import emit_value_function
-
-if TYPE_CHECKING:
-    from plugins.database.sqlite.translate.queries.select import Query
 
 
 def _emit(node: Node, scope: Scope) -> Expr:
@@ -302,45 +299,6 @@ def _extreme(fields: Node, scope: Scope) -> Expr:
     return Expr(f"pg_{word}_by('{collation}', {values})", target, name=word)
 
 
-def _sublink(fields: Node, scope: Scope) -> Expr:
-    only(fields, "a subquery", "subLinkType", "testexpr", "operName", "subselect")
-    kind = fields["subLinkType"]
-    query = _query(fields["subselect"], scope)
-    if kind == "EXISTS_SUBLINK":
-        return Expr(f"EXISTS ({query.sql})", "boolean", name="exists")
-    if kind in ("ANY_SUBLINK", "ALL_SUBLINK") and "RowExpr" in fields["testexpr"]:
-        if kind != "ANY_SUBLINK" or strings(fields.get("operName", [])) not in ([], ["="]):
-            raise refused("a comparison of a row with all rows of a subquery")
-        return comparisons.in_query(fields["testexpr"], query, scope)
-    if len(query.columns) != 1:
-        raise DatabaseError("subquery must return only one column", sqlstate="42601")
-    if kind == "EXPR_SUBLINK":
-        ((name, declared),) = query.columns
-        return Expr(_single(query), base_type(declared), name=name)
-    if kind == "ARRAY_SUBLINK":
-        return arrays.emit_subquery(query.sql, query.columns[0][1])
-    if kind in ("ANY_SUBLINK", "ALL_SUBLINK"):
-        operator = (strings(fields.get("operName", [])) or ["="])[-1]
-        every = kind == "ALL_SUBLINK"
-        name = COMPARISONS.get(operator, operator)
-        return comparisons.quantified(name, fields["testexpr"], query, scope, every=every)
-    raise refused(f"a subquery as {kind}")
-
-
-def _single(query: Query) -> str:
-    """Have a scalar subquery refuse a second row, which SQLite would not look for."""
-    if query.single:
-        return f"({query.sql})"
-    rows = f"SELECT c FROM (WITH q(c) AS ({query.sql}) SELECT c FROM q) LIMIT 2"
-    return f"(SELECT CASE WHEN count(*) < 2 THEN min(c) ELSE pg_too_many() END FROM ({rows}))"
-
-
-def _query(node: Node, scope: Scope) -> Query:
-    from plugins.database.sqlite.translate.queries.select import emit_query
-
-    return emit_query(kind_of(node)[1], scope.nested())
-
-
 def _grouping(fields: Node, scope: Scope) -> Expr:
     from plugins.database.sqlite.translate.queries.groupingsets import emit_grouping_call
 
@@ -348,7 +306,7 @@ def _grouping(fields: Node, scope: Scope) -> Expr:
 
 
 def _call(fields: Node, scope: Scope) -> Expr:
-    from plugins.database.sqlite.translate.calls import emit_call
+    from plugins.database.sqlite.translate.expressions.calls import emit_call
 
     return emit_call(fields, scope)
 
@@ -381,7 +339,12 @@ _OPERATORS: dict[str, Callable[[Node, Scope], Expr]] = {
 }
 
 # These modules emit expressions too, by the functions above.
-from plugins.database.sqlite.translate import arrays, comparisons, composites  # noqa: E402
+from plugins.database.sqlite.translate.expressions import (  # noqa: E402
+    arrays,
+    comparisons,
+    composites,
+    subqueries,
+)
 
 _OPERATORS |= {"AEXPR_OP_ANY": arrays.emit_quantified, "AEXPR_OP_ALL": arrays.emit_quantified}
 
@@ -404,6 +367,6 @@ _EMIT: dict[str, Callable[[Node, Scope], Expr]] = {
     "ParamRef": _parameter,
     "RowExpr": composites.emit_row,
     "SQLValueFunction": emit_value_function,
-    "SubLink": _sublink,
+    "SubLink": subqueries.emit,
     "TypeCast": _cast,
 }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.names import text_literal
-from plugins.database.sqlite.translate import expressions, types
+from plugins.database.sqlite.translate import types
+from plugins.database.sqlite.translate.expressions import expressions
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused
 from plugins.database.sqlite.translate.schema.settings import set_config
 from plugins.database.sqlite.translate.scope import Expr, Scope

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from plugins.database.sqlite.translate import expressions
-from plugins.database.sqlite.translate.aggregates import ORDERED_SETS, emit_aggregate, emit_ordered_set
 from plugins.database.sqlite.translate.builtins import (
     aggregates,
     arrays,
@@ -16,12 +14,18 @@ from plugins.database.sqlite.translate.builtins import (
     search,
     texts,
 )
-from plugins.database.sqlite.translate.callers import emit_caller
+from plugins.database.sqlite.translate.expressions import expressions
+from plugins.database.sqlite.translate.expressions.aggregates import (
+    ORDERED_SETS,
+    emit_aggregate,
+    emit_ordered_set,
+)
+from plugins.database.sqlite.translate.expressions.callers import emit_caller
+from plugins.database.sqlite.translate.expressions.signatures import apply, merged, missing
 from plugins.database.sqlite.translate.nodes import Node, only, refused, strings
 from plugins.database.sqlite.translate.queries import populating
 from plugins.database.sqlite.translate.scope import Expr, Scope
 from plugins.database.sqlite.translate.sequences import emit_sequence
-from plugins.database.sqlite.translate.signatures import apply, merged, missing
 
 _FUNCTIONS = merged(
     texts.FUNCTIONS,

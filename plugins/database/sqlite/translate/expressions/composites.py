@@ -8,10 +8,11 @@ from kernel.contracts.catalogue import Catalogue
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.catalogue.kinds import RowType
 from plugins.database.sqlite.stored import FORMS, base_type, field_of, output
-from plugins.database.sqlite.translate import comparisons, expressions, types
+from plugins.database.sqlite.translate import types
+from plugins.database.sqlite.translate.expressions import comparisons, expressions
+from plugins.database.sqlite.translate.expressions.signatures import of_any_type
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
 from plugins.database.sqlite.translate.scope import Expr, Scope, WholeRow, row_value, table_types
-from plugins.database.sqlite.translate.signatures import of_any_type
 
 
 def fields_of(value: Expr) -> WholeRow | None:

@@ -10,7 +10,8 @@ from kernel.contracts.database import DatabaseError, Expression
 from plugins.database import parser
 from plugins.database.sqlite.catalogue.kinds import resolve
 from plugins.database.sqlite.stored import base_type
-from plugins.database.sqlite.translate import expressions, types
+from plugins.database.sqlite.translate import types
+from plugins.database.sqlite.translate.expressions import expressions
 from plugins.database.sqlite.translate.scope import Expr, Scope
 
 _OPERAND = re.compile(r"\{([a-z]+)\}")

@@ -9,9 +9,9 @@ from plugins.database.sqlite.stored import form_of
 from plugins.database.sqlite.translate import types
 from plugins.database.sqlite.translate.builtins import arrays, documents, moments, ranges, search, texts
 from plugins.database.sqlite.translate.builtins import numbers as builtin_numbers
+from plugins.database.sqlite.translate.expressions.signatures import Table, apply, merged
 from plugins.database.sqlite.translate.nodes import refused
 from plugins.database.sqlite.translate.scope import Expr
-from plugins.database.sqlite.translate.signatures import Table, apply, merged
 from plugins.database.sqlite.translate.types import INTEGERS, NUMBERS, TEXTS
 from plugins.database.sqlite.values.numeric import numbers
 from plugins.database.sqlite.values.textual import patterns

@@ -1,0 +1,1 @@
+"""Expressions: from PostgreSQL's nodes to SQLite's SQL with a type."""
