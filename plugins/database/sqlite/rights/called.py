@@ -5,7 +5,7 @@ from __future__ import annotations
 from kernel.contracts.catalogue import Catalogue, Function, Table
 from plugins.database.sqlite.names import quote
 from plugins.database.sqlite.rights.role import UNRESTRICTED, RoleRights
-from plugins.database.sqlite.translate.queries.carried import spread_query
+from plugins.database.sqlite.translate.queries.writing.carried import spread_query
 from plugins.database.sqlite.translate.routines import emit_packed_rows, emit_value, find, row_type
 from plugins.database.sqlite.translate.scope import Item, Scope, table_types
 

@@ -8,7 +8,7 @@ from kernel.contracts.catalogue import Catalogue, Table
 from kernel.contracts.rights import Rights, Use
 from plugins.database.sqlite.names import engine_name
 from plugins.database.sqlite.rights.role import UNRESTRICTED, RoleRights
-from plugins.database.sqlite.translate.queries.guards import GuardedWriting, Writing
+from plugins.database.sqlite.translate.queries.writing.guards import GuardedWriting, Writing
 from plugins.database.sqlite.translate.scope import file_name
 
 

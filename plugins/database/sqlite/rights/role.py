@@ -17,7 +17,7 @@ from plugins.database.sqlite.rights.access import Access, Calling
 from plugins.database.sqlite.rights.trees import any_of, folded, policy_tree
 from plugins.database.sqlite.translate.expressions import expressions
 from plugins.database.sqlite.translate.nodes import Node, kind_of
-from plugins.database.sqlite.translate.queries.snapshots import Snapshot
+from plugins.database.sqlite.translate.queries.writing.snapshots import Snapshot
 from plugins.database.sqlite.translate.scope import Item, Scope, file_name, table_types
 
 UNRESTRICTED = "service_role"

@@ -10,8 +10,8 @@ from plugins.database.sqlite.catalogue.definitions import defined
 from plugins.database.sqlite.names import engine_name
 from plugins.database.sqlite.rights.compiled import TableRights
 from plugins.database.sqlite.rights.role import UNRESTRICTED, RoleRights
-from plugins.database.sqlite.translate.queries.guards import Writing, writing
-from plugins.database.sqlite.translate.queries.targets import Target
+from plugins.database.sqlite.translate.queries.writing.guards import Writing, writing
+from plugins.database.sqlite.translate.queries.writing.targets import Target
 from plugins.database.sqlite.translate.scope import Scope, file_name
 
 

@@ -21,10 +21,10 @@ from plugins.database.sqlite.stored import base_type
 from plugins.database.sqlite.translate import types
 from plugins.database.sqlite.translate.expressions import composites, expressions
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
-from plugins.database.sqlite.translate.queries.carried import packed_query
 from plugins.database.sqlite.translate.queries.select import Query, emit_query
 from plugins.database.sqlite.translate.queries.spreading import emit_in_list
-from plugins.database.sqlite.translate.queries.steps import writes_within
+from plugins.database.sqlite.translate.queries.writing.carried import packed_query
+from plugins.database.sqlite.translate.queries.writing.steps import writes_within
 from plugins.database.sqlite.translate.scope import Expr, Scope, table_types
 
 _TEXTS = re.compile(r"'(?:[^']|'')*'")

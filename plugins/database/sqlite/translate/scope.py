@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from plugins.database.sqlite.rights.access import Access
     from plugins.database.sqlite.rights.role import RoleRights
     from plugins.database.sqlite.translate.mentions import Mentions
-    from plugins.database.sqlite.translate.queries.snapshots import Snapshot
+    from plugins.database.sqlite.translate.queries.writing.snapshots import Snapshot
 
 
 class Expr(NamedTuple):

@@ -14,9 +14,9 @@ from plugins.database.sqlite.statements import Plan
 from plugins.database.sqlite.translate.calling import emit_writing_call
 from plugins.database.sqlite.translate.nodes import Node, kind_of, refused
 from plugins.database.sqlite.translate.queries.select import emit_query
-from plugins.database.sqlite.translate.queries.steps import emit_in_steps, writes_within
-from plugins.database.sqlite.translate.queries.truncation import emit_truncate
-from plugins.database.sqlite.translate.queries.writes import emit_delete, emit_insert, emit_update
+from plugins.database.sqlite.translate.queries.writing.steps import emit_in_steps, writes_within
+from plugins.database.sqlite.translate.queries.writing.truncation import emit_truncate
+from plugins.database.sqlite.translate.queries.writing.writes import emit_delete, emit_insert, emit_update
 from plugins.database.sqlite.translate.schema.altering.objects import rename_function, rename_type
 from plugins.database.sqlite.translate.schema.altering.renaming import rename, set_schema
 from plugins.database.sqlite.translate.schema.altering.tables import alter_table

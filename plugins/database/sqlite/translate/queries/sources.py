@@ -13,8 +13,8 @@ from plugins.database import parser
 from plugins.database.sqlite.names import quote, told_apart
 from plugins.database.sqlite.translate.expressions import expressions
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
-from plugins.database.sqlite.translate.queries.carried import item_of, packed_query
 from plugins.database.sqlite.translate.queries.rows import emit_function
+from plugins.database.sqlite.translate.queries.writing.carried import item_of, packed_query
 from plugins.database.sqlite.translate.scope import Item, Scope, file_name, table_types
 
 if TYPE_CHECKING:

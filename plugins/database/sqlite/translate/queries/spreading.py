@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.names import quote
 from plugins.database.sqlite.translate.nodes import refused
-from plugins.database.sqlite.translate.queries.carried import item_of
+from plugins.database.sqlite.translate.queries.writing.carried import item_of
 from plugins.database.sqlite.translate.scope import Expr, Scope, WholeRow, row_value
 
 if TYPE_CHECKING:

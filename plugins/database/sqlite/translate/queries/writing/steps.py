@@ -11,11 +11,11 @@ from kernel.contracts.catalogue import Command
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.statements import ROWS, Plan, Step
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, strings
-from plugins.database.sqlite.translate.queries.carried import Columns, spread_query
 from plugins.database.sqlite.translate.queries.select import emit_with
-from plugins.database.sqlite.translate.queries.snapshots import Snapshot
 from plugins.database.sqlite.translate.queries.sources import renamed
-from plugins.database.sqlite.translate.queries.targets import Target
+from plugins.database.sqlite.translate.queries.writing.carried import Columns, spread_query
+from plugins.database.sqlite.translate.queries.writing.snapshots import Snapshot
+from plugins.database.sqlite.translate.queries.writing.targets import Target
 from plugins.database.sqlite.translate.scope import Common, Scope
 
 Emit = Callable[[Node, Scope], Plan]

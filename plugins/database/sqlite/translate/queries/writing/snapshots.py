@@ -10,7 +10,7 @@ from kernel.contracts.catalogue import Catalogue, Table
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.names import engine_name, quote, rowid_of
 from plugins.database.sqlite.statements import NEW_ROWS, OLD_ROWS
-from plugins.database.sqlite.translate.queries.carried import spread_query
+from plugins.database.sqlite.translate.queries.writing.carried import spread_query
 
 Key = tuple[str, str]
 

@@ -14,7 +14,7 @@ from plugins.database.sqlite.names import engine_name, quote, text_literal
 from plugins.database.sqlite.rights.access import Access
 from plugins.database.sqlite.rights.role import Condition, RoleRights
 from plugins.database.sqlite.translate.nodes import refused
-from plugins.database.sqlite.translate.queries.targets import Target
+from plugins.database.sqlite.translate.queries.writing.targets import Target
 from plugins.database.sqlite.translate.schema.tables.defaults import default_value, makes_own_value
 from plugins.database.sqlite.translate.scope import Scope
 

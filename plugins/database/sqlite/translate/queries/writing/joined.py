@@ -11,9 +11,9 @@ import msgspec
 
 from plugins.database.sqlite.names import quote, rowid_of
 from plugins.database.sqlite.statements import ROWS, Plan, Step
-from plugins.database.sqlite.translate.queries.carried import spread_query, unpacked
 from plugins.database.sqlite.translate.queries.select import columns_of
-from plugins.database.sqlite.translate.queries.targets import Target
+from plugins.database.sqlite.translate.queries.writing.carried import spread_query, unpacked
+from plugins.database.sqlite.translate.queries.writing.targets import Target
 from plugins.database.sqlite.translate.schema.tables.defaults import makes_own_value
 from plugins.database.sqlite.translate.scope import Expr, Scope
 

@@ -14,11 +14,11 @@ from plugins.database.sqlite.stored import base_type, fit
 from plugins.database.sqlite.translate import types
 from plugins.database.sqlite.translate.expressions import expressions
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused
-from plugins.database.sqlite.translate.queries import guards, joined
-from plugins.database.sqlite.translate.queries.carried import Columns
 from plugins.database.sqlite.translate.queries.select import columns_of, emit_query, emit_targets, emit_with
 from plugins.database.sqlite.translate.queries.sources import emit_from
-from plugins.database.sqlite.translate.queries.targets import Target
+from plugins.database.sqlite.translate.queries.writing import guards, joined
+from plugins.database.sqlite.translate.queries.writing.carried import Columns
+from plugins.database.sqlite.translate.queries.writing.targets import Target
 from plugins.database.sqlite.translate.schema.tables.defaults import default_value, makes_own_value
 from plugins.database.sqlite.translate.scope import Expr, Scope
 

@@ -1,0 +1,1 @@
+"""Statements that write, with what runs before and after them."""
