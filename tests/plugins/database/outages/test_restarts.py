@@ -55,6 +55,23 @@ def test_between_transactions_a_restart_is_not_noticed(server: Any, database: An
 
 
 @pytest.mark.parametrize("how", HOW)
+def test_between_transactions_all_connections_may_have_died(server: Any, database: Any, how: str) -> None:
+    """The first that is found dead takes the others with it: none of them is tried."""
+
+    def write() -> None:
+        with database.transaction() as transaction:
+            transaction.execute("insert into t values (1)")
+
+    for attempt in (lambda: database.query("select n from t"), write):
+        sessions = [database.connections.lend() for _ in range(3)]
+        for session in sessions:
+            database.connections.returned(session)
+        server.stop(how)
+        server.start()
+        attempt()
+
+
+@pytest.mark.parametrize("how", HOW)
 def test_while_it_is_down_that_is_said_and_afterwards_all_goes_on(
     server: Any, database: Any, how: str
 ) -> None:

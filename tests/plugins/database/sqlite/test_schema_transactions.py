@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from kernel.contracts.database import DatabaseError
+from plugins.database.schema_work.sqlite import SqliteSchemaWork
 from plugins.database.sqlite.database import SqliteDatabase
 
 
@@ -26,3 +31,21 @@ def test_foreign_keys_are_off_within_a_schema_transaction_and_checked_at_its_end
     with database.transaction() as transaction:
         transaction.execute("delete from t")
     assert database.query("select * from c") == []
+
+
+def test_who_migrates_one_file_takes_turns(make_database: Any, tmp_path: Path) -> None:
+    """However long it takes: a busy time-out is for writers."""
+    works = [SqliteSchemaWork(make_database(tmp_path / "kernel.db"), make_database) for _ in range(2)]
+    waiting, order = threading.Event(), []
+
+    def second() -> None:
+        with works[1].turn(waiting.set):
+            order.append("second")
+
+    thread = threading.Thread(target=second)
+    with works[0].turn(lambda: order.append("the first waited")):
+        thread.start()
+        assert waiting.wait(20)
+        order.append("first")
+    thread.join(20)
+    assert order == ["first", "second"]
