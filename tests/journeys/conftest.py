@@ -55,24 +55,32 @@ module_engine = pytest.fixture(_engine, scope="module", name="module_engine", pa
 
 
 @pytest.fixture(scope="session")
-def client(
+def server(
     engine: dict[str, str],
     tmp_path_factory: pytest.TempPathFactory,
     serving: Callable[..., Any],
     source: dict[str, Rows],
-) -> Iterator[SyncPostgrestClient]:
-    """A client of one server for all tests, to which the whole gazetteer was sent, a thousand rows at a time.
+) -> Iterator[Any]:
+    """One server for all tests, to which PyPI's client sent the whole gazetteer, a thousand rows at a time.
 
     Tests that write undo what they did.
     """
+    project = _make_project(tmp_path_factory.mktemp("journey") / "gazetteer")
     with (
-        serving(_make_project(tmp_path_factory.mktemp("journey") / "gazetteer"), **engine) as server,
+        serving(project, rest__aggregates="true", **engine) as server,
         SyncPostgrestClient(f"{server.url}/rest/v1", headers=server.headers) as client,
     ):
         for table, rows in source.items():
             for start in range(0, len(rows), BATCH):
                 batch = rows[start : start + BATCH]
                 client.from_(table).insert(batch, returning=ReturnMethod.minimal).execute()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def client(server: Any) -> Iterator[SyncPostgrestClient]:
+    """A client of that server, with the service's key."""
+    with SyncPostgrestClient(f"{server.url}/rest/v1", headers=server.headers) as client:
         yield client
 
 
