@@ -115,7 +115,7 @@ def test_a_filter_on_related_rows_empties_them_or_with_inner_leaves_out_the_row(
 ) -> None:
     high = [row for row in source["airports"] if row["elevation"] > 8000]
     airports = gather(high, "country", "iata", "elevation")
-    countries = sorted((row["alpha_2"] for row in source["countries"]))
+    countries = sorted(row["alpha_2"] for row in source["countries"])
 
     def ask(selection: str) -> Any:
         query = client.from_("countries").select("alpha_2", selection, count=CountMethod.exact)
