@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -50,3 +51,32 @@ def test_searches_have_the_same_outcome(
         used = {name: value for name, value in params.items() if f":{name}" in statement}
         ((ours, theirs),) = engines.outcomes(statement, params=used)
         assert ours.agrees(theirs), f"{statement} {params}\n  SQLite:     {ours}\n  PostgreSQL: {theirs}"
+
+
+LANGUAGES = {
+    "danish": "Hunden og katten løb hurtigt over gaderne; de var ikke trætte",
+    "dutch": "De snelle honden en katten liepen over de straten, maar zij waren niet moe",
+    "finnish": "Koirat ja kissat juoksivat nopeasti katujen yli, mutta he eivät olleet väsyneitä",
+    "french": "Les chevaux étaient fatigués, mais l'été n'est pas encore fini dans les rues françaises",
+    "german": "Die schnellen Hunde liefen über die Straßen, aber sie waren nicht müde, Häuser Mädchen",
+    "hungarian": "A kutyák és a macskák gyorsan futottak az utcákon, de nem voltak fáradtak",
+    "italian": "I cavalli erano stanchi, ma l'estate non era ancora finita nelle strade italiane",
+    "norwegian": "Hundene og kattene løp fort over gatene, men de var ikke trøtte",
+    "portuguese": "Os cães e os gatos correram rapidamente pelas ruas, mas não estavam cansados",
+    "romanian": "Caii erau obosiți, dar vara nu se terminase încă pe străzile românești",
+    "russian": "Быстрые собаки бежали по улицам, но они не устали, the running dogs",
+    "spanish": "Los caballos estaban cansados, pero el verano aún no había terminado en las calles españolas",
+    "swedish": "Hundarna och katterna sprang snabbt över gatorna, men de var inte trötta",
+    "turkish": "Köpekler ve kediler sokaklarda hızla koştular ama yorgun değillerdi",
+}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_other_languages_have_the_same_lexemes(engines: Any, language: str) -> None:
+    params = {"language": language, "text": LANGUAGES[language]}
+    statement = (
+        "select to_tsvector(:language::regconfig, :text), plainto_tsquery(:language::regconfig, :text)"
+    )
+    ((ours, theirs),) = engines.outcomes(statement, params=params)
+    assert ours.agrees(theirs), f"SQLite: {ours}\nPostgreSQL: {theirs}"
+    assert not ours.failure

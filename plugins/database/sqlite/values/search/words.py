@@ -1,15 +1,27 @@
-"""From text to lexemes: PostgreSQL's default parser, and the configurations ``simple`` and ``english``."""
+"""From text to lexemes: PostgreSQL's default parser, and its configurations: ``simple``, and one for each language.
+
+Stems and the words that are left out (in ``stop_words``) are the Snowball project's, as PostgreSQL's are.
+"""
 
 from __future__ import annotations
 
 import functools
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from kernel.contracts.database import DatabaseError
 
-CONFIGURATIONS = ("english", "simple")
+CONFIGURATIONS = (
+    "simple", "arabic", "armenian", "basque", "catalan", "danish", "dutch", "english", "finnish", "french", "german",
+    "greek", "hindi", "hungarian", "indonesian", "irish", "italian", "lithuanian", "nepali", "norwegian", "portuguese",
+    "romanian", "russian", "serbian", "spanish", "swedish", "tamil", "turkish", "yiddish",
+)  # fmt: skip
 DEFAULT = "english"
+
+# Words without any but ASCII's letters are English to these.
+_NOT_LATIN = ("hindi", "russian")
+_FOLDER = Path(__file__).parent / "stop_words"
 
 _LETTER = r"[^\W\d_]"
 _WORD = rf"(?:{_LETTER}|\d)+"
@@ -31,16 +43,6 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
-_STOP_WORDS = frozenset(
-    """
-    i me my myself we our ours ourselves you your yours yourself yourselves he him his himself she her hers herself it
-    its itself they them their theirs themselves what which who whom this that these those am is are was were be been
-    being have has had having do does did doing a an the and but if or because as until while of at by for with about
-    against between into through during before after above below to from up down in out on off over under again further
-    then once here there when where why how all any both each few more most other some such no nor not only own same so
-    than too very s t can will just don should now
-    """.split()  # noqa: SIM905 - a hundred quoted words would be harder to read
-)
 
 
 def check(configuration: str) -> str:
@@ -57,14 +59,15 @@ def check(configuration: str) -> str:
 
 def lexemes(text: str, configuration: str) -> Iterator[str | None]:
     """Yield the lexeme of each word in order, None for one that is left out as too common."""
-    english = check(configuration) == "english"
-    stem = _stemmer() if english else None
+    language = check(configuration)
+    other = DEFAULT if language in _NOT_LATIN else language
     for word, is_plain in _words(text):
         lower = word.lower()
-        if stem is None or not is_plain:
+        if language == "simple" or not is_plain:
             yield lower
         else:
-            yield None if lower in _STOP_WORDS else stem(lower)
+            spoken = other if lower.isascii() else language
+            yield None if lower in _stop_words(spoken) else _stemmer(spoken)(lower)
 
 
 def _words(text: str) -> Iterator[tuple[str, bool]]:
@@ -85,9 +88,15 @@ def _words(text: str) -> Iterator[tuple[str, bool]]:
 
 
 @functools.cache
-def _stemmer() -> Callable[[str], str]:
+def _stop_words(language: str) -> frozenset[str]:
+    path = _FOLDER / f"{language}.txt"
+    return frozenset(path.read_text(encoding="utf-8").split()) if path.exists() else frozenset()
+
+
+@functools.cache
+def _stemmer(language: str) -> Callable[[str], str]:
     # It takes most of a second to import, and one word a sixth of a millisecond.
     import snowballstemmer  # type: ignore[import-untyped]
 
-    stem: Callable[[str], str] = snowballstemmer.stemmer("english").stemWord
+    stem: Callable[[str], str] = snowballstemmer.stemmer(language).stemWord
     return functools.lru_cache(maxsize=50_000)(stem)
