@@ -179,3 +179,13 @@ def test_a_long_query_is_not_parsed_on_the_event_loop(api: Any) -> None:
 
 def test_a_long_value_is_fine(api: Any) -> None:
     assert api.ids(f"name=eq.{'x' * 2_000_000}") == []
+
+
+@pytest.mark.parametrize(
+    "search", ["plfts." + "word " * 5_000, "fts." + "(" * 5_000], ids=["words", "parentheses"]
+)
+def test_a_search_of_too_much_is_answered_or_refused(api: Any, search: str) -> None:
+    reply = api.client.get("/rest/v1/items", query=[("name", search)])
+    assert reply.status == 200 or (reply.status, reply.json()["code"]) in ((400, "54001"), (400, "42601")), (
+        reply.body[:300]
+    )
