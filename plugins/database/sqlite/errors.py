@@ -63,9 +63,8 @@ def translate(
             sqlstate="42804",
             hint="Pass None, bool, int, float, str or bytes; other types as text.",
         )
-    if isinstance(
-        error, RecursionError
-    ):  # of a function whose argument nests too deep, or has too many parts
+    if isinstance(error, RecursionError):
+        # Of a function whose argument nests too deep or has too many parts.
         return DatabaseError("stack depth limit exceeded", sqlstate="54001")
     return DatabaseError(f"the statement failed: {type(error).__name__}", sqlstate="XX000")
 
