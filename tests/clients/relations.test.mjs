@@ -78,13 +78,8 @@ describe('related rows', () => {
         .order('iata', { referencedTable: 'airports' })
         .range(1, 2, { referencedTable: 'airports' }),
     )
-    const expected = [...new Set(wanted.map((row) => row.country))].sort(compare)
-    assert.deepEqual(
-      data.filter((row) => row.airports.length > 0),
-      expected
-        .map((code) => ({ alpha_2: code, airports: airports(code).slice(1, 3) }))
-        .filter((row) => row.airports.length > 0),
-    )
+    const expected = alpha2.map((code) => ({ alpha_2: code, airports: airports(code).slice(1, 3) }))
+    assert.deepEqual(data, expected.filter((row) => row.airports.length > 0))
   })
 
   test('countries without any airport', async () => {

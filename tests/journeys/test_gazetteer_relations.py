@@ -171,6 +171,20 @@ def test_the_first_few_related_rows_of_each(client: Client, source: dict[str, Ro
     ]
 
 
+@pytest.mark.parametrize(("first", "last"), [(0, 0), (3, 4), (0, -1)])
+def test_an_inner_join_is_to_the_related_rows_that_are_answered(
+    client: Client, source: dict[str, Rows], first: int, last: int
+) -> None:
+    airports = gather(source["airports"], "country", "iata")
+    countries = sorted(row["alpha_2"] for row in source["countries"])
+    query = client.from_("countries").select("alpha_2", "airports!inner(iata)", count=CountMethod.exact)
+    query = query.order("alpha_2").order("iata", foreign_table="airports")
+    answer = query.range(first, last, foreign_table="airports").execute()
+    expected = [{"alpha_2": code, "airports": airports(code)[first : last + 1]} for code in countries]
+    expected = [row for row in expected if row["airports"]]
+    assert (answer.data, answer.count) == (expected, len(expected))
+
+
 def test_rows_are_ordered_by_a_related_rows_column(client: Client, source: dict[str, Rows]) -> None:
     hours = {row["name"]: row["hours_ahead"] for row in source["time_zones"]}
     expected = sorted(source["airports"], key=lambda row: (-hours[row["time_zone"]], row["iata"]))[:300]

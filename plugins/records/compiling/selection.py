@@ -163,7 +163,10 @@ class Selection:
     def _exists(self, scope: Scope, name: str) -> str:
         embed, _ = scope.embeds[name]
         _, source = self.within(scope, embed, lambda child: None)
-        return f"EXISTS (SELECT 1 {source})"
+        # A row that limit or offset leave out does not count. Other limits do not change whether there are any, and
+        # SQLite's planner would not make a join of an EXISTS that has one.
+        part = self.part(embed) if embed.offset > 0 or embed.limit == 0 else ""
+        return f"EXISTS (SELECT 1 {source}{part})"
 
     def child(self, scope: Scope, embed: Embed) -> tuple[Scope, Joins]:
         """Return a scope for an embed's table, and what relates it to this one."""
