@@ -161,7 +161,7 @@ class SQLite(Dialect):
         value = f"json_populate_record(null::{argument.type}, :a{place})" if is_row else f":a{place}"
         if argument.name is None:
             return f"{value}::{argument.type}"
-        return f"{self.name(argument.name)} => {value}"
+        return f"{'variadic ' if argument.variadic else ''}{self.name(argument.name)} => {value}"
 
     def given(self, table: Table, columns: list[Assignment]) -> str:
         """Write a query of the rows in the parameter ``rows``."""

@@ -17,9 +17,9 @@ from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.catalogue.definitions import CALLED, Routine
 from plugins.database.sqlite.catalogue.kinds import DomainType, RowType
 from plugins.database.sqlite.names import quote
-from plugins.database.sqlite.stored import base_type
+from plugins.database.sqlite.stored import base_type, element_of
 from plugins.database.sqlite.translate import types
-from plugins.database.sqlite.translate.expressions import composites, expressions
+from plugins.database.sqlite.translate.expressions import arrays, composites, expressions
 from plugins.database.sqlite.translate.nodes import Node, kind_of, only, refused, strings
 from plugins.database.sqlite.translate.queries.select import Query, emit_query
 from plugins.database.sqlite.translate.queries.spreading import emit_in_list
@@ -48,9 +48,11 @@ def find(fields: Node, scope: Scope) -> Call | None:
     candidates = scope.catalogue.functions.get((schema, names[-1]), ())
     if not candidates or fields.get("agg_star"):
         return None
-    only(fields, f"{names[-1]}()", "funcname", "args", "funcformat")
+    only(fields, f"{names[-1]}()", "funcname", "args", "funcformat", "func_variadic")
     given, named = _given(fields, scope)
-    fitting = [call for call in (_fit(one, given, named, scope) for one in candidates) if call is not None]
+    is_packed = bool(fields.get("func_variadic"))
+    calls = (_fit(one, given, named, scope, is_packed=is_packed) for one in candidates)
+    fitting = [call for call in calls if call is not None]
     if not fitting:
         listed = ", ".join(
             [_shown(expr) for expr in given] + [f"{name} => {_shown(expr)}" for name, expr in named.items()]
@@ -80,11 +82,18 @@ def _given(fields: Node, scope: Scope) -> tuple[list[Expr], dict[str, Expr]]:
 
 
 def _fit(
-    function: Function, given: Sequence[Expr], named: Mapping[str, Expr], scope: Scope
+    function: Function, given: Sequence[Expr], named: Mapping[str, Expr], scope: Scope, *, is_packed: bool
 ) -> tuple[int, Call] | None:
-    """Return how many arguments need a conversion, and the call; None where the function does not take them."""
+    """Return how many arguments need a conversion, and the call; None where the function does not take them.
+
+    What a last argument takes any number of is given as an array where the call says VARIADIC (`is_packed`).
+    """
     if not isinstance(function, Routine):
         raise TypeError(f"the function {function.name} does not come from SQLite's catalogue")
+    packed = _packed(function, given, named, is_packed=is_packed)
+    if packed is None:
+        return None
+    given = packed
     names = [argument.name for argument in function.arguments]
     if len(given) > len(names) or not set(named) <= set(names[len(given) :]):
         return None
@@ -99,23 +108,51 @@ def _fit(
             expr = expressions.emit(default, Scope(scope.catalogue, ()))
         else:
             return None
-        table = row_type(argument.type, scope.catalogue)
-        if table is not None:
-            kind = RowType.of(table_types(table).items(), table)
-            if expr.is_null and expr.type is None:
-                expr = expr._replace(type=kind)
-            if expr.type != kind:
-                return None
-            arguments.append(expr._replace(row=composites.fields_of(expr)))
-            continue
-        try:
-            arguments.append(types.admitted(types.coerce(expr, argument.type), argument.type))
-        except DatabaseError as error:
-            if error.sqlstate != "42804":
-                raise
+        taken = _taken(expr, argument.type, scope.catalogue)
+        if taken is None:
             return None
-        cost += expr.type != base_type(argument.type)
+        arguments.append(taken)
+        cost += taken.row is None and expr.type != base_type(argument.type)
     return cost, Call(function, tuple(arguments))
+
+
+def _taken(expr: Expr, declared: str, catalogue: Catalogue) -> Expr | None:
+    """Return a value as an argument of a type; None where it is of another."""
+    table = row_type(declared, catalogue)
+    if table is not None:
+        kind = RowType.of(table_types(table).items(), table)
+        if expr.is_null and expr.type is None:
+            expr = expr._replace(type=kind)
+        return expr._replace(row=composites.fields_of(expr)) if expr.type == kind else None
+    try:
+        return types.admitted(types.coerce(expr, declared), declared)
+    except DatabaseError as error:
+        if error.sqlstate != "42804":
+            raise
+        return None
+
+
+def _packed(
+    function: Routine, given: Sequence[Expr], named: Mapping[str, Expr], *, is_packed: bool
+) -> Sequence[Expr] | None:
+    """Return arguments with those that a last one takes as its array; None where the function takes no such."""
+    if is_packed or not function.arguments or not function.arguments[-1].variadic:
+        return given
+    last, before = function.arguments[-1], len(function.arguments) - 1
+    if last.name in named:
+        return None
+    if len(given) <= before:
+        return given
+    element = element_of(base_type(last.type))
+    if element is None:
+        return None
+    try:
+        items = [types.coerce(expr, element) for expr in given[before:]]
+    except DatabaseError as error:
+        if error.sqlstate != "42804":
+            raise
+        return None
+    return [*given[:before], arrays.of_items(items, element)]
 
 
 def row_type(declared: str, catalogue: Catalogue) -> Table | None:

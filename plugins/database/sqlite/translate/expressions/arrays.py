@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.names import quote
 from plugins.database.sqlite.stored import array_of, base_type, element_of, form_of
@@ -32,8 +34,13 @@ def emit_array(fields: Node, scope: Scope, element: str | None = None) -> Expr:
     held = element or types.common(items, "ARRAY")
     form_of(array_of(held))
     convert = types.cast if element else types.coerce
-    values = ", ".join(as_json(convert(item, held)).sql for item in items)
-    return Expr(f"json_array({values})", array_of(held), name="array")
+    return of_items([convert(item, held) for item in items], held)
+
+
+def of_items(items: Iterable[Expr], element: str) -> Expr:
+    """Emit the array of values of one type."""
+    values = ", ".join(as_json(item).sql for item in items)
+    return Expr(f"json_array({values})", array_of(element), name="array")
 
 
 def emit_cast(node: Node, target: str, scope: Scope) -> Expr | None:

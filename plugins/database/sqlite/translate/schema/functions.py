@@ -33,7 +33,8 @@ PLPGSQL = (
     "plpgsql runs on PostgreSQL only: keep the statement to that engine, or write it as SQL or as a function "
     "of a plugin."
 )
-_IN = ("FUNC_PARAM_DEFAULT", "FUNC_PARAM_IN", "FUNC_PARAM_INOUT")
+_VARIADIC = "FUNC_PARAM_VARIADIC"
+_IN = ("FUNC_PARAM_DEFAULT", "FUNC_PARAM_IN", "FUNC_PARAM_INOUT", _VARIADIC)
 _OUT = ("FUNC_PARAM_OUT", "FUNC_PARAM_INOUT", "FUNC_PARAM_TABLE")
 # They tell PostgreSQL's planner what to expect, and change no answer.
 _HINTS = frozenset({"cost", "parallel", "leakproof"})
@@ -52,8 +53,6 @@ def create_function(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
         raise DatabaseError(f'schema "{schema}" does not exist', sqlstate="3F000", schema=schema)
     options = _options(fields.get("options", ()))
     parameters = [item["FunctionParameter"] for item in fields.get("parameters", ())]
-    if any(one["mode"] == "FUNC_PARAM_VARIADIC" for one in parameters):
-        raise refused("a function with VARIADIC arguments", hint="Take an array.")
     inputs = [one for one in parameters if one["mode"] in _IN]
     columns = [one for one in parameters if one["mode"] in _OUT]
     returns, returns_set = _returns(fields.get("returnType"), columns, catalogue)
@@ -124,7 +123,8 @@ def _options(nodes: list[Node]) -> dict[str, Any]:
 def _argument(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Argument:
     only(fields, "an argument", "name", "argType", "mode", "defexpr")
     default = altered_default_text(parsed, fields["defexpr"]) if "defexpr" in fields else None
-    return Argument(fields.get("name"), _declared(fields["argType"], catalogue), default)
+    declared = _declared(fields["argType"], catalogue)
+    return Argument(fields.get("name"), declared, default, fields["mode"] == _VARIADIC)
 
 
 def _declared(node: Node, catalogue: Catalogue) -> str:

@@ -69,3 +69,8 @@ create table q (id int, b text); create function f(x q) returns json language sq
 create function nought() returns void language sql as ''; select * from nought();
 create function f(x int) returns setof int language sql stable as 'select x union all select x + 1'; create view w as select f(id) as n from a; select * from w order by 1;
 create table q (id int primary key, b text); create function f(r q) returns setof text language sql stable as 'select r.b union all select r.b || ''!'''; insert into q values (1, 'x'); select q.f from q order by 1;
+create function joined(sep text, variadic words text[]) returns text language sql as $$ select array_to_string(words, sep) $$; select joined('-', 'a', 'b'), joined('-', 'a'), joined('-', variadic array['x', 'y']), joined(sep => '+', variadic words => array['q']);
+create function joined(sep text, variadic words text[]) returns text language sql as $$ select array_to_string(words, sep) $$; select joined('-');
+create function joined(sep text, variadic words text[]) returns text language sql as $$ select array_to_string(words, sep) $$; select joined('-', array['a']);
+create function counted(variadic n int[] default '{}') returns int language sql as $$ select cardinality(n) $$; select counted(), counted(1), counted(1, 2, 3), counted(variadic '{}');
+create function counted(variadic n int[] default '{}') returns int language sql as $$ select cardinality(n) $$; select counted('x');
