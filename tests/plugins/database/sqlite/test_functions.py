@@ -100,7 +100,6 @@ def test_functions_are_kept_in_the_file(make_database: Any, tmp_path: Path) -> N
         ("create trigger f before insert on app.notes for each row execute function f()", "TRIGGER", "PostgreSQL only"),
         ("do $$ begin end $$", "DO", "PostgreSQL only"),
         ("create procedure p() language sql as $$ select 1 $$", "PROCEDURE", "returns void"),
-        ("create function f(variadic a int[]) returns int language sql as $$ select 1 $$", "VARIADIC", "Take an array"),
         ("create function f() returns int language sql as $$ create table x (a int) $$", "CREATE", ""),
     ],
 )  # fmt: skip

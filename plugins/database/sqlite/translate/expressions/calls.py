@@ -67,7 +67,7 @@ def emit_call(fields: Node, scope: Scope) -> Expr:
         return emit_ordered_set(name, fields, scope)
     only(
         fields, f"{name}()", "funcname", "args", "funcformat", "agg_star", "agg_distinct", "agg_filter",
-        "agg_order", "over",
+        "agg_order", "over", "func_variadic",
     )  # fmt: skip
     counted = emit_sequence(name, fields, scope)
     if counted is not None:
@@ -80,10 +80,10 @@ def emit_call(fields: Node, scope: Scope) -> Expr:
         return emit_in_list(name, fields, scope)
     if name in aggregates.AGGREGATES or name in aggregates.WINDOW_ONLY:
         return emit_aggregate(name, label, fields, scope)
-    only(fields, f"{name}()", "funcname", "args", "funcformat")
     kept = _kept(fields, scope) if name not in _SPECIAL and name not in _FUNCTIONS else None
     if kept is not None:
         return kept
+    only(fields, f"{name}()", "funcname", "args", "funcformat")
     arguments = [expressions.emit(item, scope) for item in fields.get("args", ())]
     special = _SPECIAL.get(name)
     result = special(name, arguments) if special else apply(label, _FUNCTIONS.get(name, ()), arguments)
