@@ -23,7 +23,6 @@ _EVERYWHERE: Mapping[str, tuple[int, ...]] = {
 }  # fmt: skip
 
 _ON_SQLITE: Mapping[str, tuple[int, ...]] = {
-    "tables are not partitioned on SQLite": (527, 979, 982, 984, 988, 1604),
     "no triggers, and so no views that are written by them, on SQLite": (154, 579, 580, 587, 1389),
     "no rules on SQLite": (589,),
     "no materialized views on SQLite": (991,),

@@ -30,6 +30,7 @@ from plugins.database import rights
 from plugins.database.sqlite import errors, stored
 from plugins.database.sqlite.catalogue import catalogue as catalogues
 from plugins.database.sqlite.catalogue.kinds import TypedCatalogues, resolve
+from plugins.database.sqlite.catalogue.shown import ShownCatalogues
 from plugins.database.sqlite.connections import Connections, Limits, run, stream
 from plugins.database.sqlite.statements import Plan, Plans
 from plugins.database.sqlite.transaction import SqliteSchemaTransaction, SqliteTransaction
@@ -62,6 +63,7 @@ class SqliteDatabase:
         self.announce: Callable[[], None] = lambda: None
         self._catalogue = catalogues.CatalogueCache()
         self._typed = TypedCatalogues().typed
+        self._shown = ShownCatalogues().shown
         self._describe = functools.lru_cache(maxsize=1000)(stored.describe)
         self._express = functools.lru_cache(maxsize=1000)(self._expressed)
         self._has_tables = False
@@ -73,7 +75,12 @@ class SqliteDatabase:
 
     @property
     def catalogue(self) -> Catalogue:
-        """The tables and views as they are now."""
+        """The tables and views as they are now, without partitions."""
+        return self._shown(self.known)
+
+    @property
+    def known(self) -> Catalogue:
+        """All there is in the file now."""
         fresh = self._catalogue.fresh()
         if fresh is not None:
             return fresh
@@ -114,7 +121,7 @@ class SqliteDatabase:
         if isinstance(statement, Compiled):
             rights.check(statement, identity)
             return statement.sql
-        plan = self.plans.plan(statement, self.catalogue, rights.role_of(identity))
+        plan = self.plans.plan(statement, self.known, rights.role_of(identity))
         if plan.kind != "read":
             raise _read_only(plan.tag)
         return plan.sql
@@ -131,17 +138,17 @@ class SqliteDatabase:
 
     def stored(self, type: str) -> StoredType:  # noqa: A002 - what PostgreSQL calls it
         """Return how a declared type is kept."""
-        known = self.catalogue
+        known = self.known
         return self._describe(resolve(type, known) if known.enums or known.domains else type)
 
     def expression(self, text: str, operands: Mapping[str, str]) -> Expression:
         """Return an expression over operands."""
-        return self._express(self.catalogue.version, text, tuple(operands.items()))
+        return self._express(self.known.version, text, tuple(operands.items()))
 
     def _expressed(self, version: int, text: str, operands: tuple[tuple[str, str], ...]) -> Expression:
         from plugins.database.sqlite.translate.expressions.operands import translate_expression
 
-        return translate_expression(text, dict(operands), self._typed(self.catalogue))
+        return translate_expression(text, dict(operands), self._typed(self.known))
 
     def image(self) -> bytes:
         """Return the database as committed now, as the bytes of a file."""
@@ -159,19 +166,19 @@ class SqliteDatabase:
         """Return what a compiler writes into its statement over `table`."""
         from plugins.database.sqlite.rights.compiled import rights_for
 
-        return rights_for(self.catalogue, role, table, use)
+        return rights_for(self.known, role, table, use)
 
     def through(self, role: str | None, view: Table, command: Write) -> Through:
         """Return how a compiler has a statement write to a view."""
         from plugins.database.sqlite.rights.through import ViewThrough
 
-        return ViewThrough(self._typed(self.catalogue), role, view, command)
+        return ViewThrough(self._typed(self.known), role, view, command)
 
     def call_of_row(self, role: str | None, function: Function, table: Table, row: str) -> str:
         """Return a call of a function with a row."""
         from plugins.database.sqlite.rights.called import call_of_row
 
-        return call_of_row(self._typed(self.catalogue), role, function, table, row)
+        return call_of_row(self._typed(self.known), role, function, table, row)
 
     def translate(self, text: str, catalogue: Catalogue, role: str | None = None) -> Plan:
         """Return one statement of PostgreSQL's SQL as SQLite's, with a role's rights unless that is None."""
@@ -249,7 +256,7 @@ class SqliteDatabase:
     def _refusal(self, error: Exception, sql: str, connection: apsw.Connection) -> DatabaseError:
         if isinstance(error, apsw.ReadOnlyError) and errors.extended(error) == apsw.SQLITE_READONLY:
             return _read_only(sql.split(None, 1)[0].upper())
-        return self.connections.refusal(error, self.catalogue, connection)
+        return self.connections.refusal(error, self.known, connection)
 
 
 def _read_only(tag: str) -> DatabaseError:

@@ -331,7 +331,8 @@ def register(
     """
     for name, arguments, function in FUNCTIONS:
         connection.create_scalar_function(name, function, arguments, deterministic=True)
-    for name, sqlstate in (("pg_policy", "42501"), ("pg_check_option", "44000")):
+    demands = (("pg_policy", "42501"), ("pg_check_option", "44000"), ("pg_partition", "23514"))
+    for name, sqlstate in demands:
         connection.create_scalar_function(name, partial(_demand, sqlstate=sqlstate), -1)
     connection.create_scalar_function("pg_raise", _raise, 2)
     connection.create_scalar_function("pg_domain", _domain, -1, deterministic=True)

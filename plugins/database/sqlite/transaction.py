@@ -122,7 +122,7 @@ class SqliteTransaction(EngineTransaction):
         return self._writer
 
     def _known(self) -> Catalogue:
-        return self._catalogue or self._database.catalogue
+        return self._catalogue or self._database.known
 
     def _plan(self, text: str) -> Plan:
         plan = self._database.plans.plan(text, self._known(), rights.role_of(self._identity))

@@ -216,3 +216,16 @@ def test_names_that_differ_in_quotes_only_are_told_apart_or_refused(database: An
     with database.transaction() as transaction:
         transaction.execute("insert into \"Quoted Name\" values (1, 'x')")
         assert transaction.query('select "a""b", "Select" from "Quoted Name"') == [(1, "x")]
+
+
+def test_partitions_are_no_relations_of_their_own(database: Any) -> None:
+    with database.schema_transaction() as transaction:
+        transaction.script("""
+            create table visits (id int, place text) partition by list (place);
+            create table visits_home partition of visits for values in ('home');
+        """)
+    assert database.catalogue.table("visits") is not None
+    assert database.catalogue.table("visits_home") is None
+    with database.transaction() as transaction:
+        transaction.query("insert into visits_home values (1, 'home')")
+    assert database.query("select id from visits") == [(1,)]

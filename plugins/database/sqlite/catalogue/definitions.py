@@ -59,6 +59,13 @@ class Simple(msgspec.Struct, frozen=True):
         return any("ColumnRef" in node for node in self.targets.values())
 
 
+class Partitioned(msgspec.Struct, frozen=True):
+    """What a partitioned table's rows are told apart by: ``range``, ``list`` or ``hash`` of columns."""
+
+    strategy: str
+    columns: tuple[str, ...]
+
+
 class Definition(Table, frozen=True):
     """A table or a view as it was defined.
 
@@ -67,7 +74,8 @@ class Definition(Table, frozen=True):
     `indexed` what the other indexes were made from. A view `reads` columns: schema, relation and name of each
     (the name is empty for the relation itself, and `CALLED` for a function). It `shows` columns of tables and of
     other views: its `origins` follow from that. It is `simple`, or `fixed` says why nothing can be written through
-    it.
+    it. Of a `partitioned` table, a partition is a view; `partition` is the condition in PostgreSQL's SQL that its rows
+    meet, or the empty text for the default one.
     """
 
     checks: tuple[Check, ...] = ()
@@ -80,6 +88,8 @@ class Definition(Table, frozen=True):
     shows: Mapping[str, Origin] = {}
     simple: Simple | None = None
     fixed: str | None = None
+    partitioned: Partitioned | None = None
+    partition: str | None = None
 
 
 VALUE = '"kernel.value"'

@@ -67,8 +67,10 @@ class Dropped:
                 self._functions.append(function)
 
     def columns(self, table: Definition, names: set[str], reason: Reason) -> None:
-        """Drop what needs columns of a table."""
-        self._readers(table, lambda name: name in names, reason)
+        """Drop what needs columns of a table, or of its partitions, which are to be made without them."""
+        for partition in partitions_of(self._catalogue, table):
+            self.columns(partition, names, reason)
+        self._readers(table, lambda name: name in names, reason, with_partitions=False)
         self.foreign_keys(table, lambda key: bool(names & set(key.referenced_columns)), reason)
 
     def foreign_keys(self, table: Definition, needs: Callable[[ForeignKey], bool], reason: Reason) -> None:
@@ -86,15 +88,20 @@ class Dropped:
             if key_of(view) not in self._gone:
                 self._view(view, reason)
 
-    def _readers(self, table: Definition, needs: Callable[[str], bool], reason: Reason) -> None:
+    def _readers(
+        self, table: Definition, needs: Callable[[str], bool], reason: Reason, *, with_partitions: bool = True
+    ) -> None:
         for view in definitions(self._catalogue):
             if view.kind != "view" or key_of(view) in self._gone:
+                continue
+            if view.partition is not None and not with_partitions:
                 continue
             if any((schema, name) == key_of(table) and needs(column) for schema, name, column in view.reads):
                 self._view(view, reason)
 
     def _view(self, view: Definition, reason: Reason) -> None:
-        reason.check(f"view {view.name}")
+        if view.partition is None:  # a partition goes with its table
+            reason.check(f"view {view.name}")
         self._gone.add(key_of(view))
         self.relation(view, reason)
         self._views.append(view)
@@ -135,6 +142,17 @@ def pointing_at(catalogue: Catalogue, table: Definition) -> list[tuple[Definitio
         for other in definitions(catalogue)
         for key in other.foreign_keys
         if (key.referenced_schema, key.referenced_table) == key_of(table) and key_of(other) != key_of(table)
+    ]
+
+
+def partitions_of(catalogue: Catalogue, parent: Definition) -> list[Definition]:
+    """Return the views that are a table's partitions."""
+    return [
+        view
+        for view in definitions(catalogue)
+        if view.partition is not None
+        and view.simple is not None
+        and (view.simple.schema, view.simple.name) == key_of(parent)
     ]
 
 

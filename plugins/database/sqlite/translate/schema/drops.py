@@ -54,6 +54,8 @@ def _relations(
             if schema not in catalogue.schemas:
                 raise DatabaseError(f'schema "{schema}" does not exist', sqlstate="3F000", schema=schema)
             raise DatabaseError(f'{kind} "{name}" does not exist', sqlstate="42P01")
+        if defined(table).partition is not None:
+            raise refused(f"DROP {kind.upper()} of a partition", hint="Delete its rows.")
         if table.kind != kind:
             raise DatabaseError(f'"{table.name}" is not a {kind}', sqlstate="42809")
         found.append(defined(table))

@@ -13,3 +13,9 @@ create view simple as select id, a_id as parent, label, label || '!' as loud fro
 create view nested as select parent, loud, label as words, id from simple as s where s.id > 1;
 create view guarded as select * from b where a_id = 1 with check option;
 create view guarded_below as select a_id, label from guarded where label <> 'q' with local check option;
+create table parted (id int, kind text, a_id int references a(id) on delete cascade, primary key (id, kind)) partition by list (kind);
+create table parted_x partition of parted for values in ('x', 'y');
+create table parted_rest partition of parted default;
+create table of_parted (id int primary key, parted_id int, kind text, foreign key (parted_id, kind) references parted on delete cascade);
+insert into parted values (1, 'x', 1), (2, 'y', 2), (3, 'z', 1);
+insert into of_parted values (1, 1, 'x'), (2, 3, 'z');

@@ -162,7 +162,7 @@ class Target:
         return " AND ".join(f"({one})" for one in found) if len(found) > 1 else (found[0] if found else None)
 
     def checks(self) -> list[Condition]:
-        """Return calls that raise 44000 for a new row which the check option of a view refuses."""
+        """Return calls that raise 44000 (23514 for a partition) for a new row that a view's check option refuses."""
 
         def written(column: str) -> str:
             return f"{quote(self.table.name)}.{quote(column)}"
@@ -171,8 +171,11 @@ class Target:
         found = []
         for view, sql in self._conditions(written, self._unnoted):
             if view.name in checked:
-                message = f'new row violates check option for view "{view.name}"'
-                found.append(f"pg_check_option({sql}, {text_literal(message)})")
+                call, message = "pg_check_option", f'new row violates check option for view "{view.name}"'
+                if defined(view).partition is not None:
+                    call = "pg_partition"
+                    message = f'new row for relation "{view.name}" violates partition constraint'
+                found.append(f"{call}({sql}, {text_literal(message)})")
         sql = " AND ".join(found)
         return (
             [Condition(sql, frozenset(one for one in self.table.columns if written(one) in sql))]

@@ -13,7 +13,7 @@ from plugins.database.sqlite.translate import types
 from plugins.database.sqlite.translate.expressions import expressions
 from plugins.database.sqlite.translate.nodes import Node, only, refused
 from plugins.database.sqlite.translate.schema.altering.alteration import Alteration
-from plugins.database.sqlite.translate.schema.dependents import Reason, pointing_at, readers
+from plugins.database.sqlite.translate.schema.dependents import Reason, partitions_of, pointing_at, readers
 from plugins.database.sqlite.translate.schema.tables.building import check_collation
 from plugins.database.sqlite.translate.schema.tables.constraints import check_comparable, columns_in
 from plugins.database.sqlite.translate.schema.tables.defaults import (
@@ -97,7 +97,16 @@ def drop_column(command: Node, alteration: Alteration) -> None:
         return
     alteration.column(name)
     before = alteration.table
-    reason = Reason(f"column {name} of table {before.name}", command["behavior"] == "DROP_CASCADE")
+    if before.partitioned is not None and name in before.partitioned.columns:
+        message = (
+            f'cannot drop column "{name}" because it is part of the partition key of relation "{before.name}"'
+        )
+        raise DatabaseError(message, sqlstate="42P16")
+    reason = Reason(
+        f"column {name} of table {before.name}",
+        command["behavior"] == "DROP_CASCADE",
+        several=bool(partitions_of(alteration.catalogue, before)),
+    )
     names = {name} | {other for other, node in before.generated.items() if name in columns_in(node)}
     for other in names - {name}:
         reason.check(f"column {other} of table {before.name}")

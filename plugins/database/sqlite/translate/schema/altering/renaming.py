@@ -113,7 +113,8 @@ def _rename_column(table: Definition, old: str, new: str, catalogue: Catalogue) 
         raise DatabaseError(f'column "{old}" does not exist', sqlstate="42703", table=table.name, column=old)
     if new in table.columns:
         raise DatabaseError(f'column "{new}" of relation "{table.name}" already exists', sqlstate="42701")
-
+    if table.partitioned is not None:
+        raise refused("RENAME of a partitioned table's column")
     if new.lower() != old.lower():
         check_case(new, table)
 

@@ -11,6 +11,7 @@ from plugins.database.sqlite.translate.nodes import Node, only, refused
 from plugins.database.sqlite.translate.schema.altering import columns, constraints
 from plugins.database.sqlite.translate.schema.altering.alteration import Alteration
 from plugins.database.sqlite.translate.schema.relations import existing, is_missing
+from plugins.database.sqlite.translate.schema.tables.partitions import with_partitions
 
 _WITH_OLD_ROWS = ("f", "d")
 
@@ -56,7 +57,7 @@ def alter_table(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
             columns.prepare_type(command, alteration)
     for command in sorted(commands, key=_pass):
         _COMMANDS[command["subtype"]][1](command, alteration)
-    return alteration.plan()
+    return with_partitions(alteration.plan(), table, catalogue)
 
 
 def _pass(command: Node) -> int:

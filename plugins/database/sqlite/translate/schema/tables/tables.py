@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from kernel.contracts.catalogue import Catalogue
 from plugins.database.parser import Parsed
 from plugins.database.sqlite.catalogue.definitions import Definition
@@ -11,11 +13,14 @@ from plugins.database.sqlite.translate.schema.relations import is_new
 from plugins.database.sqlite.translate.schema.tables.building import TableBuilder
 from plugins.database.sqlite.translate.schema.tables.copies import Likeness, new_name
 from plugins.database.sqlite.translate.schema.tables.emission import create_sql
+from plugins.database.sqlite.translate.schema.tables.partitions import create_partition, partitioned
 
 
 def create_table(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     """Return the plan of a CREATE TABLE."""
-    only(fields, "CREATE TABLE", "relation", "tableElts", "oncommit", "if_not_exists")
+    if "partbound" in fields:
+        return create_partition(fields, parsed, catalogue)
+    only(fields, "CREATE TABLE", "relation", "tableElts", "oncommit", "if_not_exists", "partspec")
     schema, name = new_name(fields["relation"])
     if not is_new(catalogue, schema, name, missing_ok=bool(fields.get("if_not_exists"))):
         return Plan("schema", "", "CREATE TABLE")
@@ -36,5 +41,7 @@ def create_table(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     table = builder.finish()
     for likeness in likenesses:
         table = likeness.with_indexes(table, catalogue)
+    if "partspec" in fields:
+        table = msgspec.structs.replace(table, partitioned=partitioned(fields["partspec"], table))
     sql = "; ".join(create_sql(table, catalogue))
     return Plan("schema", sql, "CREATE TABLE", (Change(schema, name, table),))
