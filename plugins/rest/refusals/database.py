@@ -35,8 +35,10 @@ def of_database(error: DatabaseError, identity: Identity | None) -> RestError:
     if answer is not None:
         return answer
     headers: HeaderList = []
-    unavailable = isinstance(error, DatabaseUnavailable) and error.sqlstate not in _STATUS_BY_STATE
-    status = 503 if unavailable else _status(error)
+    status = _status(error)
+    # What no client is to blame for, as a server that is read-only as a whole, has that status in any case.
+    if isinstance(error, DatabaseUnavailable) and _STATUS_BY_STATE.get(error.sqlstate, 0) < 500:
+        status = 503
     if error.sqlstate == "42501" and (identity is None or identity.role == "anon"):
         status = 401
         headers = [("www-authenticate", "Bearer")]

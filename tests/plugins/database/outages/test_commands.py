@@ -185,7 +185,7 @@ for command in ("migrate up", "serve --port 0", "restore --yes a.backup", "backu
     name, *rest = command.split()
     rest = [str(project / one) if one.endswith(".backup") else one for one in rest]
     refused(name, *rest, told=[writable])
-refused("db", "copy", "--to", f"sqlite:///{{disk}}/copy.db", told=["let this user"])
+refused("db", "copy", "--to", f"sqlite:///{{disk}}/copy.db", told=[writable])
 found = {{one["about"]: one for one in __import__("json").loads(kernel("doctor").stdout)}}
 assert found["database"]["state"] == "problem"
 assert "let this user" in found["database"]["remedy"], found
