@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kernel.contracts.database import DatabaseError
-from plugins.database.sqlite.stored import form_of
+from plugins.database.sqlite.stored import element_of, form_of
 from plugins.database.sqlite.translate import types
-from plugins.database.sqlite.translate.builtins import arrays, documents, moments, ranges, search, texts
+from plugins.database.sqlite.translate.builtins import (
+    arrays,
+    documents,
+    moments,
+    ranges,
+    search,
+    texts,
+)
 from plugins.database.sqlite.translate.builtins import numbers as builtin_numbers
 from plugins.database.sqlite.translate.expressions.signatures import Table, apply, merged
 from plugins.database.sqlite.translate.nodes import refused
@@ -28,6 +35,8 @@ _OPERATORS: Table = merged(
     ranges.OPERATORS,
 )
 _PREFIXES: Table = merged(builtin_numbers.PREFIXES, search.PREFIXES)
+# Besides arrays, what is joined to more of its kind.
+_JOINED = ("jsonb", "tsvector", "tsquery", "bytea")
 COMPARISONS = {"=": "=", "<>": "<>", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _NUMERIC = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "%": "remainder"}
 
@@ -52,6 +61,8 @@ def binary(name: str, left: Expr, right: Expr) -> Expr:
         raise refused(f"the operator {name}")
     if emit is not None and (not signatures or {left.type, right.type} <= _PLAIN):
         return emit(name, left, right)
+    if name == "||" and _is_text_beside(left, right):
+        return _concatenate(name, left, right)
     if name in texts.PATTERNS and right.literal is not None:
         # A pattern that cannot run is refused before there is a row to match it with.
         patterns.compiled(right.literal)
@@ -195,6 +206,14 @@ def _division(name: str, left: Expr, right: Expr, result: str) -> Expr:
 def _checked(sql: str, result: str) -> Expr:
     """Have an arithmetic result checked against its type's range: SQLite would slip into floating point."""
     return Expr(form_of(result).read.replace("{}", sql), result)
+
+
+def _is_text_beside(left: Expr, right: Expr) -> bool:
+    """Tell whether one side is unknown and the other joined to nothing but text."""
+    if None not in (left.type, right.type):
+        return False
+    known = left.type or right.type or "text"
+    return element_of(known) is None and known not in _JOINED
 
 
 def _concatenate(name: str, left: Expr, right: Expr) -> Expr:

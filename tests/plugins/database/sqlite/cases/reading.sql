@@ -237,3 +237,4 @@ select id from a full join b using (id) group by id order by id;
 select 1 from a where sum(id) is null;
 select 1 from a join b on count(*) = 1;
 select id from a where id > (select avg(id) from a) order by id;
+select '10:00'::time || 'x', 'x' || '2024-01-01'::date, '2024-01-01'::date || '{}', 1 || '{2}', 1 || array[2], array[1] || 2, array[1] || '{2}', '{1}' || 2, '{1}' || array[2], null || array[1], array[1] || null;
