@@ -108,7 +108,8 @@ def _fit(
             expr = expressions.emit(default, Scope(scope.catalogue, ()))
         else:
             return None
-        taken = _taken(expr, argument.type, scope.catalogue)
+        is_default = place >= len(given) and argument.name not in named
+        taken = _taken(expr, argument.type, scope.catalogue, is_default=is_default)
         if taken is None:
             return None
         arguments.append(taken)
@@ -116,8 +117,8 @@ def _fit(
     return cost, Call(function, tuple(arguments))
 
 
-def _taken(expr: Expr, declared: str, catalogue: Catalogue) -> Expr | None:
-    """Return a value as an argument of a type; None where it is of another."""
+def _taken(expr: Expr, declared: str, catalogue: Catalogue, *, is_default: bool) -> Expr | None:
+    """Return a value as an argument of a type; None where it is of another. A default is assigned."""
     table = row_type(declared, catalogue)
     if table is not None:
         kind = RowType.of(table_types(table).items(), table)
@@ -125,7 +126,7 @@ def _taken(expr: Expr, declared: str, catalogue: Catalogue) -> Expr | None:
             expr = expr._replace(type=kind)
         return expr._replace(row=composites.fields_of(expr)) if expr.type == kind else None
     try:
-        return types.admitted(types.coerce(expr, declared), declared)
+        return types.admitted(types.coerce(expr, declared, assign=is_default), declared)
     except DatabaseError as error:
         if error.sqlstate != "42804":
             raise

@@ -74,3 +74,4 @@ create function joined(sep text, variadic words text[]) returns text language sq
 create function joined(sep text, variadic words text[]) returns text language sql as $$ select array_to_string(words, sep) $$; select joined('-', array['a']);
 create function counted(variadic n int[] default '{}') returns int language sql as $$ select cardinality(n) $$; select counted(), counted(1), counted(1, 2, 3), counted(variadic '{}');
 create function counted(variadic n int[] default '{}') returns int language sql as $$ select cardinality(n) $$; select counted('x');
+create function f(a smallint default 2, b numeric(5, 1) default 1.25, c text default 3) returns text language sql as 'select a || c || b'; select f(), f(b => 7), f(a => 3::smallint);
