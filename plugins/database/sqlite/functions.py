@@ -13,7 +13,7 @@ from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.catalogue.kinds import labels_of
 from plugins.database.sqlite.errors import refused_value
 from plugins.database.sqlite.stored import read_type
-from plugins.database.sqlite.values import enums, extremes, ranges, readers, series
+from plugins.database.sqlite.values import enums, extremes, money, ranges, readers, series
 from plugins.database.sqlite.values.nested import arrays, composites, documents, members, ordering, sequences
 from plugins.database.sqlite.values.numeric import arithmetic, numbers, pictures, powers, statistics
 from plugins.database.sqlite.values.numeric.arithmetic import NumericSum
@@ -21,7 +21,7 @@ from plugins.database.sqlite.values.numeric.floats import REGRESSIONS, FloatSum,
 from plugins.database.sqlite.values.search import documents as search_documents
 from plugins.database.sqlite.values.search import matching
 from plugins.database.sqlite.values.search import queries as search_queries
-from plugins.database.sqlite.values.temporal import fields, intervals, moments, spans, templates
+from plugins.database.sqlite.values.temporal import clocks, fields, intervals, moments, spans, templates
 from plugins.database.sqlite.values.temporal.intervals import IntervalSum
 from plugins.database.sqlite.values.textual import encodings, formatting, patterns, strings, texts
 
@@ -53,8 +53,23 @@ FUNCTIONS: tuple[tuple[str, int, Callable[..., Any]], ...] = (
     ("pg_ilike", 2, texts.matches_like_ignoring_case),
     ("pg_date", 1, moments.read_date),
     ("pg_time", 1, moments.read_time),
+    ("pg_timetz", 1, moments.read_timetz),
+    ("pg_timetz_clock", 1, clocks.to_time),
+    ("pg_timetz_add", 3, clocks.add),
+    ("pg_timetz_in", 2, clocks.to_zone),
+    ("pg_timetz_field", 2, fields.extract_timetz),
+    ("pg_timetz_moment", 2, clocks.at_date),
     ("pg_timestamp", 1, moments.read_timestamp),
     ("pg_timestamptz", 1, moments.read_timestamptz),
+    ("pg_money", 1, money.read),
+    ("pg_money_of", 2, money.from_number),
+    ("pg_money_total", 1, money.total),
+    ("pg_money_number", 1, money.to_number),
+    ("pg_money_add", 2, money.add),
+    ("pg_money_subtract", 2, money.subtract),
+    ("pg_money_multiply", 2, money.multiply),
+    ("pg_money_divide", 2, money.divide),
+    ("pg_money_ratio", 2, money.ratio),
     ("pg_json", 1, documents.read_json),
     ("pg_jsonb", 1, documents.read_jsonb),
     ("pg_jsonb_text", 1, documents.write_jsonb),
@@ -346,6 +361,8 @@ def register(
     connection.collation_needed(_collation)
     connection.create_collation("pg_numeric", numbers.compare_numeric)
     connection.create_collation("pg_interval", intervals.compare)
+    connection.create_collation("pg_timetz", clocks.compare)
+    connection.create_collation("pg_money", money.compare)
     connection.create_collation("pg_range", ranges.compare)
     connection.create_collation("pg_jsonb", ordering.compare)
     connection.create_collation("pg_array", sequences.compare)

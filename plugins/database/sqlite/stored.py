@@ -30,6 +30,7 @@ _ALIASES = {
     "bpchar": "character",
     "timestamptz": "timestamp with time zone",
     "timestamp": "timestamp without time zone",
+    "timetz": "time with time zone",
     "time": "time without time zone",
 }
 
@@ -55,11 +56,19 @@ class TypeForm(msgspec.Struct, frozen=True):
     comparable: bool = True
 
 
-MOMENTS = ("timestamp with time zone", "timestamp without time zone", "time without time zone")
+MOMENTS = (
+    "timestamp with time zone",
+    "timestamp without time zone",
+    "time with time zone",
+    "time without time zone",
+)
 """Types whose modifier is the number of digits that a second's fraction has."""
 
 RANGES = ("int4range", "int8range", "numrange", "daterange", "tsrange", "tstzrange")
 """Types of ranges."""
+
+# Equal ones are written alike, but their texts tell nothing of which comes first.
+_WRITTEN_OUT_OF_ORDER = ("money", "time with time zone")
 
 _TEXT_FORM = TypeForm("TEXT", "{}")
 
@@ -89,6 +98,7 @@ FORMS: dict[str, TypeForm] = {
     "uuid": TypeForm("TEXT", "pg_uuid({})"),
     "date": TypeForm("TEXT", "pg_date({})"),
     "time without time zone": TypeForm("TEXT", "pg_time({})"),
+    "time with time zone": TypeForm("TEXT", "pg_timetz({})", collation="pg_timetz"),
     "timestamp without time zone": TypeForm("TEXT", "pg_timestamp({})", text="replace({}, 'T', ' ')"),
     "timestamp with time zone": TypeForm(
         "TEXT", "pg_timestamptz({})", text="replace(replace({}, 'T', ' '), '+00:00', '+00')"
@@ -103,14 +113,15 @@ FORMS: dict[str, TypeForm] = {
     "regtype": TypeForm("TEXT", "pg_regtype({})", ordered=False),
     "regconfig": TypeForm("TEXT", "pg_regconfig({})", ordered=False),
     **{kind: TypeForm("TEXT", f"pg_range('{kind}', {{}})", collation="pg_range") for kind in RANGES},
+    "money": TypeForm("TEXT", "pg_money({})", collation="pg_money"),
     "bytea": TypeForm("BLOB", "pg_bytea({})", json="pg_bytea_text({})", text="pg_bytea_text({})"),
 }
 
 _REFUSED = frozenset({
     "datemultirange", "int4multirange", "int8multirange", "nummultirange", "tsmultirange", "tstzmultirange",
     "bit", "bit varying", "box", "char", "cidr", "circle", "inet",
-    "line", "lseg", "macaddr", "macaddr8", "money", "oid", "path", "pg_lsn", "point",
-    "polygon", "record", "regclass", "time with time zone", "timetz", "trigger",
+    "line", "lseg", "macaddr", "macaddr8", "oid", "path", "pg_lsn", "point",
+    "polygon", "record", "regclass", "trigger",
     "varbit", "void", "xml",
 })  # fmt: skip
 """Types of PostgreSQL's that have no form here."""
@@ -190,7 +201,7 @@ def _array_form(element: str) -> TypeForm | None:
         json="json({})",
         text=f"pg_array_text({{}}, '{element}')",
         collation="pg_array",
-        ordered=held.ordered,
+        ordered=held.ordered and element not in _WRITTEN_OUT_OF_ORDER,
     )
 
 

@@ -150,7 +150,7 @@ def postgresql(postgresql_server: str) -> Iterator[PostgreSQL]:
 
     with psycopg.connect(postgresql_server) as connection:
         set_json_loads(lambda text: bytes(text).decode() if not isinstance(text, str) else text, connection)
-        for kind in ("interval", *RANGES):
+        for kind in ("interval", "timetz", *RANGES):
             connection.adapters.register_loader(kind, TextLoader)
         connection.execute("set timezone to 'UTC'")
         # A name of its own: tests in parallel would wait for one another's uncommitted schema.

@@ -20,6 +20,7 @@ NUMBERS = (*INTEGERS, "numeric", "real", "double precision")
 INEXACT = ("numeric", "real", "double precision")
 TEXTS = ("text", "character varying", "name")
 MOMENTS = ("date", "timestamp without time zone", "timestamp with time zone")
+CLOCKS = ("time without time zone", "time with time zone")
 SERIALS = {"serial": "integer", "serial4": "integer", "bigserial": "bigint", "serial8": "bigint",
            "smallserial": "smallint", "serial2": "smallint"}  # fmt: skip
 _PLAIN = re.compile(r"""[:\w".]+|-?[\d.]+|'(?:[^']|'')*'""")
@@ -34,6 +35,11 @@ _CASTS = {
     ("timestamp with time zone", "date"): "substr({}, 1, 10)",
     ("timestamp with time zone", "timestamp without time zone"): "replace({}, '+00:00', '')",
     ("timestamp with time zone", "time without time zone"): "replace(substr({}, 12), '+00:00', '')",
+    ("timestamp with time zone", "time with time zone"): (
+        "nullif(replace(substr({}, 12), '+00:00', '+00'), '')"
+    ),
+    ("time with time zone", "time without time zone"): "pg_timetz_clock({})",
+    ("time without time zone", "time with time zone"): "({} || '+00')",
     ("time without time zone", "interval"): "pg_time_interval({})",
     ("interval", "time without time zone"): "pg_time_add('00:00:00', {}, 1)",
     ("json", "jsonb"): "pg_jsonb({})",
@@ -41,6 +47,10 @@ _CASTS = {
     ("real", "double precision"): "pg_widened({})",
     ("integer", "boolean"): "({} <> 0)",
     ("boolean", "integer"): "{}",
+    ("integer", "money"): "pg_money_of({}, 'bigint')",
+    ("bigint", "money"): "pg_money_of({}, 'bigint')",
+    ("numeric", "money"): "pg_money_of({}, 'bigint')",
+    ("money", "numeric"): "pg_money_number({})",
 }
 _ASSIGNABLE = {
     ("timestamp with time zone", "date"),
@@ -48,6 +58,12 @@ _ASSIGNABLE = {
     ("timestamp with time zone", "time without time zone"),
     ("timestamp without time zone", "date"),
     ("timestamp without time zone", "time without time zone"),
+    ("timestamp with time zone", "time with time zone"),
+    ("time with time zone", "time without time zone"),
+    ("integer", "money"),
+    ("bigint", "money"),
+    ("numeric", "money"),
+    ("money", "numeric"),
     ("json", "jsonb"),
     ("jsonb", "json"),
 }
@@ -143,7 +159,7 @@ def _converts(source: str, base: str) -> bool:
         return (one in TEXTS and other in TEXTS) or _converts(one, other)
     return any(
         source in family and base in family and family.index(source) < family.index(base)
-        for family in (NUMBERS, MOMENTS)
+        for family in (NUMBERS, MOMENTS, CLOCKS)
     )
 
 
@@ -253,7 +269,7 @@ def common(expressions: list[Expr], what: str) -> str:
 def _wider(one: str, other: str, what: str) -> str:
     if one == other:
         return one
-    for family in (NUMBERS, MOMENTS):
+    for family in (NUMBERS, MOMENTS, CLOCKS):
         if one in family and other in family:
             return max(one, other, key=family.index)
     if one in (*TEXTS, "character") and other in (*TEXTS, "character"):

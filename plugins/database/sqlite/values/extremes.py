@@ -7,14 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 from plugins.database.sqlite.catalogue.kinds import labels_of
-from plugins.database.sqlite.values import enums, ranges
+from plugins.database.sqlite.values import enums, money, ranges
 from plugins.database.sqlite.values.nested import ordering, sequences
 from plugins.database.sqlite.values.numeric import numbers
-from plugins.database.sqlite.values.temporal import intervals
+from plugins.database.sqlite.values.temporal import clocks, intervals
 
 _COMPARISONS: dict[str, Callable[[str, str], int]] = {
     "pg_numeric": numbers.compare_numeric,
     "pg_interval": intervals.compare,
+    "pg_timetz": clocks.compare,
+    "pg_money": money.compare,
     "pg_range": ranges.compare,
     "pg_jsonb": ordering.compare,
     "pg_array": sequences.compare,

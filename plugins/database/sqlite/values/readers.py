@@ -11,7 +11,7 @@ import msgspec
 from plugins.database.postgresql.literals import malformed
 from plugins.database.sqlite.catalogue.kinds import EnumArray, EnumType
 from plugins.database.sqlite.stored import read_type
-from plugins.database.sqlite.values import enums, ranges
+from plugins.database.sqlite.values import enums, money, ranges
 from plugins.database.sqlite.values.nested import arrays, documents
 from plugins.database.sqlite.values.numeric import numbers
 from plugins.database.sqlite.values.search import documents as search_documents
@@ -32,12 +32,14 @@ READERS: dict[str, Reader] = {
     "uuid": texts.read_uuid,
     "date": moments.read_date,
     "time without time zone": moments.read_time,
+    "time with time zone": moments.read_timetz,
     "timestamp without time zone": moments.read_timestamp,
     "timestamp with time zone": moments.read_timestamptz,
     "interval": intervals.read,
     **{kind: functools.partial(ranges.read, kind) for kind in ranges.SUBTYPES},
     "json": documents.read_json,
     "jsonb": documents.read_jsonb,
+    "money": money.read,
     "bytea": texts.read_bytea,
     "tsvector": search_documents.read,
     "tsquery": search_queries.read,

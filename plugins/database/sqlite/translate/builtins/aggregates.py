@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plugins.database.sqlite.translate.builtins import arrays, documents, moments
+from plugins.database.sqlite.translate.builtins import arrays, documents, moments, money
 from plugins.database.sqlite.translate.expressions.signatures import Signature as Sig
 from plugins.database.sqlite.translate.expressions.signatures import Table, merged
 from plugins.database.sqlite.values.numeric.floats import REGRESSIONS
@@ -57,7 +57,7 @@ _STATISTICS: Table = {
     },
 }
 AGGREGATES: Table = {
-    **merged(_NUMBERS, moments.AGGREGATES),
+    **merged(_NUMBERS, moments.AGGREGATES, money.AGGREGATES),
     **_STATISTICS,
     "count": (Sig(("any",), "count({0})", "bigint"),),
     "min": (Sig(("any",), "min({0})", "same"),),

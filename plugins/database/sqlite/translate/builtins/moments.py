@@ -10,13 +10,14 @@ from plugins.database.sqlite.translate.scope import Expr
 TIMESTAMPTZ = "timestamp with time zone"
 TIMESTAMP = "timestamp without time zone"
 _TIME = "time without time zone"
+_TIMETZ = "time with time zone"
 _DOUBLE = "double precision"
-_MOMENTS = (TIMESTAMPTZ, TIMESTAMP, "date", "interval", _TIME)
+_MOMENTS = (TIMESTAMPTZ, TIMESTAMP, "date", "interval", _TIME, _TIMETZ)
 
 
 def _fields(result: str, around: str) -> tuple[Sig, ...]:
     """Return the signatures of a function that takes a field out of any kind of moment."""
-    functions = {"interval": "pg_interval_field", _TIME: "pg_time_field"}
+    functions = {"interval": "pg_interval_field", _TIME: "pg_time_field", _TIMETZ: "pg_timetz_field"}
     return tuple(
         Sig(
             ("text", kind), around.replace("{}", f"{functions.get(kind, 'pg_extract')}({{0}}, {{1}})"), result
@@ -52,6 +53,7 @@ FUNCTIONS: Table = {
     "timezone": (
         Sig(("text", TIMESTAMPTZ), "pg_to_zone({0}, {1})", TIMESTAMP),
         Sig(("text", TIMESTAMP), "pg_from_zone({0}, {1})", TIMESTAMPTZ),
+        Sig(("text", _TIMETZ), "pg_timetz_in({0}, {1})", _TIMETZ),
     ),
     "age": (
         Sig((TIMESTAMPTZ, TIMESTAMPTZ), "pg_age({0}, {1})", "interval"),
@@ -110,6 +112,10 @@ OPERATORS: Table = {
         Sig(("date", _TIME), "pg_moment_add({0} || 'T00:00:00', pg_time_interval({1}))", TIMESTAMP),
         Sig((_TIME, "interval"), "pg_time_add({0}, {1}, 1)", _TIME),
         Sig(("interval", _TIME), "pg_time_add({1}, {0}, 1)", _TIME),
+        Sig((_TIMETZ, "interval"), "pg_timetz_add({0}, {1}, 1)", _TIMETZ),
+        Sig(("interval", _TIMETZ), "pg_timetz_add({1}, {0}, 1)", _TIMETZ),
+        Sig(("date", _TIMETZ), "pg_timetz_moment({0}, {1})", TIMESTAMPTZ),
+        Sig((_TIMETZ, "date"), "pg_timetz_moment({1}, {0})", TIMESTAMPTZ),
         Sig(("interval", "interval"), "pg_interval_add({0}, {1})", "interval"),
     ),
     "-": (
@@ -123,6 +129,7 @@ OPERATORS: Table = {
         Sig(("date", "interval"), "pg_moment_subtract({0} || 'T00:00:00', {1})", TIMESTAMP),
         Sig(("date", "integer"), "pg_date_add({0}, -({1}))", "date"),
         Sig((_TIME, "interval"), "pg_time_add({0}, {1}, -1)", _TIME),
+        Sig((_TIMETZ, "interval"), "pg_timetz_add({0}, {1}, -1)", _TIMETZ),
     ),
     "*": (
         Sig(("interval", _DOUBLE), "pg_interval_multiply({0}, {1})", "interval"),

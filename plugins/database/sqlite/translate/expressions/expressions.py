@@ -253,7 +253,8 @@ def type_label(target: str) -> str:
     """Return the name that PostgreSQL gives to a column that is a cast of something nameless."""
     labels = {"integer": "int4", "bigint": "int8", "smallint": "int2", "boolean": "bool", "double precision": "float8",
               "real": "float4", "character varying": "varchar", "timestamp with time zone": "timestamptz",
-              "timestamp without time zone": "timestamp", "time without time zone": "time"}  # fmt: skip
+              "timestamp without time zone": "timestamp", "time without time zone": "time",
+              "time with time zone": "timetz"}  # fmt: skip
     base = base_type(target)
     return labels.get(base, base)
 

@@ -11,6 +11,7 @@ from plugins.database.sqlite.translate.builtins import (
     arrays,
     documents,
     moments,
+    money,
     ranges,
     search,
     texts,
@@ -33,6 +34,7 @@ _OPERATORS: Table = merged(
     builtin_numbers.OPERATORS,
     search.OPERATORS,
     ranges.OPERATORS,
+    money.OPERATORS,
 )
 _PREFIXES: Table = merged(builtin_numbers.PREFIXES, search.PREFIXES)
 # Besides arrays, what is joined to more of its kind.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from kernel.contracts.database import DatabaseError
 from plugins.database.sqlite.values.numeric.numbers import write_numeric
-from plugins.database.sqlite.values.temporal import intervals, moments, spans
+from plugins.database.sqlite.values.temporal import clocks, intervals, moments, spans
 from plugins.database.sqlite.values.temporal.intervals import DAY, Interval
 
 _SYNONYMS = {
@@ -133,12 +133,26 @@ def extract_time(field: str | None, stored: str | None) -> str | None:
     """Return one field of a time of day as an exact numeric."""
     if field is None or stored is None:
         return None
-    at = time.fromisoformat("00:00" if stored.startswith("24") else stored)
-    clock = ((at.hour * 60 + at.minute) * 60 + at.second) * 1_000_000 + at.microsecond
-    clock = DAY if stored.startswith("24") else clock
+    clock = spans.microseconds(stored)
     if _unit(field) == "epoch":
         return _fixed(clock, 1_000_000, 6)
     return _extract_clock(field, _unit(field), clock, moments.TIME)
+
+
+def extract_timetz(field: str | None, stored: str | None) -> str | None:
+    """Return one field of a time of day with an offset as an exact numeric."""
+    if field is None or stored is None:
+        return None
+    clock, zone = clocks.split(stored)
+    ahead = round(clocks.offset(zone).total_seconds())
+    hours, rest = _signed_divmod(ahead, 3600)
+    unit = _unit(field)
+    if unit == "epoch":
+        return _fixed(spans.microseconds(clock) - ahead * 1_000_000, 1_000_000, 6)
+    zones = {"timezone": ahead, "timezone_hour": hours, "timezone_minute": _signed_divmod(rest, 60)[0]}
+    if unit in zones:
+        return str(zones[unit])
+    return _extract_clock(field, unit, spans.microseconds(clock), moments.TIMETZ)
 
 
 def _extract_clock(field: str, unit: str, clock: int, type_name: str) -> str:

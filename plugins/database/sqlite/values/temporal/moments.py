@@ -30,6 +30,7 @@ TIMESTAMPTZ = "timestamp with time zone"
 TIMESTAMP = "timestamp without time zone"
 DATE = "date"
 TIME = "time without time zone"
+TIMETZ = "time with time zone"
 
 
 def read_timestamptz(value: Any) -> str | None:
@@ -70,16 +71,32 @@ def read_time(value: Any) -> str | None:
     """Read ``time without time zone``."""
     if value is None:
         return None
-    text = _text(value, TIME)
-    match = _CLOCK.fullmatch(text)
-    if match is None:
-        match = _MOMENT.fullmatch(text)
-        if match is None or match["hour"] is None:
-            raise invalid_syntax("time", value, "22007")
-    offset = _clock(match, value)
-    if offset == timedelta(days=1):
-        return "24:00:00"
-    return write_time((datetime(2000, 1, 1) + offset).time())
+    return _write_clock(_clock(_match_clock(_text(value, TIME), "time"), value))
+
+
+def read_timetz(value: Any) -> str | None:
+    """Read ``time with time zone``; without an offset it is UTC, and a zone with a history needs a date."""
+    if value is None:
+        return None
+    match = _match_clock(_text(value, TIMETZ), TIMETZ)
+    clock = _clock(match, value)
+    if "year" in match.re.groupindex:
+        moment, found = _moment(value, TIMETZ)
+    else:
+        moment, found = None, _zone(match["zone"], value, TIMETZ)
+    offset = (found or UTC).utcoffset(moment)
+    if offset is None:
+        raise invalid_syntax(TIMETZ, value, "22007")
+    return _write_clock(clock) + write_offset(offset)
+
+
+def write_offset(offset: timedelta) -> str:
+    """Write how far a zone is ahead of UTC as PostgreSQL does: ``+02``, ``-03:30``."""
+    minutes, seconds = divmod(abs(offset).seconds, 60)
+    text = f"{'-' if offset < timedelta() else '+'}{minutes // 60:02d}"
+    if minutes % 60 or seconds:
+        text += f":{minutes % 60:02d}"
+    return f"{text}:{seconds:02d}" if seconds else text
 
 
 def write_timestamptz(moment: datetime) -> str:
@@ -99,7 +116,8 @@ def fit(stored: str | None, digits: int) -> str | None:
     head, dot, rest = stored.partition(".")
     if not dot:
         return stored
-    fraction, zone_ = rest.removesuffix("+00:00"), rest[len(rest.removesuffix("+00:00")) :]
+    zone_ = rest.lstrip("0123456789")
+    fraction = rest[: len(rest) - len(zone_)]
     if len(fraction) <= digits:
         return stored
     unit = 10 ** (6 - digits)
@@ -111,9 +129,7 @@ def fit(stored: str | None, digits: int) -> str | None:
     if ":" in head[:3]:
         hour, minute, second = map(int, head.split(":"))
         offset = timedelta(hours=hour, minutes=minute, seconds=second, microseconds=micros)
-        if offset == timedelta(days=1):
-            return "24:00:00"
-        return write_time((datetime(2000, 1, 1) + offset).time())
+        return _write_clock(offset) + zone_
     try:
         return write_timestamp(to_datetime(head) + timedelta(microseconds=micros)) + zone_
     except OverflowError:
@@ -129,6 +145,19 @@ def write_time(clock: time) -> str:
 def to_datetime(stored: str) -> datetime:
     """Read a stored timestamp (with or without time zone) that is finite."""
     return datetime.fromisoformat(stored)
+
+
+def _write_clock(since_midnight: timedelta) -> str:
+    if since_midnight == timedelta(days=1):
+        return "24:00:00"
+    return write_time((datetime(2000, 1, 1) + since_midnight).time())
+
+
+def _match_clock(text: str, type_name: str) -> re.Match[str]:
+    match = _CLOCK.fullmatch(text) or _MOMENT.fullmatch(text)
+    if match is None or match["hour"] is None:
+        raise invalid_syntax(type_name, text, "22007")
+    return match
 
 
 def _text(value: Any, type_name: str) -> str:

@@ -82,7 +82,8 @@ def days_between(left: str | None, right: str | None) -> int | None:
     return (date.fromisoformat(left) - date.fromisoformat(right)).days
 
 
-def _microseconds(clock: str) -> int:
+def microseconds(clock: str) -> int:
+    """Return how many microseconds a time of day is after midnight."""
     if clock.startswith("24"):
         return DAY
     at = time.fromisoformat(clock)
@@ -93,7 +94,7 @@ def add_to_time(clock: str | None, interval: str | None, sign: int) -> str | Non
     """Add an interval's time to a time of day, which begins anew at midnight."""
     if clock is None or interval is None:
         return None
-    total = (_microseconds(clock) + sign * intervals.parse(interval).microseconds) % DAY
+    total = (microseconds(clock) + sign * intervals.parse(interval).microseconds) % DAY
     return moments.write_time((datetime(2000, 1, 1) + timedelta(microseconds=total)).time())
 
 
@@ -101,12 +102,12 @@ def time_difference(left: str | None, right: str | None) -> str | None:
     """Return what lies between two times of day."""
     if left is None or right is None:
         return None
-    return intervals.write(Interval(0, 0, _microseconds(left) - _microseconds(right)))
+    return intervals.write(Interval(0, 0, microseconds(left) - microseconds(right)))
 
 
 def time_as_interval(clock: str | None) -> str | None:
     """Return a time of day as an interval."""
-    return None if clock is None else intervals.write(Interval(0, 0, _microseconds(clock)))
+    return None if clock is None else intervals.write(Interval(0, 0, microseconds(clock)))
 
 
 def age(left: str | None, right: str | None) -> str | None:
