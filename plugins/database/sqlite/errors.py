@@ -133,6 +133,8 @@ def _statement(text: str) -> DatabaseError:
     if text.startswith("ON CONFLICT clause does not match"):
         message = "there is no unique or exclusion constraint matching the ON CONFLICT specification"
         return DatabaseError(message, sqlstate="42P10")
+    if "pattern too complex" in text:
+        return DatabaseError("the pattern is longer than SQLite takes", sqlstate="54000")
     if "integer overflow" in text:
         return DatabaseError("bigint out of range", sqlstate="22003")
     if "malformed JSON" in text:

@@ -58,8 +58,8 @@ class _Reader:
         self._text = text
         self._configuration = configuration
         self._steps: list[re.Match[str]] = []
-        at = 0
-        while at < len(text.rstrip()):
+        at, end = 0, len(text.rstrip())
+        while at < end:
             match = _STEP.match(text, at)
             if match is None:
                 raise self._wrong()
