@@ -55,8 +55,12 @@ def _relations(
                 raise DatabaseError(f'schema "{schema}" does not exist', sqlstate="3F000", schema=schema)
             raise DatabaseError(f'{kind} "{name}" does not exist', sqlstate="42P01")
         if defined(table).partition is not None:
-            raise refused(f"DROP {kind.upper()} of a partition", hint="Delete its rows.")
-        if table.kind != kind:
+            simple = defined(table).simple
+            if kind == "view" or simple is None or (simple.schema, simple.name) not in names:
+                raise refused(
+                    f"DROP {kind.upper()} of a partition", hint="Delete its rows, or drop its table, too."
+                )
+        elif table.kind != kind:
             raise DatabaseError(f'"{table.name}" is not a {kind}', sqlstate="42809")
         found.append(defined(table))
     return found

@@ -208,3 +208,7 @@ create table x (id int, n int) partition by list (n); create table y partition o
 create table x (id int, n int) partition by list (n); create table y partition of x for values in (1); alter table x rename to x2; create table z partition of x2 for values in (2); create table r partition of x2 default; insert into x2 values (1, 1), (2, 2), (3, 3); select * from r;
 create table x (id int, n int) partition by list (n); create table y partition of x default; insert into y values (1, 1); truncate x; select * from y;
 comment on table a is 'x'; create table x (id int, n int) partition by list (n); create table y partition of x default; comment on table x is 'parted'; select 1;
+create table x (id int, n int) partition by list (n); create table y partition of x default; drop table y, x; create table y (id int); select * from x;
+create table x (id int, n int) partition by list (n); create table y partition of x default; drop table x, y; create table y (id int); select * from y;
+create table x (id int, n int) partition by list (n); create table y partition of x default; create view v as select id from y; drop table x, y;
+create table x (id int, n int) partition by list (n); create table y partition of x default; create view v as select id from y; drop table x, y cascade; select * from v;

@@ -10,6 +10,7 @@ from plugins.database.sqlite.statements import Plan
 from plugins.database.sqlite.translate.nodes import Node, only, refused
 from plugins.database.sqlite.translate.schema.altering import columns, constraints
 from plugins.database.sqlite.translate.schema.altering.alteration import Alteration
+from plugins.database.sqlite.translate.schema.dependents import partitions_of
 from plugins.database.sqlite.translate.schema.relations import existing, is_missing
 from plugins.database.sqlite.translate.schema.tables.partitions import with_partitions
 
@@ -54,6 +55,8 @@ def alter_table(fields: Node, parsed: Parsed, catalogue: Catalogue) -> Plan:
     commands = [item["AlterTableCmd"] for item in fields["cmds"]]
     for command in commands:
         if command["subtype"] == "AT_AlterColumnType":
+            if partitions_of(catalogue, table):
+                raise refused("ALTER TYPE of a partitioned table's column")
             columns.prepare_type(command, alteration)
     for command in sorted(commands, key=_pass):
         _COMMANDS[command["subtype"]][1](command, alteration)
