@@ -19,6 +19,11 @@ _MISSING_TABLE = re.compile(r"no such (?:table|view): (.+)")
 _MISSING_COLUMN = re.compile(r"(?:no such column: |table .+ has no column named )(.+)")
 _MISSING_FUNCTION = re.compile(r"no such function: (.+)")
 _MISSING_CONSTRAINT = re.compile(r"no such constraint: (.+)")
+_PHRASES = {
+    "pattern too complex": ("the pattern is longer than SQLite takes", "54000"),
+    "integer overflow": ("bigint out of range", "22003"),
+    "malformed JSON": ("invalid input syntax for type json", "22P02"),
+}
 _AMBIGUOUS = re.compile(r"ambiguous column name: (.+)")
 
 
@@ -133,12 +138,9 @@ def _statement(text: str) -> DatabaseError:
     if text.startswith("ON CONFLICT clause does not match"):
         message = "there is no unique or exclusion constraint matching the ON CONFLICT specification"
         return DatabaseError(message, sqlstate="42P10")
-    if "pattern too complex" in text:
-        return DatabaseError("the pattern is longer than SQLite takes", sqlstate="54000")
-    if "integer overflow" in text:
-        return DatabaseError("bigint out of range", sqlstate="22003")
-    if "malformed JSON" in text:
-        return DatabaseError("invalid input syntax for type json", sqlstate="22P02")
+    for phrase, (message, sqlstate) in _PHRASES.items():
+        if phrase in text:
+            return DatabaseError(message, sqlstate=sqlstate)
     if match := _MISSING_CONSTRAINT.fullmatch(text):
         schema_table, _, name = match[1].partition("/")
         table = split_name(schema_table)[1]
