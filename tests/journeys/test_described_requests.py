@@ -57,7 +57,7 @@ def server(
     serving: Callable[..., Any],
     source: dict[str, Rows],
 ) -> Iterator[Any]:
-    (module_project / "migrations" / "20260103000000_more.sql").write_text(MORE)
+    (module_project / "migrations" / "20260104000000_more.sql").write_text(MORE)
     with serving(module_project, **module_engine) as server:
         with requests.Session() as session:
             for table, rows in {**source, "samples": [SAMPLE]}.items():

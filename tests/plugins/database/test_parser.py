@@ -118,7 +118,6 @@ def test_positional_parameters_are_refused(filled: SqliteDatabase) -> None:
         ("select interval '1 day' day to minute", "interval with fields"),
         ("select id from a tablesample system (10)", "TABLESAMPLE"),
         ("merge into a using b on true when matched then delete", "MERGE"),
-        ("create table x (a int) partition by range (a)", "partspec"),
         ("create table x (a int) inherits (a)", "inhRelations"),
         ("create temp table x (a int)", "temporary"),
         ("create table x (a int generated always as (1) virtual)", "virtual"),

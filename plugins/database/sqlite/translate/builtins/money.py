@@ -10,11 +10,14 @@ _DOUBLE = "double precision"
 OPERATORS: Table = {
     "+": (Sig(("money", "money"), "pg_money_add({0}, {1})", "money"),),
     "-": (Sig(("money", "money"), "pg_money_subtract({0}, {1})", "money"),),
-    "*": (
-        Sig(("money", _DOUBLE), "pg_money_multiply({0}, {1})", "money"),
-        Sig((_DOUBLE, "money"), "pg_money_multiply({1}, {0})", "money"),
-        Sig(("money", "bigint"), "pg_money_multiply({0}, {1})", "money"),
-        Sig(("bigint", "money"), "pg_money_multiply({1}, {0})", "money"),
+    # A literal without a type is a double; of whole numbers, the product is exact.
+    "*": tuple(
+        sig
+        for number in (_DOUBLE, "bigint", "integer", "smallint")
+        for sig in (
+            Sig(("money", number), "pg_money_multiply({0}, {1})", "money"),
+            Sig((number, "money"), "pg_money_multiply({1}, {0})", "money"),
+        )
     ),
     "/": (
         Sig(("money", "money"), "pg_money_ratio({0}, {1})", _DOUBLE),
