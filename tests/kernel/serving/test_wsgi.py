@@ -150,10 +150,11 @@ def test_memory_stays_bounded(wsgi):
     wsgi.get("/spooled", "POST", b"x" * MEGABYTE)
     pid = wsgi.json("/plain")["pid"]
     before = wsgi.peak_kilobytes(pid)
-    pieces = (b"x" * MEGABYTE for _ in range(50))
-    assert wsgi.get("/spooled", "POST", pieces, content_length=str(50 * MEGABYTE))[2] == b"52428800"
-    assert len(wsgi.get("/many?800")[2]) == 50 * MEGABYTE
-    assert wsgi.peak_kilobytes(pid) - before < 25_000
+    pieces = (b"x" * MEGABYTE for _ in range(100))
+    assert wsgi.get("/spooled", "POST", pieces, content_length=str(100 * MEGABYTE))[2] == b"104857600"
+    assert len(wsgi.get("/many?1600")[2]) == 100 * MEGABYTE
+    # Of which some 30,000 may be libraries that the server has loaded meanwhile.
+    assert wsgi.peak_kilobytes(pid) - before < 60_000
 
 
 def test_a_boot_that_fails_names_its_cause(run):
