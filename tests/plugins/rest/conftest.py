@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -135,17 +136,42 @@ class Api:
         return found if "order=" in query else sorted(found)
 
 
+Make = Callable[..., Any]
+
+
+@contextmanager
+def _making(request: pytest.FixtureRequest, kernel_factory: Any) -> Iterator[Make]:
+    """Yield what makes kernels with a schema on the engine that is `request`'s parameter; they stop at the end."""
+    made: list[Any] = []
+
+    def make(schema: str, *plugins: Any, **settings: Any) -> Any:
+        if request.param == "postgresql":
+            url = request.getfixturevalue("make_postgresql_database")()
+            settings["database"] = {**settings.get("database", {}), "url": url}
+        kernel = kernel_factory(
+            plugins=[DatabasePlugin, RecordsPlugin, RestPlugin, *plugins], settings=settings
+        )
+        made.append(kernel)
+        with kernel.services[Database].schema_transaction() as transaction:
+            transaction.script(schema)
+        return kernel
+
+    yield make
+    for kernel in made:
+        kernel.stop()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def make_rest_kernel(request: pytest.FixtureRequest, kernel_factory: Any) -> Iterator[Make]:
+    """Return what makes a kernel of a module's own, on each engine in turn: ``make(schema, *plugins, **settings)``."""
+    with _making(request, kernel_factory) as make:
+        yield make
+
+
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def rest_kernel(request: pytest.FixtureRequest, kernel_factory: Any) -> Iterator[Any]:
-    settings: dict[str, Any] = {}
-    if request.param == "postgresql":
-        settings["database"] = {"url": request.getfixturevalue("make_postgresql_database")()}
-    plugins = [DatabasePlugin, RecordsPlugin, RestPlugin, RoleByHeader]
-    kernel = kernel_factory(plugins=plugins, settings=settings)
-    with kernel.services[Database].schema_transaction() as transaction:
-        transaction.script(SCHEMA)
-    yield kernel
-    kernel.stop()
+    with _making(request, kernel_factory) as make:
+        yield make(SCHEMA, RoleByHeader)
 
 
 @pytest.fixture

@@ -13,9 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kernel.contracts.database import Database
-from plugins.database import DatabasePlugin
-from plugins.records import RecordsPlugin
-from plugins.rest import RestPlugin
 
 SCHEMA = """
 create type mood as enum ('sad', 'fine', 'glad');
@@ -37,18 +34,9 @@ create table cursors (cursor text primary key);
 """
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def kernel(request: pytest.FixtureRequest, kernel_factory: Any, role_by_header: Any) -> Iterator[Any]:
-    settings: dict[str, Any] = {"rest": {"aggregates": True}}
-    if request.param == "postgresql":
-        settings["database"] = {"url": request.getfixturevalue("make_postgresql_database")()}
-    kernel = kernel_factory(
-        plugins=[DatabasePlugin, RecordsPlugin, RestPlugin, role_by_header], settings=settings
-    )
-    with kernel.services[Database].schema_transaction() as transaction:
-        transaction.script(SCHEMA)
-    yield kernel
-    kernel.stop()
+@pytest.fixture(scope="module")
+def kernel(make_rest_kernel: Any, role_by_header: Any) -> Any:
+    return make_rest_kernel(SCHEMA, role_by_header, rest={"aggregates": True})
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from kernel.identity import Identity
 from kernel.plugin import Plugin, hookimpl
 from plugins.database import DatabasePlugin
 from plugins.records import RecordsPlugin
-from plugins.rest import RestPlugin
 
 RETURNING = {"prefer": "return=representation"}
 MERGE = {"prefer": "resolution=merge-duplicates"}
@@ -65,19 +64,9 @@ class Told:
         self.calls.append((type(write).__name__, rows, count))
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def kernel(
-    request: pytest.FixtureRequest, kernel_factory: Any, role_by_header: type[Plugin]
-) -> Iterator[Any]:
-    settings: dict[str, Any] = {"rest": {"tx_end": "commit-allow-override"}}
-    if request.param == "postgresql":
-        settings["database"] = {"url": request.getfixturevalue("make_postgresql_database")()}
-    plugins = [DatabasePlugin, RecordsPlugin, RestPlugin, role_by_header, Meddler]
-    kernel = kernel_factory(plugins=plugins, settings=settings)
-    with kernel.services[Database].schema_transaction() as transaction:
-        transaction.script(SCHEMA)
-    yield kernel
-    kernel.stop()
+@pytest.fixture(scope="module")
+def kernel(make_rest_kernel: Any, role_by_header: type[Plugin]) -> Any:
+    return make_rest_kernel(SCHEMA, role_by_header, Meddler, rest={"tx_end": "commit-allow-override"})
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -43,17 +42,9 @@ class Named(Plugin):
         return None if name is None else Identity("authenticated", name)
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def kernel(request: pytest.FixtureRequest, kernel_factory: Any) -> Iterator[Any]:
-    settings: dict[str, Any] = {}
-    if request.param == "postgresql":
-        settings["database"] = {"url": request.getfixturevalue("make_postgresql_database")()}
-    plugins = [DatabasePlugin, MigrationsPlugin, RecordsPlugin, RestPlugin, Named]
-    kernel = kernel_factory(plugins=plugins, settings=settings)
-    with kernel.services[Database].schema_transaction() as transaction:
-        transaction.script(SCHEMA)
-    yield kernel
-    kernel.stop()
+@pytest.fixture(scope="module")
+def kernel(make_rest_kernel: Any) -> Any:
+    return make_rest_kernel(SCHEMA, MigrationsPlugin, Named)
 
 
 @pytest.fixture

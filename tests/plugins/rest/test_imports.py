@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,6 @@ from typing import Any
 import pytest
 
 from kernel.contracts.database import Database
-from plugins.database import DatabasePlugin
-from plugins.records import RecordsPlugin
-from plugins.rest import RestPlugin
 
 SCHEMA = """
 create table things (
@@ -33,18 +29,11 @@ CSV = {"content-type": "text/csv"}
 LINES = {"content-type": "application/x-ndjson"}
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def kernel(request: pytest.FixtureRequest, kernel_factory: Any, role_by_header: Any) -> Iterator[Any]:
-    settings: dict[str, Any] = {"rest": {"tx_end": "commit-allow-override", "import_bytes": 10_000_000}}
-    if request.param == "postgresql":
-        settings["database"] = {"url": request.getfixturevalue("make_postgresql_database")()}
-    kernel = kernel_factory(
-        plugins=[DatabasePlugin, RecordsPlugin, RestPlugin, role_by_header], settings=settings
+@pytest.fixture(scope="module")
+def kernel(make_rest_kernel: Any, role_by_header: Any) -> Any:
+    return make_rest_kernel(
+        SCHEMA, role_by_header, rest={"tx_end": "commit-allow-override", "import_bytes": 10_000_000}
     )
-    with kernel.services[Database].schema_transaction() as transaction:
-        transaction.script(SCHEMA)
-    yield kernel
-    kernel.stop()
 
 
 @pytest.fixture

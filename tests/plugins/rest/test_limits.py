@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
-from kernel.contracts.database import Database
-from plugins.database import DatabasePlugin
-from plugins.records import RecordsPlugin
-from plugins.rest import RestPlugin
 
 SCHEMA = """
 create table parents (id integer primary key);
@@ -24,19 +18,14 @@ create function lasting() returns bigint language sql volatile as 'select n from
 """
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def kernel(request: pytest.FixtureRequest, kernel_factory: Any, role_by_header: Any) -> Iterator[Any]:
-    database: dict[str, Any] = {"statement_timeout": 0.3}
-    if request.param == "postgresql":
-        database["url"] = request.getfixturevalue("make_postgresql_database")()
-    settings = {"database": database, "rest": {"max_rows": 3, "embedding_depth": 2}}
-    kernel = kernel_factory(
-        plugins=[DatabasePlugin, RecordsPlugin, RestPlugin, role_by_header], settings=settings
+@pytest.fixture(scope="module")
+def kernel(make_rest_kernel: Any, role_by_header: Any) -> Any:
+    return make_rest_kernel(
+        SCHEMA,
+        role_by_header,
+        database={"statement_timeout": 0.3},
+        rest={"max_rows": 3, "embedding_depth": 2},
     )
-    with kernel.services[Database].schema_transaction() as transaction:
-        transaction.script(SCHEMA)
-    yield kernel
-    kernel.stop()
 
 
 @pytest.fixture

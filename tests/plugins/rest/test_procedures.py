@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -19,7 +19,6 @@ from kernel.identity import Identity
 from kernel.plugin import Plugin, hookimpl
 from plugins.database import DatabasePlugin
 from plugins.records import RecordsPlugin
-from plugins.rest import RestPlugin
 
 SCHEMA = """
 create table accounts (id integer primary key, owner text not null, amount numeric(12, 2) not null);
@@ -123,19 +122,9 @@ def hundredfold_doubled(y: int) -> int:
     return y * 200
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def kernel(
-    request: pytest.FixtureRequest, kernel_factory: Any, role_by_header: type[Plugin]
-) -> Iterator[Any]:
-    settings: dict[str, Any] = {"rest": {"tx_end": "commit-allow-override"}}
-    if request.param == "postgresql":
-        settings["database"] = {"url": request.getfixturevalue("make_postgresql_database")()}
-    plugins = [DatabasePlugin, RecordsPlugin, RestPlugin, role_by_header, Bank]
-    kernel = kernel_factory(plugins=plugins, settings=settings)
-    with kernel.services[Database].schema_transaction() as transaction:
-        transaction.script(SCHEMA)
-    yield kernel
-    kernel.stop()
+@pytest.fixture(scope="module")
+def kernel(make_rest_kernel: Any, role_by_header: type[Plugin]) -> Any:
+    return make_rest_kernel(SCHEMA, role_by_header, Bank, rest={"tx_end": "commit-allow-override"})
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import http.client
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -31,18 +30,9 @@ STREAM = {"prefer": "stream"}
 LINES = {"accept": "application/x-ndjson"}
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def kernel(request: pytest.FixtureRequest, kernel_factory: Any, role_by_header: Any) -> Iterator[Any]:
-    settings: dict[str, Any] = {"rest": {"aggregates": True}}
-    if request.param == "postgresql":
-        settings["database"] = {"url": request.getfixturevalue("make_postgresql_database")()}
-    kernel = kernel_factory(
-        plugins=[DatabasePlugin, RecordsPlugin, RestPlugin, role_by_header], settings=settings
-    )
-    with kernel.services[Database].schema_transaction() as transaction:
-        transaction.script(SCHEMA)
-    yield kernel
-    kernel.stop()
+@pytest.fixture(scope="module")
+def kernel(make_rest_kernel: Any, role_by_header: Any) -> Any:
+    return make_rest_kernel(SCHEMA, role_by_header, rest={"aggregates": True})
 
 
 @pytest.fixture
