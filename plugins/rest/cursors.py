@@ -31,6 +31,7 @@ from kernel.contracts.records import Page, Records
 from kernel.http import HeaderList, Request, TooLong
 from plugins.rest.errors import RestError
 from plugins.rest.language.query import is_cursor
+from plugins.rest.rows import LARGEST_INLINE
 from plugins.rest.writes import location
 
 LONGEST = 8_192
@@ -39,7 +40,6 @@ LONGEST = 8_192
 # No client's name begins so: the members are taken out again.
 _HIDDEN = "\u0001"
 _ALPHABET = re.compile(r"[A-Za-z0-9_-]*")
-_LARGEST_INLINE = 50_000
 
 Values = tuple[str | None, ...]
 
@@ -64,7 +64,7 @@ def read(records: Records, request: Request, select: Select, cursor: str) -> tup
     hidden = tuple(Item(term.field, f"{_HIDDEN}{place}", "text") for place, term in enumerate(order))
     paged = msgspec.structs.replace(select, items=select.items + hidden, where=where, order=order)
     page = records.read(paged, request.identity, inline=request.inline)
-    if request.inline and len(page.body) > _LARGEST_INLINE:
+    if request.inline and len(page.body) > LARGEST_INLINE:
         raise TooLong
     rows = _decode_rows(page.body)
     last: Values = ()

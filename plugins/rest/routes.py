@@ -20,7 +20,7 @@ from plugins.rest.negotiation.prefer import NONE
 from plugins.rest.negotiation.terms import Negotiator
 from plugins.rest.payload import payload
 from plugins.rest.refusals.records import translate
-from plugins.rest.rows import body_of
+from plugins.rest.rows import LARGEST_INLINE, body_of
 from plugins.rest.writes import VARY, Write, check_keys, location
 
 P = ParamSpec("P")
@@ -30,9 +30,6 @@ _LONGEST_INLINE = 2_000
 
 _TIMEOUT = "57014"
 """Of a statement that asked for too much: the client's doing, whatever the status says."""
-
-_LARGEST_INLINE = 50_000
-"""From how many bytes on an answer is rewritten in a thread."""
 
 
 def answering(handler: Callable[P, Response]) -> Callable[P, Response]:
@@ -108,7 +105,7 @@ class Tables:
             return terms.explained(page.body)
         if media.single and page.count != 1:
             raise WrongCount(page.count)
-        if media is not JSON and request.inline and len(page.body) > _LARGEST_INLINE:
+        if media is not JSON and request.inline and len(page.body) > LARGEST_INLINE:
             raise TooLong
         headers: HeaderList = [
             *terms.profile,

@@ -9,6 +9,9 @@ import msgspec
 from plugins.rest.errors import RestError
 from plugins.rest.negotiation.accept import MediaType
 
+LARGEST_INLINE = 50_000
+"""From how many bytes on an answer is rewritten in a thread."""
+
 _decode_rows = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode

@@ -247,13 +247,6 @@ class SqliteSchemaTransaction(SqliteTransaction):
         finally:
             writer.stop()
 
-    def _command(self, sql: str) -> None:
-        connection = self._open().connection
-        try:
-            connection.execute(sql)
-        except apsw.Error as error:
-            raise self._database.connections.refusal(error, self._known(), connection) from error
-
     def _before_commit(self, connection: apsw.Connection) -> None:
         self._check_references()
         catalogues.bump(connection)
