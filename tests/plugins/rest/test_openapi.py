@@ -8,9 +8,6 @@ import pytest
 
 from kernel.contracts.database import Database
 from kernel.testing.client import Reply
-from plugins.database import DatabasePlugin
-from plugins.records import RecordsPlugin
-from plugins.rest import RestPlugin
 
 SCHEMA = """
 create table makers (id integer primary key, name varchar(20) not null default 'nobody');
@@ -35,24 +32,9 @@ grant select on makers to anon;
 """
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def make_client(request: pytest.FixtureRequest, kernel_factory: Any, role_by_header: Any) -> Any:
-    kernels = []
-
-    def make(**settings: Any) -> Any:
-        sections: dict[str, Any] = {"rest": settings}
-        if request.param == "postgresql":
-            sections["database"] = {"url": request.getfixturevalue("make_postgresql_database")()}
-        plugins = [DatabasePlugin, RecordsPlugin, RestPlugin, role_by_header]
-        kernel = kernel_factory(plugins=plugins, settings=sections)
-        kernels.append(kernel)
-        with kernel.services[Database].schema_transaction() as transaction:
-            transaction.script(SCHEMA)
-        return kernel.client
-
-    yield make
-    for kernel in kernels:
-        kernel.stop()
+@pytest.fixture(scope="module")
+def make_client(make_rest_kernel: Any, role_by_header: Any) -> Any:
+    return lambda **settings: make_rest_kernel(SCHEMA, role_by_header, rest=settings).client
 
 
 @pytest.fixture(scope="module")
